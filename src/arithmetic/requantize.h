@@ -1,0 +1,39 @@
+#pragma once
+// Requantization by rule: how the exact int32 result of an integer operator becomes an 8-bit code.
+//
+// Rule `onnx` is what the ONNX specification computes for DequantizeLinear -> op -> QuantizeLinear
+// when the accumulator is kept exact, in the form ONNX Runtime evaluates it (f32, half to even).
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "arithmetic/round.h"
+
+namespace octet {
+
+/// Named after what they reproduce; see docs/arithmetic.md for the table op x rule x type.
+enum class Rule : std::uint8_t { onnx, xnnpack, tflite };
+
+[[nodiscard]] std::string_view name(Rule rule);
+[[nodiscard]] std::optional<Rule> rule_from_name(std::string_view name);
+
+/// Rule onnx, Conv, Gemm and MatMul: the f32 multiplier of the accumulator, with the products in
+/// this order: (input scale * weight scale) / output scale.
+[[nodiscard]] inline float onnx_multiplier(float input_scale, float weight_scale,
+                                           float output_scale) {
+  return (input_scale * weight_scale) / output_scale;
+}
+
+/// Rule onnx: q = round_half_even(clamp(f32(accumulator) * multiplier, qmin - zp, qmax - zp)) + zp.
+/// `low` and `high` are codes: the code range narrowed by a fused Relu or Clip.
+[[nodiscard]] inline std::int32_t requantize_onnx(std::int32_t accumulator, float multiplier,
+                                                  std::int32_t zero_point, std::int32_t low,
+                                                  std::int32_t high) {
+  const float scaled = static_cast<float>(accumulator) * multiplier;
+  const float limited =
+      saturate(scaled, static_cast<float>(low - zero_point), static_cast<float>(high - zero_point));
+  return static_cast<std::int32_t>(round_half_even(limited)) + zero_point;
+}
+
+}  // namespace octet

@@ -1,0 +1,54 @@
+#pragma once
+// Observers watch the values of a tensor and give its quantization range.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "arithmetic/params.h"
+#include "core/result.h"
+
+namespace octet {
+
+enum class ObserverKind : std::uint8_t { minmax, moving_average, percentile, mse, entropy };
+
+[[nodiscard]] std::string_view name(ObserverKind kind);
+[[nodiscard]] std::optional<ObserverKind> observer_from_name(std::string_view name);
+
+/// Fixed-size histogram whose bin width is a power of two and whose bin edges are multiples of it.
+/// When a value falls outside, the width doubles until it fits and neighbours merge: counts stay
+/// exact, and the result depends only on the multiset of values seen, not on their order or on how
+/// they were split between histograms that are merged later.
+class Histogram {
+ public:
+  static constexpr int bin_count = 4096;
+
+  /// NaN and infinities are not counted; non_finite() tells how many there were.
+  void observe(std::span<const float> values);
+  void merge(const Histogram& other);
+
+  [[nodiscard]] std::uint64_t total() const { return total_; }
+  [[nodiscard]] std::uint64_t non_finite() const { return non_finite_; }
+  [[nodiscard]] float minimum() const { return minimum_; }  ///< exact; +inf when empty
+  [[nodiscard]] float maximum() const { return maximum_; }  ///< exact; -inf when empty
+  [[nodiscard]] int width_exponent() const { return width_exponent_; }
+  /// Bin i covers [(first_bin + i) * 2^width_exponent, +2^width_exponent).
+  [[nodiscard]] std::int64_t first_bin() const { return first_bin_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& counts() const { return counts_; }
+
+  friend bool operator==(const Histogram&, const Histogram&) = default;
+
+ private:
+  friend class StatisticsCodec;
+  std::vector<std::uint64_t> counts_;
+  std::int64_t first_bin_ = 0;
+  int width_exponent_ = 0;
+  std::uint64_t total_ = 0;
+  std::uint64_t non_finite_ = 0;
+  float minimum_ = 0;
+  float maximum_ = 0;
+};
+
+}  // namespace octet

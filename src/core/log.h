@@ -1,0 +1,31 @@
+#pragma once
+// The library never prints: it hands lines to a sink that the program installs (none by default).
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <string_view>
+
+namespace octet {
+
+enum class LogLevel { info, warning };
+
+using LogSink = std::function<void(LogLevel, std::string_view line)>;
+
+/// Installs the receiver of all log lines; an empty function silences them. Not thread-safe: call
+/// it before work starts.
+void set_log_sink(LogSink sink);
+
+/// Thread-safe.
+void log_line(LogLevel level, std::string_view line);
+
+template <class... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void log_warning(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::warning, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace octet

@@ -1,0 +1,21 @@
+#pragma once
+// One thread pool for everything: OpenMP's, which oneDNN uses too.
+
+#include <cstdint>
+#include <functional>
+
+namespace octet {
+
+/// Threads that parallel_for uses; 0 asks for one per core. Takes effect from the next call on.
+void set_thread_count(int threads);
+[[nodiscard]] int thread_count();
+
+/// Calls fn(i) for i in [0, count), each once, from several threads, items handed out in order.
+/// fn must not throw. Inside a parallel region it runs serially.
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& fn);
+
+/// Calls fn(worker, i): `worker` in [0, thread_count()) is the same for all calls on one thread, so
+/// it can index per-worker state.
+void parallel_for_workers(std::int64_t count, const std::function<void(int, std::int64_t)>& fn);
+
+}  // namespace octet

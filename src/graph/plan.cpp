@@ -1,0 +1,47 @@
+#include "graph/plan.h"
+
+#include "arithmetic/quantize.h"
+
+namespace octet {
+
+std::string_view name(Origin origin) {
+  switch (origin) {
+    case Origin::observed: return "observed";
+    case Origin::shared: return "shared";
+    case Origin::derived: return "derived";
+    case Origin::learned: return "learned";
+    case Origin::fixed: return "fixed";
+    case Origin::imported: return "imported";
+  }
+  return "observed";
+}
+
+const Quantization* QuantPlan::find(ValueId id) const {
+  const auto it = values.find(id);
+  return it == values.end() ? nullptr : &it->second;
+}
+
+const Quantization* QuantPlan::find(const Graph& graph, const Use& use) const {
+  const auto it = overrides.find(use);
+  if (it != overrides.end()) return &it->second;
+  const auto value = graph.node(use.node).input(static_cast<std::size_t>(use.input));
+  return value == ValueId::none ? nullptr : find(value);
+}
+
+Result<Tensor> constant_codes(const QuantizedGraph& model, const Use& use) {
+  const auto id = model.graph.node(use.node).input(static_cast<std::size_t>(use.input));
+  const auto* quantization = model.plan.find(model.graph, use);
+  const auto* constant = model.graph.constant(id);
+  if (quantization == nullptr || constant == nullptr) {
+    return internal_error("input {} of node {} is not a quantized constant", use.input,
+                          model.graph.node(use.node).name);
+  }
+  const bool overridden = model.plan.overrides.contains(use);
+  const auto payload = model.plan.payloads.find(id);
+  if (!overridden && payload != model.plan.payloads.end()) return payload->second;
+  const int bits = quantization->scheme.bits;
+  const DType storage = bits <= 8 ? DType::i8 : bits <= 16 ? DType::i16 : DType::i32;
+  return quantize(*constant, quantization->params, quantization->scheme, storage);
+}
+
+}  // namespace octet

@@ -1,0 +1,66 @@
+#pragma once
+// QuantPlan: how each value of a float Graph is quantized. A quantized model is the two together.
+
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "arithmetic/params.h"
+#include "arithmetic/requantize.h"
+#include "graph/graph.h"
+
+namespace octet {
+
+/// Where the numbers of a quantization come from.
+enum class Origin : std::uint8_t {
+  observed,  ///< calibration, or the weights themselves
+  shared,    ///< taken over from another value (Concat, pooling, reshape)
+  derived,   ///< follows from others (bias = input scale * weight scale)
+  learned,   ///< trained
+  fixed,     ///< demanded by the target (Softmax output, a graph's u8 image input)
+  imported,  ///< read from a quantized file
+};
+
+[[nodiscard]] std::string_view name(Origin origin);
+
+struct Quantization {
+  QuantScheme scheme;
+  QuantParams params;
+  Origin origin = Origin::observed;
+  /// How a file stores the codes: i8, u8, i16, u16, i32. Unsigned types store code + 2^(n-1), n the
+  /// bits of the storage type, with the zero point moved alike. Inside octet codes are signed.
+  DType storage = DType::i8;
+
+  friend bool operator==(const Quantization&, const Quantization&) = default;
+};
+
+class QuantPlan {
+ public:
+  std::map<ValueId, Quantization> values;
+  /// Where one use of a value needs another quantization than `values` gives.
+  std::map<Use, Quantization> overrides;
+  /// Signed codes (i8, i16, i32) of constants. Where present they are authoritative and the float
+  /// constant is only their image; a pass that edits the weight or its scale must erase the
+  /// payload.
+  std::map<ValueId, Tensor> payloads;
+  /// Rule by which the integer operators requantize.
+  Rule rule = Rule::onnx;
+  /// Name of the target profile that the plan was made for, "" when imported.
+  std::string target;
+
+  [[nodiscard]] bool empty() const { return values.empty() && overrides.empty(); }
+  /// Quantization of a value, or nullptr when it stays float.
+  [[nodiscard]] const Quantization* find(ValueId id) const;
+  /// Quantization that this use sees: the override, else the value's, else nullptr.
+  [[nodiscard]] const Quantization* find(const Graph& graph, const Use& use) const;
+};
+
+struct QuantizedGraph {
+  Graph graph;
+  QuantPlan plan;
+};
+
+/// Signed codes of a quantized constant: the payload, or quantize(constant) when there is none.
+[[nodiscard]] Result<Tensor> constant_codes(const QuantizedGraph& model, const Use& use);
+
+}  // namespace octet

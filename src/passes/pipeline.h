@@ -1,0 +1,67 @@
+#pragma once
+// The quantization pipeline: a list of named passes that one can read on a screen.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calibration/statistics.h"
+#include "graph/plan.h"
+#include "passes/target.h"
+
+namespace octet {
+
+struct QuantizeOptions {
+  std::string target = "onnxruntime";
+  ObserverKind observer = ObserverKind::mse;
+  std::optional<Granularity> weight_granularity;  ///< default: the target's
+  int weight_bits = 8;
+  int activation_bits = 8;
+  bool reduce_range = false;            ///< 7-bit weights, for x86 without VNNI
+  std::vector<std::string> keep_float;  ///< globs over node names
+  std::vector<std::string> skip;        ///< pass names
+  std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
+  std::function<void(std::string_view pass, std::string_view text)> dump;
+};
+
+/// A node that stays in float, and why.
+struct FloatNode {
+  std::string name;
+  std::string op;
+  std::string reason;
+};
+
+struct PassTime {
+  std::string name;
+  double seconds = 0;
+};
+
+struct QuantizeReport {
+  std::vector<FloatNode> float_nodes;
+  double integer_mac_share = 0;    ///< 0..1
+  std::vector<std::string> notes;  ///< guards that acted (bias overflow, dead channel, ...)
+  std::vector<PassTime> passes;
+};
+
+/// Names of all passes in the order they run.
+[[nodiscard]] std::vector<std::string_view> pass_names();
+
+/// Simplifies a float graph the way the pipeline does before it calibrates (fold constants, fold
+/// BatchNormalization, remove identities). Value names that survive keep their meaning.
+[[nodiscard]] Status simplify(Graph& graph);
+
+/// The values calibration must observe so that `options` can be carried out on a simplified graph.
+[[nodiscard]] Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
+                                                             const QuantizeOptions& options);
+
+/// Supplies the statistics of the requested values of a simplified graph (a sweep, or a file).
+using StatisticsSource =
+    std::function<Result<Statistics>(const Graph& simplified, const std::vector<ValueId>& values)>;
+
+/// Static post-training quantization: runs all passes on a float graph.
+[[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
+                                                     const StatisticsSource& statistics,
+                                                     QuantizeReport& report);
+
+}  // namespace octet
