@@ -1,13 +1,16 @@
-# Every library octet uses comes from Debian.
+# Every library octet uses comes from Debian; scripts/setup.sh installs them.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(fmt REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
 find_package(CLI11 REQUIRED CONFIG)
 find_package(ZLIB REQUIRED)
 find_package(Protobuf REQUIRED)
-find_program(OCTET_CCACHE ccache)
 find_package(dnnl REQUIRED CONFIG)
 find_package(libjpeg-turbo REQUIRED CONFIG)
+find_package(tl-expected REQUIRED CONFIG)
 if(OCTET_TESTS)
   find_package(GTest REQUIRED)
+endif()
+if(OCTET_BENCH)
+  find_package(benchmark REQUIRED)
 endif()

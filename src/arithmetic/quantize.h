@@ -26,6 +26,15 @@ namespace octet {
   return static_cast<std::int32_t>(saturate(rounded, low, high)) + zero_point;
 }
 
+/// quantize_value for codes of at most 16 bits. Saturating first gives the same code, because the
+/// limits are integers, and bounds what is rounded.
+[[nodiscard]] inline std::int32_t quantize_narrow(float x, float scale, std::int32_t zero_point,
+                                                  std::int32_t qmin, std::int32_t qmax) {
+  const float limited = saturate(x / scale, static_cast<float>(qmin - zero_point),
+                                 static_cast<float>(qmax - zero_point));
+  return static_cast<std::int32_t>(round_half_even_bounded(limited)) + zero_point;
+}
+
 /// One value; the subtraction is exact in int32, the product rounds once to f32.
 [[nodiscard]] inline float dequantize_value(std::int32_t q, float scale, std::int32_t zero_point) {
   return scale * static_cast<float>(q - zero_point);

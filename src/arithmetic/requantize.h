@@ -26,14 +26,21 @@ enum class Rule : std::uint8_t { onnx, xnnpack, tflite };
 }
 
 /// Rule onnx: q = round_half_even(clamp(f32(accumulator) * multiplier, qmin - zp, qmax - zp)) + zp.
-/// `low` and `high` are codes: the code range narrowed by a fused Relu or Clip.
+/// `low` and `high` are codes of at most 16 bits: the code range narrowed by a fused Relu or Clip.
 [[nodiscard]] inline std::int32_t requantize_onnx(std::int32_t accumulator, float multiplier,
                                                   std::int32_t zero_point, std::int32_t low,
                                                   std::int32_t high) {
   const float scaled = static_cast<float>(accumulator) * multiplier;
   const float limited =
       saturate(scaled, static_cast<float>(low - zero_point), static_cast<float>(high - zero_point));
-  return static_cast<std::int32_t>(round_half_even(limited)) + zero_point;
+  return static_cast<std::int32_t>(round_half_even_bounded(limited)) + zero_point;
+}
+
+/// Rule onnx, AveragePool and GlobalAveragePool: the f32 multiplier of the exact int32 sum of
+/// (q - zero_point) over `count` pixels; the result goes through requantize_onnx.
+[[nodiscard]] inline float onnx_average_multiplier(float input_scale, float output_scale,
+                                                   std::int64_t count) {
+  return input_scale / (output_scale * static_cast<float>(count));
 }
 
 }  // namespace octet

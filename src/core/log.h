@@ -3,18 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <functional>
 #include <string_view>
 
+#include "octet/runtime.h"
+
 namespace octet {
-
-enum class LogLevel { info, warning };
-
-using LogSink = std::function<void(LogLevel, std::string_view line)>;
-
-/// Installs the receiver of all log lines; an empty function silences them. Not thread-safe: call
-/// it before work starts.
-void set_log_sink(LogSink sink);
 
 /// Thread-safe.
 void log_line(LogLevel level, std::string_view line);

@@ -4,11 +4,9 @@
 #include <cstdint>
 #include <functional>
 
-namespace octet {
+#include "octet/runtime.h"
 
-/// Threads that parallel_for uses; 0 asks for one per core. Takes effect from the next call on.
-void set_thread_count(int threads);
-[[nodiscard]] int thread_count();
+namespace octet {
 
 /// Calls fn(i) for i in [0, count), each once, from several threads, items handed out in order.
 /// fn must not throw. Inside a parallel region it runs serially.

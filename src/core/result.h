@@ -1,37 +1,14 @@
 #pragma once
-// Expected failures travel as values: every function that a user's file, option or data can make
-// fail returns Result<T>. Exceptions are left to programming errors and exhausted memory.
+// Helpers for Result<T>, the type of every function that a user's file, option or data can make
+// fail. Exceptions are left to programming errors and exhausted memory.
 
 #include <fmt/format.h>
 
-#include <string>
-#include <tl/expected.hpp>
 #include <utility>
 
+#include "octet/result.h"
+
 namespace octet {
-
-/// What kind of failure it was; the command line maps each to an exit code.
-enum class ErrorKind {
-  usage,      ///< the request itself is wrong (options that contradict, unknown name)
-  bad_input,  ///< a file, model, data set or output path is unusable
-  cancelled,  ///< the user interrupted the work
-  internal,   ///< a broken invariant: a bug in octet
-};
-
-/// One line that names what failed and where (file, byte, node), and what to do about it.
-struct Error {
-  ErrorKind kind = ErrorKind::internal;
-  std::string message;
-
-  /// The same error with `context: ` put before the message.
-  [[nodiscard]] Error with_context(std::string_view context) const {
-    return {kind, fmt::format("{}: {}", context, message)};
-  }
-};
-
-template <class T>
-using Result = tl::expected<T, Error>;
-using Status = Result<void>;
 
 template <class... Args>
 [[nodiscard]] tl::unexpected<Error> fail(ErrorKind kind, fmt::format_string<Args...> format,

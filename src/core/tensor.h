@@ -29,6 +29,17 @@ class Tensor {
   /// Checks the shape first: for shapes that come from a file.
   [[nodiscard]] static Result<Tensor> create(DType dtype, Shape shape);
 
+  /// Uninitialised, over memory that the caller recycles: `storage` holds at least the tensor's
+  /// bytes, aligned to buffer_alignment, with buffer_alignment readable bytes after them.
+  [[nodiscard]] static Tensor over(DType dtype, Shape shape, std::shared_ptr<std::byte[]> storage) {
+    Tensor tensor;
+    tensor.dtype_ = dtype;
+    tensor.shape_ = std::move(shape);
+    tensor.count_ = element_count(tensor.shape_);
+    tensor.storage_ = std::move(storage);
+    return tensor;
+  }
+
   /// Copies `values`, whose count must equal that of `shape`.
   template <class T>
   [[nodiscard]] static Tensor from(std::span<const T> values, Shape shape) {

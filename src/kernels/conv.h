@@ -6,8 +6,9 @@
 // channel o and pixel p, with x the input code and z its zero point,
 //
 //   acc = bias[o] + sum over taps k and input channels c of (x[p,k,c] - z) * w[o,k,c]      (int32)
-//   y   = round_half_even(clamp(f32(acc) * multiplier[o], low - zy, high - zy)) + zy        (rule
-//   onnx)
+//   y   = round_half_even(clamp(f32(acc) * multiplier[o], low - zy, high - zy)) + zy
+//
+// (rule onnx: src/arithmetic/requantize.h)
 //
 // The padded border contributes x = z, that is nothing. A kernel may fold -z * sum(w) into the
 // bias. The int32 sum wraps modulo 2^32; the planner's guards keep real models away from that.
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -69,6 +71,7 @@ class Conv {
 enum class Isa : std::uint8_t { reference, avx2, avx512vnni };
 
 [[nodiscard]] std::string_view name(Isa isa);
+[[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
 
 /// Best instruction set of this CPU, lowered by OCTET_KERNELS=reference|avx2|avx512vnni.
 [[nodiscard]] Isa default_isa();

@@ -18,6 +18,7 @@ struct QuantizeOptions {
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
   int activation_bits = 8;
+  std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
   bool reduce_range = false;            ///< 7-bit weights, for x86 without VNNI
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
@@ -54,6 +55,10 @@ struct QuantizeReport {
 /// The values calibration must observe so that `options` can be carried out on a simplified graph.
 [[nodiscard]] Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                              const QuantizeOptions& options);
+
+/// Which nodes of a simplified graph would run in integers: fills float_nodes and integer_mac_share.
+[[nodiscard]] Status report_placement(const Graph& simplified, const QuantizeOptions& options,
+                                      QuantizeReport& report);
 
 /// Supplies the statistics of the requested values of a simplified graph (a sweep, or a file).
 using StatisticsSource =

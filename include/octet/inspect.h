@@ -1,0 +1,67 @@
+#pragma once
+// What a model is made of.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "octet/result.h"
+
+namespace octet {
+
+struct Port {
+  std::string name;
+  std::string dtype;
+  std::string shape;  ///< "[?,3,224,224]"
+};
+
+struct OpCount {
+  std::string op;
+  std::int64_t count = 0;
+  std::int64_t macs = 0;        ///< per sample
+  std::int64_t parameters = 0;  ///< elements of its constants
+};
+
+struct QuantizedValue {
+  std::string name;
+  std::string scheme;   ///< "s8 asymmetric per-tensor"
+  std::string storage;  ///< "u8"
+  std::string origin;
+  std::size_t scales = 1;
+  float scale = 0;  ///< the smallest, when there are several
+  float scale_max = 0;
+  std::int32_t zero_point = 0;  ///< of the signed code
+};
+
+/// A node that would stay float when quantized for the target, and why.
+struct Obstacle {
+  std::string name;
+  std::string op;
+  std::string reason;
+};
+
+struct Inspection {
+  std::string format;
+  std::uint64_t bytes = 0;
+  std::int64_t parameters = 0;
+  std::int64_t macs = 0;
+  std::vector<Port> inputs;
+  std::vector<Port> outputs;
+  std::vector<OpCount> ops;
+  bool quantized = false;
+  std::vector<QuantizedValue> quantized_values;
+  std::vector<Obstacle> float_nodes;
+  double integer_mac_share = 0;  ///< share of MACs that run (or would run) in integers, 0..1
+  std::map<std::string, std::string> provenance;
+};
+
+/// Reads a model and says what is in it. For a float model, float_nodes and integer_mac_share tell
+/// what quantizing it for `target` would give.
+[[nodiscard]] Result<Inspection> inspect(const std::string& model,
+                                         const std::string& target = "onnxruntime");
+
+/// The text form of the graph and its plan, one line per node.
+[[nodiscard]] Result<std::string> dump(const std::string& model);
+
+}  // namespace octet

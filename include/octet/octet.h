@@ -1,0 +1,10 @@
+#pragma once
+// octet: neural-network quantization. Each header is one job; this one includes them all.
+
+#include "octet/data.h"
+#include "octet/evaluate.h"
+#include "octet/inspect.h"
+#include "octet/quantize.h"
+#include "octet/result.h"
+#include "octet/run.h"
+#include "octet/runtime.h"

@@ -1,0 +1,81 @@
+#pragma once
+// Post-training quantization and its calibration.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octet/data.h"
+#include "octet/inspect.h"
+#include "octet/result.h"
+#include "octet/runtime.h"
+
+namespace octet {
+
+struct QuantizeRequest {
+  std::string model;
+  std::string output;
+  DataSource data;         ///< samples 0 means the default, 512 or all
+  std::string statistics;  ///< a file from calibrate(), instead of data
+  std::string target = "onnxruntime";
+  std::string observer = "mse";
+  std::optional<bool> per_channel;  ///< of the weights; default: what the target takes
+  bool reduce_range = false;        ///< 7-bit weights
+  int weight_bits = 8;
+  int activation_bits = 8;
+  std::string activation_storage;       ///< int8 or uint8 in the file; "": what the target takes
+  std::vector<std::string> keep_float;  ///< globs over node names
+  std::vector<std::string> skip;        ///< pass names
+  std::vector<std::string> dump_after;  ///< pass names
+  std::function<void(std::string_view pass, std::string_view text)> dump;
+  bool dry_run = false;  ///< do everything but write
+  Progress progress;
+};
+
+struct PassDuration {
+  std::string name;
+  double seconds = 0;
+};
+
+struct QuantizeSummary {
+  std::string output;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  double seconds = 0;
+  std::int64_t samples = 0;
+  std::int64_t skipped_samples = 0;
+  double integer_mac_share = 0;
+  std::vector<Obstacle> float_nodes;
+  std::vector<std::string> notes;
+  std::vector<PassDuration> passes;
+  std::int64_t peak_rss_bytes = 0;
+};
+
+[[nodiscard]] Result<QuantizeSummary> quantize(const QuantizeRequest& request);
+
+struct CalibrateRequest {
+  std::string model;
+  std::string output;
+  DataSource data;
+  std::string target = "onnxruntime";
+  std::string observer = "mse";
+  Progress progress;
+};
+
+struct CalibrateSummary {
+  std::string output;
+  std::int64_t samples = 0;
+  std::size_t values = 0;
+  double seconds = 0;
+  std::int64_t peak_rss_bytes = 0;
+};
+
+[[nodiscard]] Result<CalibrateSummary> calibrate(const CalibrateRequest& request);
+
+/// Merges statistics of disjoint shards; the result equals one run over all of them.
+[[nodiscard]] Result<CalibrateSummary> merge_statistics(const std::vector<std::string>& inputs,
+                                                        const std::string& output);
+
+}  // namespace octet

@@ -1,0 +1,59 @@
+#pragma once
+// Raw inference and its latency.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "octet/evaluate.h"
+#include "octet/result.h"
+
+namespace octet {
+
+struct RunRequest {
+  std::string model;
+  std::vector<std::string> inputs;  ///< "X.npy", or "NAME=X.npy" for models of several inputs
+  std::string output;               ///< .npy for one output, else a folder for NAME.npy each
+  std::string taps;                 ///< folder for every quantized (or made) value, "" for none
+  EngineName engine;
+};
+
+struct RunSummary {
+  std::vector<std::string> files;
+  std::string engine;
+};
+
+[[nodiscard]] Result<RunSummary> run(const RunRequest& request);
+
+struct BenchRequest {
+  std::string model;
+  EngineName engine;
+  int batch = 1;
+  double seconds = 2.0;
+  bool layers = false;
+};
+
+struct LayerTime {
+  std::string name;
+  std::string op;
+  std::string kernel;
+  double ms = 0;
+  std::int64_t macs = 0;
+};
+
+struct BenchSummary {
+  double median_ms = 0;
+  double p10_ms = 0;
+  double p90_ms = 0;
+  double first_ms = 0;
+  std::int64_t runs = 0;
+  int threads = 1;
+  std::string engine;
+  std::int64_t peak_rss_bytes = 0;
+  std::vector<LayerTime> layers;
+};
+
+/// Latency of one batch on random input from a fixed seed.
+[[nodiscard]] Result<BenchSummary> bench(const BenchRequest& request);
+
+}  // namespace octet

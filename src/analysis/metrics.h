@@ -1,0 +1,37 @@
+#pragma once
+// Metrics of a classifier's outputs and of tensors against a reference.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace octet {
+
+/// Index of the largest element; the first among equals; NaN never wins. 0 when empty.
+[[nodiscard]] std::size_t arg_max(std::span<const float> scores);
+
+/// Whether `label` is among the k largest scores. Ties count against the label only when the equal
+/// score has a lower index, so that k = 1 agrees with arg_max.
+[[nodiscard]] bool in_top_k(std::span<const float> scores, std::size_t label, std::size_t k);
+
+/// Class probabilities: the scores themselves when they already are (non-negative, sum within 0.05
+/// of 1), normalised to sum 1; else their softmax. Clipped to [1e-8, 1].
+[[nodiscard]] std::vector<double> class_probabilities(std::span<const float> scores);
+
+/// KL(p || q) = sum p ln(p / q), in nats.
+[[nodiscard]] double kl_divergence(std::span<const double> p, std::span<const double> q);
+
+/// Signal over noise of `approximation` against `signal`, gathered over many tensors.
+class Sqnr {
+ public:
+  void add(std::span<const float> signal, std::span<const float> approximation);
+  void merge(const Sqnr& other);
+  /// 10 log10(sum signal^2 / sum (signal - approximation)^2); +infinity without noise.
+  [[nodiscard]] double decibel() const;
+
+ private:
+  double signal_ = 0;
+  double noise_ = 0;
+};
+
+}  // namespace octet

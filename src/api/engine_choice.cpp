@@ -1,0 +1,162 @@
+#include "api/engine_choice.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "core/log.h"
+#include "core/parallel.h"
+#include "engine/float/float_program.h"
+#include "engine/integer/integer_program.h"
+#include "formats/onnx/onnx.h"
+#include "passes/pipeline.h"
+
+namespace octet {
+namespace {
+
+std::vector<ValueId> tap_candidates(const Graph& graph, std::span<const std::string> names) {
+  std::vector<ValueId> ids;
+  const bool all = std::find(names.begin(), names.end(), "*") != names.end();
+  if (all) {
+    for (std::size_t i = 0; i < graph.value_slots(); ++i) ids.push_back(static_cast<ValueId>(i));
+    return ids;
+  }
+  for (const auto& wanted : names) {
+    const auto id = graph.find_value(wanted);
+    if (id != ValueId::none) ids.push_back(id);
+  }
+  return ids;
+}
+
+Result<ChosenEngine> float_engine(const ModelFile& file, std::span<const std::string> tap_names) {
+  ChosenEngine chosen;
+  chosen.name = "float";
+  if (is_quantized(file)) {
+    OCTET_ASSIGN(chosen.model.graph, onnx::emit_qdq(file.model));
+  } else {
+    chosen.model.graph = file.model.graph;
+    OCTET_TRY(simplify(chosen.model.graph));
+  }
+  const auto& graph = chosen.model.graph;
+  OCTET_ASSIGN(chosen.program, compile_float(graph, tap_candidates(graph, tap_names)));
+  return chosen;
+}
+
+Result<Recipe> recipe_for(const DataSource& source, const Graph& graph) {
+  if (!source.recipe.empty()) {
+    OCTET_ASSIGN(const auto file, FileView::open(source.recipe));
+    auto recipe = parse_recipe(file.text());
+    if (!recipe) return tl::unexpected(recipe.error().with_context(source.recipe));
+    return recipe;
+  }
+  const auto it = graph.metadata.find(recipe_key);
+  if (it == graph.metadata.end()) return Recipe{};
+  auto recipe = parse_recipe(it->second);
+  if (!recipe) return tl::unexpected(recipe.error().with_context("recipe stored in the model"));
+  return recipe;
+}
+
+}  // namespace
+
+Result<ChosenEngine> choose_engine(const ModelFile& file, const EngineName& engine,
+                                   std::span<const std::string> tap_names) {
+  const bool quantized = is_quantized(file);
+  const std::string name = !engine.empty() ? engine : quantized ? "integer" : "float";
+  if (name == "float") return float_engine(file, tap_names);
+  if (name != "integer" && name != "simulate") {
+    return fail(ErrorKind::usage, "no engine '{}'; there are float, simulate and integer", name);
+  }
+  if (!quantized) {
+    return fail(ErrorKind::usage, "engine {} needs a quantized model; this one is float", name);
+  }
+  ChosenEngine chosen;
+  chosen.name = name;
+  chosen.model = file.model;
+  if (name == "integer") {
+    OCTET_ASSIGN(chosen.program, compile_integer(file.model));
+    return chosen;
+  }
+  OCTET_ASSIGN(auto simulation, compile_simulation(file.model));
+  chosen.program = std::move(simulation.program);
+  chosen.simulated_layers = std::move(simulation.layers);
+  return chosen;
+}
+
+Result<OpenData> open_data(const DataSource& source, const Graph& graph,
+                           std::int64_t default_samples) {
+  OpenData data;
+  OCTET_ASSIGN(data.recipe, recipe_for(source, graph));
+  DatasetOptions options;
+  options.recipe = data.recipe;
+  options.labels = source.labels;
+  for (const auto id : graph.inputs) {
+    const auto& value = graph.value(id);
+    options.inputs.push_back(
+        {value.name, value.dtype, value.shape.value_or(Shape{}), ImageLayout::nchw});
+  }
+  OCTET_ASSIGN(data.dataset, open_dataset(source.path, options));
+  const auto count = source.samples > 0 ? source.samples : default_samples;
+  data.selection = select_samples(*data.dataset, count, source.seed);
+  return data;
+}
+
+int sweep_batch(const Graph& graph) {
+  std::int64_t elements = 1;
+  for (const auto id : graph.inputs) {
+    const auto& shape = graph.value(id).shape;
+    if (!shape || shape->empty()) return 1;
+    if (shape->front() > 0) return static_cast<int>(std::min<std::int64_t>(shape->front(), 4096));
+    for (std::size_t i = 1; i < shape->size(); ++i) {
+      if ((*shape)[i] > 0) elements = std::min(elements * (*shape)[i], std::int64_t{1} << 30);
+    }
+  }
+  constexpr std::int64_t elements_per_batch = 1 << 15;
+  return static_cast<int>(std::clamp<std::int64_t>(elements_per_batch / elements, 1, 32));
+}
+
+Status check_labels(const OpenData& data, std::int64_t classes) {
+  const auto& labels = data.dataset->labels();
+  if (labels.empty()) {
+    return bad_input("{} has no labels, which this measure needs", data.dataset->name());
+  }
+  const auto stated = data.dataset->class_count();
+  const int offset = data.recipe.label_offset;
+  if (stated > 0 && stated + offset != classes) {
+    return bad_input(
+        "{} has {} classes{}, but the model gives {} scores", data.dataset->name(), stated,
+        offset == 0 ? std::string() : fmt::format(" (label_offset {})", offset), classes);
+  }
+  for (const auto index : data.selection) {
+    const auto label = labels[static_cast<std::size_t>(index)] + offset;
+    if (label < 0 || label >= classes) {
+      return bad_input("{}: sample {} has class {}, outside the model's {} scores",
+                       data.dataset->name(), index, label, classes);
+    }
+  }
+  return {};
+}
+
+WorkerSessions::WorkerSessions(const Program& program)
+    : program_(program), sessions_(static_cast<std::size_t>(thread_count())) {}
+
+Result<Session*> WorkerSessions::get(int worker) {
+  auto& slot = sessions_[static_cast<std::size_t>(worker)];
+  if (!slot) {
+    OCTET_ASSIGN(slot, program_.session());
+  }
+  return slot.get();
+}
+
+std::int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::span<const float> row(const Tensor& tensor, std::int64_t i) {
+  const auto width = tensor.dim(0) > 0 ? tensor.size() / tensor.dim(0) : 0;
+  return {tensor.data<float>() + i * width, static_cast<std::size_t>(width)};
+}
+
+}  // namespace octet

@@ -1,0 +1,70 @@
+#pragma once
+// From a model file to a program that runs it, and from a data source to samples it accepts.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "engine/program.h"
+#include "engine/simulation/simulation_program.h"
+#include "formats/model_file.h"
+#include "octet/data.h"
+#include "octet/evaluate.h"
+
+namespace octet {
+
+/// Keys under which octet keeps things in a model's metadata.
+inline constexpr const char* recipe_key = "octet.recipe";
+
+[[nodiscard]] inline bool is_quantized(const ModelFile& file) { return !file.model.plan.empty(); }
+
+struct ChosenEngine {
+  std::unique_ptr<Program> program;
+  std::string name;  ///< "float", "simulate", "integer"
+  /// The graph whose value ids the program's taps use.
+  QuantizedGraph model;
+  std::vector<SimulatedLayer> simulated_layers;
+};
+
+/// `engine` as in EvaluateRequest. `tap_names`: values that taps will ask for, by name; "*" for
+/// all.
+[[nodiscard]] Result<ChosenEngine> choose_engine(const ModelFile& file, const EngineName& engine,
+                                                 std::span<const std::string> tap_names = {});
+
+struct OpenData {
+  std::unique_ptr<Dataset> dataset;
+  Recipe recipe;
+  std::vector<std::int64_t> selection;
+};
+
+/// Opens a data source for a model: the recipe comes from the request, else from the model.
+/// `default_samples` is used when the source does not say.
+[[nodiscard]] Result<OpenData> open_data(const DataSource& source, const Graph& graph,
+                                         std::int64_t default_samples);
+
+/// Micro-batch for accuracy sweeps; depends on the model's input alone, never on threads.
+[[nodiscard]] int sweep_batch(const Graph& graph);
+
+/// Checks that labels fit an output of `classes` scores; the error says what does not.
+[[nodiscard]] Status check_labels(const OpenData& data, std::int64_t classes);
+
+/// Sessions made on demand, one per worker.
+class WorkerSessions {
+ public:
+  explicit WorkerSessions(const Program& program);
+  [[nodiscard]] Result<Session*> get(int worker);
+
+ private:
+  const Program& program_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+};
+
+/// Highest resident memory of this process so far, in bytes.
+[[nodiscard]] std::int64_t peak_rss_bytes();
+
+/// Rows of a [N, ...] tensor as spans of f32 scores.
+[[nodiscard]] std::span<const float> row(const Tensor& tensor, std::int64_t i);
+
+}  // namespace octet

@@ -1,0 +1,92 @@
+#include "api/latency.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "core/progress.h"
+
+namespace octet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// The value below which `share` of the sorted times lie.
+double quantile(const std::vector<double>& sorted, double share) {
+  const auto last = static_cast<double>(sorted.size() - 1);
+  return sorted[static_cast<std::size_t>(share * last + 0.5)];
+}
+
+void add_layer_times(const std::vector<Session::StepTime>& steps, BenchSummary& out) {
+  if (out.layers.empty()) out.layers.resize(steps.size());
+  for (std::size_t i = 0; i < std::min(steps.size(), out.layers.size()); ++i) {
+    auto& layer = out.layers[i];
+    const auto& step = steps[i];
+    const double best =
+        layer.name.empty() ? step.milliseconds : std::min(layer.ms, step.milliseconds);
+    layer = {step.node, step.op, step.kernel, best, step.macs};
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Tensor>> random_inputs(const Graph& graph, int batch) {
+  std::mt19937 generator(0);
+  std::vector<Tensor> inputs;
+  for (const auto id : graph.inputs) {
+    const auto& value = graph.value(id);
+    if (value.dtype != DType::f32 || !value.shape) {
+      return bad_input("input {} has type {}; random input can be made for f32 of known rank",
+                       value.name, name(value.dtype));
+    }
+    auto shape = *value.shape;
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      if (shape[i] == dynamic_dim) shape[i] = i == 0 ? batch : 1;
+    }
+    OCTET_ASSIGN(auto tensor, Tensor::create(DType::f32, shape));
+    float* x = tensor.mutable_data<float>();
+    for (std::int64_t i = 0; i < tensor.size(); ++i) {
+      x[i] = static_cast<float>(generator()) * 0x1.0p-31F - 1.0F;
+    }
+    inputs.push_back(std::move(tensor));
+  }
+  return inputs;
+}
+
+Result<BenchSummary> measure_latency(const Program& program, const std::vector<Tensor>& inputs,
+                                     const LatencyOptions& options) {
+  OCTET_ASSIGN(const auto session, program.session({options.threads}));
+  BenchSummary out;
+  out.threads = options.threads;
+  auto start = Clock::now();
+  OCTET_TRY(session->run(inputs));
+  out.first_ms = milliseconds_since(start);
+
+  std::vector<double> times;
+  const auto begin = Clock::now();
+  while (times.size() < 5 || milliseconds_since(begin) < options.seconds * 1e3) {
+    OCTET_TRY(check_cancel());
+    start = Clock::now();
+    OCTET_TRY(session->run(inputs));
+    times.push_back(milliseconds_since(start));
+  }
+  std::sort(times.begin(), times.end());
+  out.median_ms = quantile(times, 0.5);
+  out.p10_ms = quantile(times, 0.1);
+  out.p90_ms = quantile(times, 0.9);
+  out.runs = static_cast<std::int64_t>(times.size());
+  if (!options.layers) return out;
+
+  session->set_profiling(true);
+  for (int i = 0; i < 10; ++i) {
+    OCTET_TRY(session->run(inputs));
+    add_layer_times(session->step_times(), out);
+  }
+  return out;
+}
+
+}  // namespace octet

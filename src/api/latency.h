@@ -1,0 +1,24 @@
+#pragma once
+#include <vector>
+
+#include "engine/program.h"
+#include "octet/run.h"
+
+namespace octet {
+
+/// Random inputs from a fixed seed, uniform in [-1, 1], for a graph's inputs at this batch size.
+[[nodiscard]] Result<std::vector<Tensor>> random_inputs(const Graph& graph, int batch);
+
+struct LatencyOptions {
+  double seconds = 2.0;
+  int threads = 1;
+  bool layers = false;
+};
+
+/// Runs `inputs` again and again: the first run apart, then until `seconds` have passed (at least 5
+/// runs). Fills the times of a BenchSummary.
+[[nodiscard]] Result<BenchSummary> measure_latency(const Program& program,
+                                                   const std::vector<Tensor>& inputs,
+                                                   const LatencyOptions& options);
+
+}  // namespace octet

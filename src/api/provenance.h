@@ -1,0 +1,21 @@
+#pragma once
+// Provenance: what octet writes into a quantized model about how it was made.
+
+#include <map>
+#include <string>
+
+#include "calibration/statistics.h"
+#include "formats/model_file.h"
+#include "octet/quantize.h"
+
+namespace octet {
+
+/// Adds the octet.* metadata to a quantized graph. Holds nothing that differs between runs (no
+/// times, paths or thread counts), so equal inputs give equal bytes.
+void write_provenance(Graph& graph, const QuantizeRequest& request, const std::string& float_hash,
+                      const Statistics& statistics);
+
+/// The octet.* entries of a graph's metadata, without the prefix.
+[[nodiscard]] std::map<std::string, std::string> read_provenance(const Graph& graph);
+
+}  // namespace octet

@@ -1,0 +1,212 @@
+#include "octet/quantize.h"
+
+#include <fmt/ranges.h>
+
+#include <chrono>
+
+#include "api/engine_choice.h"
+#include "api/provenance.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "passes/pipeline.h"
+
+namespace octet {
+namespace {
+
+constexpr std::int64_t default_samples = 512;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Result<ObserverKind> parse_observer(const std::string& text) {
+  const auto kind = observer_from_name(text);
+  if (kind) return *kind;
+  return fail(ErrorKind::usage,
+              "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy",
+              text);
+}
+
+Status check_bits(const QuantizeRequest& request) {
+  if (request.weight_bits < 2 || request.weight_bits > 8) {
+    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", request.weight_bits);
+  }
+  if (request.activation_bits < 2 || request.activation_bits > 8) {
+    return fail(ErrorKind::usage, "activations of {} bits; 2 to 8 are possible",
+                request.activation_bits);
+  }
+  return {};
+}
+
+Result<QuantizeOptions> to_options(const QuantizeRequest& request) {
+  OCTET_TRY(check_bits(request));
+  QuantizeOptions options;
+  if (find_target(request.target) == nullptr) {
+    return fail(ErrorKind::usage, "no target '{}'; there are: {}", request.target,
+                fmt::join(target_names(), ", "));
+  }
+  options.target = request.target;
+  OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  if (request.per_channel) {
+    options.weight_granularity =
+        *request.per_channel ? Granularity::per_channel : Granularity::per_tensor;
+  }
+  options.weight_bits = request.weight_bits;
+  options.activation_bits = request.activation_bits;
+  if (!request.activation_storage.empty()) {
+    options.activation_storage = request.activation_storage == "int8" ? DType::i8 : DType::u8;
+  }
+  options.reduce_range = request.reduce_range;
+  options.keep_float = request.keep_float;
+  options.skip = request.skip;
+  options.dump_after = request.dump_after;
+  options.dump = request.dump;
+  return options;
+}
+
+Result<ModelFile> read_float_model(const std::string& path) {
+  OCTET_ASSIGN(auto file, read_model(path));
+  if (is_quantized(file)) {
+    return bad_input("{} is quantized already; give the float model it was made from", path);
+  }
+  return file;
+}
+
+/// Runs the calibration sweep of a request on a simplified graph.
+struct Sweep {
+  const DataSource& source;
+  ObserverKind observer;
+  const Progress& progress;
+  const std::string& model_hash;
+  std::int64_t skipped = 0;
+  std::string recipe_json;
+
+  Result<Statistics> run(const Graph& graph, const std::vector<ValueId>& values) {
+    OCTET_ASSIGN(const auto data, open_data(source, graph, default_samples));
+    if (!(data.recipe == Recipe{})) recipe_json = to_json(data.recipe);
+    CalibrationOptions options;
+    options.observer = observer;
+    options.selection = data.selection;
+    options.undecodable = source.skip_undecodable ? Undecodable::skip : Undecodable::error;
+    options.progress = progress;
+    OCTET_ASSIGN(auto statistics, calibrate(graph, values, *data.dataset, options));
+    statistics.model_hash = model_hash;
+    skipped = static_cast<std::int64_t>(data.selection.size()) - statistics.samples;
+    return statistics;
+  }
+};
+
+Result<Statistics> statistics_from_file(const std::string& path, const std::string& model_hash) {
+  OCTET_ASSIGN(auto statistics, read_statistics(path));
+  if (statistics.model_hash != model_hash) {
+    return bad_input("{} was calibrated on another model (hash {}, this one is {})", path,
+                     statistics.model_hash, model_hash);
+  }
+  return statistics;
+}
+
+Status check_request(const QuantizeRequest& request) {
+  if (request.data.path.empty() && request.statistics.empty()) {
+    return fail(ErrorKind::usage,
+                "static quantization needs data: give --data or --stats; octet never invents any "
+                "(--method dynamic and --data-free, which need none, are not in this version)");
+  }
+  if (!request.data.path.empty() && !request.statistics.empty()) {
+    return fail(ErrorKind::usage, "give either --data or --stats, not both");
+  }
+  return {};
+}
+
+std::uint64_t file_size(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+}  // namespace
+
+Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
+  const auto start = Clock::now();
+  OCTET_TRY(check_request(request));
+  OCTET_ASSIGN(auto options, to_options(request));
+  if (!request.dry_run) {
+    OCTET_TRY(check_writable(request.output));
+  }
+  OCTET_ASSIGN(auto file, read_float_model(request.model));
+
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  Statistics statistics;
+  const auto source = [&](const Graph& graph,
+                          const std::vector<ValueId>& values) -> Result<Statistics> {
+    if (request.statistics.empty()) {
+      OCTET_ASSIGN(statistics, sweep.run(graph, values));
+    } else {
+      OCTET_ASSIGN(statistics, statistics_from_file(request.statistics, file.hash));
+    }
+    return statistics;
+  };
+  QuantizeReport report;
+  OCTET_ASSIGN(auto model, quantize_static(std::move(file.model.graph), options, source, report));
+  if (!sweep.recipe_json.empty()) model.graph.metadata[recipe_key] = sweep.recipe_json;
+  auto provenance = request;
+  provenance.observer = std::string(name(statistics.observer));
+  write_provenance(model.graph, provenance, file.hash, statistics);
+  OCTET_TRY(check_cancel());
+  if (!request.dry_run) {
+    OCTET_TRY(write_model(model, request.output));
+  }
+
+  QuantizeSummary out;
+  out.output = request.dry_run ? "" : request.output;
+  out.input_bytes = file.bytes;
+  out.output_bytes = request.dry_run ? 0 : file_size(request.output);
+  out.samples = statistics.samples;
+  out.skipped_samples = sweep.skipped;
+  out.integer_mac_share = report.integer_mac_share;
+  for (const auto& node : report.float_nodes) {
+    out.float_nodes.push_back({node.name, node.op, node.reason});
+  }
+  out.notes = report.notes;
+  for (const auto& pass : report.passes) out.passes.push_back({pass.name, pass.seconds});
+  out.peak_rss_bytes = peak_rss_bytes();
+  out.seconds = seconds_since(start);
+  return out;
+}
+
+Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
+  const auto start = Clock::now();
+  QuantizeOptions options;
+  options.target = request.target;
+  OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  OCTET_TRY(check_writable(request.output));
+  OCTET_ASSIGN(auto file, read_float_model(request.model));
+  OCTET_TRY(simplify(file.model.graph));
+  OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
+  OCTET_TRY(check_cancel());
+  OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));
+  return CalibrateSummary{request.output, statistics.samples, statistics.values.size(),
+                          seconds_since(start), peak_rss_bytes()};
+}
+
+Result<CalibrateSummary> merge_statistics(const std::vector<std::string>& inputs,
+                                          const std::string& output) {
+  const auto start = Clock::now();
+  if (inputs.size() < 2) return fail(ErrorKind::usage, "merging needs at least two files");
+  OCTET_TRY(check_writable(output));
+  OCTET_ASSIGN(auto merged, read_statistics(inputs[0]));
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    OCTET_ASSIGN(const auto next, read_statistics(inputs[i]));
+    auto sum = merge(merged, next);
+    if (!sum) return tl::unexpected(sum.error().with_context(inputs[i]));
+    merged = std::move(*sum);
+  }
+  OCTET_TRY(write_file(output, std::string_view(encode(merged))));
+  return CalibrateSummary{output, merged.samples, merged.values.size(), seconds_since(start),
+                          peak_rss_bytes()};
+}
+
+}  // namespace octet

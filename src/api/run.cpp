@@ -1,0 +1,164 @@
+#include "octet/run.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "api/engine_choice.h"
+#include "api/latency.h"
+#include "arithmetic/quantize.h"
+#include "core/file.h"
+#include "core/parallel.h"
+#include "data/npy.h"
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "NAME=X.npy" or "X.npy" in the order of the graph's inputs.
+Result<std::vector<Tensor>> read_inputs(const std::vector<std::string>& arguments,
+                                        const Graph& graph) {
+  std::vector<Tensor> inputs(graph.inputs.size());
+  std::size_t next = 0;
+  for (const auto& argument : arguments) {
+    auto position = next;
+    std::string path = argument;
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+      const auto prefix = graph.value(graph.inputs[i]).name + "=";
+      if (!argument.starts_with(prefix)) continue;
+      position = i;
+      path = argument.substr(prefix.size());
+    }
+    if (position >= inputs.size()) {
+      return fail(ErrorKind::usage, "the model has {} inputs; {} is one too many", inputs.size(),
+                  argument);
+    }
+    OCTET_ASSIGN(inputs[position], read_npy(path));
+    const auto& wanted = graph.value(graph.inputs[position]);
+    if (wanted.dtype == DType::f32 && inputs[position].dtype() != DType::f32) {
+      OCTET_ASSIGN(inputs[position], to_f32(inputs[position]));
+    }
+    next = position + 1;
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].empty()) continue;
+    return fail(ErrorKind::usage, "input {} is missing: give --input {}=X.npy",
+                graph.value(graph.inputs[i]).name, graph.value(graph.inputs[i]).name);
+  }
+  return inputs;
+}
+
+Status make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return bad_input("cannot make folder {}: {}", folder.string(), error.message());
+  return {};
+}
+
+std::string safe_file_name(std::string name) {
+  for (auto& c : name) {
+    if (c == '/' || c == '\\' || c == '\0') c = '_';
+  }
+  return name + ".npy";
+}
+
+Status write_npy(const fs::path& path, const Tensor& tensor) {
+  OCTET_ASSIGN(const auto bytes, encode_npy(tensor));
+  return write_file(path, std::string_view(bytes));
+}
+
+/// Elements of a tap as a plain tensor in the graph's layout.
+template <class T>
+Tensor tap_tensor(std::span<const T> elements, const TapView& view) {
+  if (!view.channels_last || view.shape.size() != 4) return Tensor::from<T>(elements, view.shape);
+  Tensor out(DTypeOf<T>::value, view.shape);
+  const auto n = view.shape[0], c = view.shape[1], hw = view.shape[2] * view.shape[3];
+  T* target = out.mutable_data<T>();
+  for (std::int64_t b = 0; b < n; ++b) {
+    for (std::int64_t p = 0; p < hw; ++p) {
+      for (std::int64_t k = 0; k < c; ++k) {
+        target[(b * c + k) * hw + p] = elements[static_cast<std::size_t>((b * hw + p) * c + k)];
+      }
+    }
+  }
+  return out;
+}
+
+struct TapFiles {
+  fs::path folder;
+  const Graph& graph;
+  nlohmann::ordered_json index = nlohmann::ordered_json::array();
+  Status status;
+
+  void add(const TapView& view) {
+    if (!status) return;
+    const Tensor tensor =
+        view.codes.empty() ? tap_tensor(view.values, view) : tap_tensor(view.codes, view);
+    const auto file = fmt::format("{}.npy", index.size());
+    status = write_npy(folder / file, tensor);
+    index.push_back({{"file", file},
+                     {"name", graph.value(view.value).name},
+                     {"dtype", std::string(name(tensor.dtype()))}});
+  }
+};
+
+}  // namespace
+
+Result<RunSummary> run(const RunRequest& request) {
+  OCTET_ASSIGN(const auto file, read_model(request.model));
+  const auto& graph = file.model.graph;
+  const bool to_folder = graph.outputs.size() > 1;
+  if (!to_folder) {
+    OCTET_TRY(check_writable(request.output));
+  }
+  const std::vector<std::string> every = {"*"};
+  const auto taps_wanted = request.taps.empty() ? std::span<const std::string>{} : every;
+  OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine, taps_wanted));
+  OCTET_ASSIGN(const auto inputs, read_inputs(request.inputs, graph));
+  OCTET_ASSIGN(const auto session, engine.program->session({thread_count()}));
+
+  TapFiles taps{request.taps, engine.model.graph, nlohmann::ordered_json::array(), {}};
+  TapRequest tap_request;
+  if (!request.taps.empty()) {
+    OCTET_TRY(make_folder(request.taps));
+    for (std::size_t i = 0; i < engine.model.graph.value_slots(); ++i) {
+      tap_request.values.push_back(static_cast<ValueId>(i));
+    }
+    tap_request.tap = [&taps](const TapView& view) { taps.add(view); };
+  }
+  OCTET_ASSIGN(const auto outputs,
+               session->run(inputs, request.taps.empty() ? nullptr : &tap_request));
+  OCTET_TRY(taps.status);
+  if (!request.taps.empty()) {
+    OCTET_TRY(
+        write_file(fs::path(request.taps) / "index.json", std::string_view(taps.index.dump(1))));
+  }
+
+  RunSummary out;
+  out.engine = engine.name;
+  if (to_folder) {
+    OCTET_TRY(make_folder(request.output));
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const fs::path path =
+        to_folder ? fs::path(request.output) / safe_file_name(graph.value(graph.outputs[i]).name)
+                  : fs::path(request.output);
+    OCTET_TRY(write_npy(path, outputs[i]));
+    out.files.push_back(path.string());
+  }
+  return out;
+}
+
+Result<BenchSummary> bench(const BenchRequest& request) {
+  if (request.batch < 1) return fail(ErrorKind::usage, "a batch of {} samples", request.batch);
+  OCTET_ASSIGN(const auto file, read_model(request.model));
+  OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine));
+  OCTET_ASSIGN(const auto inputs, random_inputs(file.model.graph, request.batch));
+  OCTET_ASSIGN(auto out, measure_latency(*engine.program, inputs,
+                                         {request.seconds, thread_count(), request.layers}));
+  out.engine = engine.name;
+  out.peak_rss_bytes = peak_rss_bytes();
+  return out;
+}
+
+}  // namespace octet

@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/context.h"
+
+namespace octet::cli {
+namespace {
+
+Json to_json(const BenchSummary& s) {
+  Json layers = Json::array();
+  for (const auto& layer : s.layers) {
+    layers.push_back({{"name", layer.name},
+                      {"op", layer.op},
+                      {"kernel", layer.kernel},
+                      {"ms", layer.ms},
+                      {"macs", layer.macs}});
+  }
+  return {{"median_ms", s.median_ms}, {"p10_ms", s.p10_ms},
+          {"p90_ms", s.p90_ms},       {"first_ms", s.first_ms},
+          {"runs", s.runs},           {"threads", s.threads},
+          {"engine", s.engine},       {"peak_rss_bytes", s.peak_rss_bytes},
+          {"layers", layers}};
+}
+
+std::string to_text(const BenchSummary& s) {
+  auto text = fmt::format(
+      "median {:.4f} ms, p10 {:.4f}, p90 {:.4f}, first {:.3f} ({} runs, {} engine, {} threads)\n",
+      s.median_ms, s.p10_ms, s.p90_ms, s.first_ms, s.runs, s.engine, s.threads);
+  for (const auto& layer : s.layers) {
+    const double rate = layer.ms > 0 ? static_cast<double>(layer.macs) / layer.ms * 1e-6 : 0;
+    text += fmt::format("  {:9.4f} ms {:7.1f} GMAC/s  {:16} {}  {}\n", layer.ms, rate, layer.op,
+                        layer.name, layer.kernel);
+  }
+  return text;
+}
+
+int execute(const BenchRequest& request, const Context& context) {
+  const auto result = bench(request);
+  if (!result) return context.report(result.error());
+  context.print(to_json(*result), to_text(*result));
+  return exit_done;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("bench", "Latency on random input");
+  auto request = std::make_shared<BenchRequest>();
+  command->add_option("model", request->model, "Model (.onnx)")->required();
+  command->add_option("--batch", request->batch, "Samples in a batch")->capture_default_str();
+  command->add_option("--seconds", request->seconds, "How long to measure")->capture_default_str();
+  command->add_flag("--layers", request->layers, "Time of each layer");
+  command->add_option("--engine", request->engine, "float|simulate|integer");
+  add_common_options(*command, context);
+  command->callback([request, &context] {
+    context.action = [request, &context] { return execute(*request, context); };
+  });
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,123 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/context.h"
+
+namespace octet::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string target = "onnxruntime";
+  bool dump = false;
+};
+
+Json ports_json(const std::vector<Port>& ports) {
+  Json list = Json::array();
+  for (const auto& port : ports) {
+    list.push_back({{"name", port.name}, {"dtype", port.dtype}, {"shape", port.shape}});
+  }
+  return list;
+}
+
+Json to_json(const Inspection& s) {
+  Json ops = Json::array();
+  for (const auto& op : s.ops) {
+    ops.push_back(
+        {{"op", op.op}, {"count", op.count}, {"macs", op.macs}, {"parameters", op.parameters}});
+  }
+  Json values = Json::array();
+  for (const auto& v : s.quantized_values) {
+    values.push_back({{"name", v.name},
+                      {"scheme", v.scheme},
+                      {"storage", v.storage},
+                      {"origin", v.origin},
+                      {"scales", v.scales},
+                      {"scale", v.scale},
+                      {"scale_max", v.scale_max},
+                      {"zero_point", v.zero_point}});
+  }
+  return {{"format", s.format},
+          {"ops", ops},
+          {"parameters", s.parameters},
+          {"macs", s.macs},
+          {"bytes", s.bytes},
+          {"inputs", ports_json(s.inputs)},
+          {"outputs", ports_json(s.outputs)},
+          {"quantized", s.quantized},
+          {"quantized_values", values},
+          {"float_nodes", obstacles_json(s.float_nodes)},
+          {"integer_mac_share", s.integer_mac_share},
+          {"provenance", s.provenance}};
+}
+
+std::string values_text(const Inspection& s) {
+  std::string text = fmt::format("quantized values: {}\n", s.quantized_values.size());
+  for (const auto& v : s.quantized_values) {
+    const auto scale =
+        v.scales == 1 ? fmt::format("scale {:.6g}", v.scale)
+                      : fmt::format("{} scales {:.4g}..{:.4g}", v.scales, v.scale, v.scale_max);
+    text += fmt::format("  {}: {} as {}, {}, zero point {}, {}\n", v.name, v.scheme, v.storage,
+                        scale, v.zero_point, v.origin);
+  }
+  return text;
+}
+
+std::string to_text(const Inspection& s) {
+  auto text =
+      fmt::format("{}, {} bytes, {} parameters, {} multiply-accumulates a sample\n", s.format,
+                  with_commas(s.bytes), with_commas(static_cast<std::uint64_t>(s.parameters)),
+                  with_commas(static_cast<std::uint64_t>(s.macs)));
+  for (const auto& port : s.inputs) {
+    text += fmt::format("input  {} {} {}\n", port.name, port.dtype, port.shape);
+  }
+  for (const auto& port : s.outputs) {
+    text += fmt::format("output {} {} {}\n", port.name, port.dtype, port.shape);
+  }
+  text += fmt::format("{:24}{:>8}{:>16}{:>14}\n", "operator", "nodes", "MACs", "parameters");
+  for (const auto& op : s.ops) {
+    text += fmt::format("{:24}{:>8}{:>16}{:>14}\n", op.op, op.count,
+                        with_commas(static_cast<std::uint64_t>(op.macs)),
+                        with_commas(static_cast<std::uint64_t>(op.parameters)));
+  }
+  text += fmt::format("{} of the multiply-accumulates {} in integers\n",
+                      percent(s.integer_mac_share), s.quantized ? "run" : "can run");
+  if (!s.float_nodes.empty()) text += "nodes that would stay in float:\n";
+  for (const auto& node : s.float_nodes) {
+    text += fmt::format("  {} ({}): {}\n", node.name, node.op, node.reason);
+  }
+  if (s.quantized) text += values_text(s);
+  for (const auto& [key, value] : s.provenance) text += fmt::format("{}: {}\n", key, value);
+  return text;
+}
+
+int execute(const Options& options, const Context& context) {
+  if (options.dump) {
+    const auto text = dump(options.model);
+    if (!text) return context.report(text.error());
+    context.print(Json{{"dump", *text}}, *text);
+    return exit_done;
+  }
+  const auto result = inspect(options.model, options.target);
+  if (!result) return context.report(result.error());
+  context.print(to_json(*result), to_text(*result));
+  return exit_done;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Context& context) {
+  auto* command =
+      app.add_subcommand("inspect", "What a model is made of, and what can be quantized");
+  auto options = std::make_shared<Options>();
+  command->add_option("model", options->model, "Model (.onnx)")->required();
+  command->add_option("--target", options->target, "Runtime to judge for")->capture_default_str();
+  command->add_flag("--dump", options->dump, "Print the graph, one line per node");
+  add_common_options(*command, context);
+  command->callback([options, &context] {
+    context.action = [options, &context] { return execute(*options, context); };
+  });
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,91 @@
+// Nodes that stay in float, and tables made by running one.
+
+#include "arithmetic/quantize.h"
+#include "engine/integer/step.h"
+
+namespace octet::integer {
+namespace {
+
+std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
+
+class FloatStep final : public Step {
+ public:
+  FloatStep(NodeId id, std::string op_name, std::unique_ptr<FloatOp> op, std::vector<int> in,
+            std::vector<int> out)
+      : Step(id, std::move(in), std::move(out)), op_name_(std::move(op_name)), op_(std::move(op)) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/,
+                                       int /*threads*/) const override {
+    BoundStep bound;
+    std::shared_ptr<FloatOp::State> state = op_->make_state();
+    bound.run = [this, state](RunContext& context) -> Status {
+      std::vector<const Activation*> arguments;
+      for (const int buffer : inputs) {
+        arguments.push_back(buffer < 0 ? nullptr : &context.floats[at(buffer)]);
+      }
+      OCTET_ASSIGN(auto results, op_->run(arguments, state.get()));
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        if (outputs[i] < 0) continue;
+        if (i >= results.size()) return internal_error("output {} was not computed", i);
+        context.floats[at(outputs[i])] = std::move(results[i]);
+      }
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override { return "float " + op_name_; }
+
+ private:
+  std::string op_name_;
+  std::unique_ptr<FloatOp> op_;
+};
+
+}  // namespace
+
+Result<StepPointer> make_float_step(const Graph& graph, NodeId node, std::vector<int> inputs,
+                                    std::vector<int> outputs) {
+  OCTET_ASSIGN(auto op, make_float_op(graph, node));
+  return StepPointer(std::make_unique<FloatStep>(node, graph.node(node).op, std::move(op),
+                                                 std::move(inputs), std::move(outputs)));
+}
+
+Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node,
+                                         const kernels::CodeParams& input,
+                                         const kernels::CodeParams& output) {
+  OCTET_ASSIGN(const auto op, make_float_op(graph, node));
+  Activation values{Tensor(DType::f32, {256}), false};
+  for (int code = 0; code < 256; ++code) {
+    values.tensor.mutable_data<float>()[code] =
+        dequantize_value(code, input.scale, input.zero_point);
+  }
+  std::vector<Activation> constants;
+  constants.reserve(graph.node(node).inputs.size());
+  std::vector<const Activation*> arguments = {&values};
+  for (std::size_t i = 1; i < graph.node(node).inputs.size(); ++i) {
+    const auto* constant = graph.constant(graph.node(node).input(i));
+    if (constant != nullptr) constants.push_back({*constant, false});
+    arguments.push_back(constant != nullptr ? &constants.back() : nullptr);
+  }
+  const auto state = op->make_state();
+  OCTET_ASSIGN(const auto results, op->run(arguments, state.get()));
+  if (results.empty() || results[0].tensor.size() != 256) {
+    return internal_error("a unary op did not give one value for each input");
+  }
+  kernels::LookupTable table{};
+  const Activation plain = to_plain(results[0]);
+  kernels::quantize_codes(output, plain.tensor.data<float>(), table.data(), 256);
+  return table;
+}
+
+kernels::LookupTable requantize_table(const kernels::CodeParams& input,
+                                      const kernels::CodeParams& output) {
+  float values[256];
+  for (int code = 0; code < 256; ++code) {
+    values[code] = dequantize_value(code, input.scale, input.zero_point);
+  }
+  kernels::LookupTable table{};
+  kernels::quantize_codes(output, values, table.data(), 256);
+  return table;
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,126 @@
+#include "graph/op_schema.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace octet {
+namespace {
+
+/// Arities of the canonical opset (21), sorted by name for binary search.
+constexpr auto schemas = std::to_array<OpSchema>({
+    {"Add", 2, 2},
+    {"AveragePool", 1, 1},
+    {"BatchNormalization", 5, 5, 1, 3},
+    {"Cast", 1, 1},
+    {"Clip", 1, 3},
+    {"Concat", 1, -1},
+    {"Constant", 0, 0},
+    {"ConstantOfShape", 1, 1},
+    {"Conv", 2, 3},
+    {"DequantizeLinear", 2, 3},
+    {"Div", 2, 2},
+    {"Dropout", 1, 3, 1, 2},
+    {"Flatten", 1, 1},
+    {"Gather", 2, 2},
+    {"Gemm", 2, 3},
+    {"GlobalAveragePool", 1, 1},
+    {"HardSigmoid", 1, 1},
+    {"HardSwish", 1, 1},
+    {"Identity", 1, 1},
+    {"MatMul", 2, 2},
+    {"MaxPool", 1, 1, 1, 2},
+    {"Mul", 2, 2},
+    {"Pad", 2, 4},
+    {"QuantizeLinear", 2, 3},
+    {"ReduceMean", 1, 2},
+    {"Relu", 1, 1},
+    {"Reshape", 2, 2},
+    {"Shape", 1, 1},
+    {"Sigmoid", 1, 1},
+    {"Slice", 3, 5},
+    {"Softmax", 1, 1},
+    {"Squeeze", 1, 2},
+    {"Sub", 2, 2},
+    {"Transpose", 1, 1},
+    {"Unsqueeze", 2, 2},
+});
+
+static_assert(std::is_sorted(schemas.begin(), schemas.end(),
+                             [](const auto& a, const auto& b) { return a.op < b.op; }));
+
+/// Product with dynamic dimensions counted as 1; saturates instead of overflowing.
+std::int64_t product(std::span<const std::int64_t> dims) {
+  std::int64_t result = 1;
+  for (const auto dim : dims) {
+    if (dim == dynamic_dim) continue;
+    if (__builtin_mul_overflow(result, dim, &result)) return INT64_MAX;
+  }
+  return result;
+}
+
+const Shape* shape_of(const Graph& graph, ValueId id) {
+  if (id == ValueId::none || !graph.value(id).shape) return nullptr;
+  return &*graph.value(id).shape;
+}
+
+/// Elements of one batch item: everything but the outermost dimension.
+std::int64_t item_elements(const Shape& shape) {
+  return shape.empty() ? 1 : product(std::span(shape).subspan(1));
+}
+
+std::int64_t saturating_product(std::int64_t a, std::int64_t b) {
+  std::int64_t result = 0;
+  return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
+std::int64_t matmul_macs(const Shape& a, const Shape& output) {
+  if (a.empty()) return 0;
+  const auto depth = std::max<std::int64_t>(a.back(), 1);
+  // A matrix times a matrix has the batch outermost; a vector result has none.
+  const auto rows = output.size() >= 2 ? item_elements(output) : product(output);
+  return saturating_product(depth, rows);
+}
+
+}  // namespace
+
+const OpSchema* find_schema(const Node& node) {
+  if (!node.domain.empty()) return nullptr;
+  const auto it =
+      std::lower_bound(schemas.begin(), schemas.end(), node.op,
+                       [](const OpSchema& schema, std::string_view op) { return schema.op < op; });
+  return it != schemas.end() && it->op == node.op ? &*it : nullptr;
+}
+
+NodeId first_unknown_node(const Graph& graph) {
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    if (graph.node(id).alive && find_schema(graph.node(id)) == nullptr) return id;
+  }
+  return NodeId::none;
+}
+
+std::int64_t node_macs(const Graph& graph, const Node& node) {
+  const auto* output = shape_of(graph, node.output());
+  if (output == nullptr) return 0;
+  if (node.is("Conv")) {
+    const auto* weight = shape_of(graph, node.input(1));
+    if (weight == nullptr) return 0;
+    // Weights are [out, in / group, kernel...]: one output element costs all but the first extent.
+    return saturating_product(item_elements(*weight), item_elements(*output));
+  }
+  if (node.is("Gemm")) {
+    const auto* a = shape_of(graph, node.input(0));
+    if (a == nullptr || a->size() != 2) return 0;
+    const auto depth = (*a)[node.int_attribute("transA", 0) != 0 ? 0 : 1];
+    return saturating_product(std::max<std::int64_t>(depth, 1), item_elements(*output));
+  }
+  if (node.is("MatMul")) {
+    const auto* a = shape_of(graph, node.input(0));
+    return a == nullptr ? 0 : matmul_macs(*a, *output);
+  }
+  return 0;
+}
+
+}  // namespace octet

@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "core/log.h"
+#include "kernels/conv.h"
+#include "kernels/reference/reference_conv.h"
+#include "kernels/x86/x86_kernels.h"
+
+namespace octet::kernels {
+namespace {
+
+std::vector<ConvKernel> build_table() {
+  std::vector<ConvKernel> table;
+#if defined(__x86_64__)
+  const auto x86 = x86_conv_kernels();
+  table.assign(x86.begin(), x86.end());
+#endif
+  table.push_back(reference_conv_kernel());
+  return table;
+}
+
+Isa best_available() {
+  for (const auto isa : {Isa::avx512vnni, Isa::avx2}) {
+    if (isa_available(isa)) return isa;
+  }
+  return Isa::reference;
+}
+
+Isa detect() {
+  const Isa best = best_available();
+  const char* wanted = std::getenv("OCTET_KERNELS");
+  if (wanted == nullptr || *wanted == '\0') return best;
+  const auto isa = isa_from_name(wanted);
+  if (!isa) {
+    log_warning("OCTET_KERNELS={} is not reference, avx2 or avx512vnni; using {}", wanted,
+                name(best));
+    return best;
+  }
+  if (!isa_available(*isa)) {
+    log_warning("OCTET_KERNELS={} is not available on this CPU; using {}", wanted, name(best));
+  }
+  return std::min(*isa, best);
+}
+
+}  // namespace
+
+std::string_view name(Isa isa) {
+  switch (isa) {
+    case Isa::reference: return "reference";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512vnni: return "avx512vnni";
+  }
+  return "reference";
+}
+
+std::optional<Isa> isa_from_name(std::string_view text) {
+  for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+    if (name(isa) == text) return isa;
+  }
+  return std::nullopt;
+}
+
+bool isa_available(Isa isa) {
+  switch (isa) {
+    case Isa::reference: return true;
+#if defined(__x86_64__)
+    case Isa::avx2: return __builtin_cpu_supports("avx2") != 0;
+    case Isa::avx512vnni:
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("avx512f") != 0 &&
+             __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+             __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+#else
+    case Isa::avx2:
+    case Isa::avx512vnni: return false;
+#endif
+  }
+  return false;
+}
+
+Isa default_isa() {
+  static const Isa isa = detect();
+  return isa;
+}
+
+std::span<const ConvKernel> conv_kernels() {
+  static const std::vector<ConvKernel> table = build_table();
+  return table;
+}
+
+std::unique_ptr<Conv> make_conv(const ConvParams& params, Isa isa) {
+  for (const auto& kernel : conv_kernels()) {
+    if (kernel.isa > isa || !isa_available(kernel.isa) || !kernel.accepts(params)) continue;
+    return kernel.make(params);
+  }
+  return reference_conv_kernel().make(params);
+}
+
+}  // namespace octet::kernels

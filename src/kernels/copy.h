@@ -1,0 +1,20 @@
+#pragma once
+// Data movement on bytes: Transpose, Slice, Pad, Concat and the change between row-major and
+// channels-last order are all one strided copy.
+
+#include <cstdint>
+#include <vector>
+
+namespace octet::kernels {
+
+/// out[sum i_d * out_stride_d] = in[sum i_d * in_stride_d] for all 0 <= i_d < extent_d. Strides may
+/// be negative. Any rank.
+struct StridedCopy {
+  std::vector<std::int64_t> extent;
+  std::vector<std::int64_t> in_stride;
+  std::vector<std::int64_t> out_stride;
+};
+
+void copy_strided(const StridedCopy& copy, const std::uint8_t* input, std::uint8_t* output);
+
+}  // namespace octet::kernels

@@ -1,0 +1,53 @@
+#pragma once
+// Elementwise kernels on 8-bit codes, and the borders between codes and f32. Codes are u8 (signed
+// code + 128). Every formula is rule onnx: the operator as the ONNX specification computes it
+// between DequantizeLinear and QuantizeLinear, in f32 (docs/arithmetic.md).
+
+#include <array>
+#include <cstdint>
+
+namespace octet::kernels {
+
+/// One per-tensor quantization of u8 codes: real = scale * (q - zero_point).
+struct CodeParams {
+  float scale = 1;
+  std::uint8_t zero_point = 128;
+  std::uint8_t low = 0;     ///< smallest code
+  std::uint8_t high = 255;  ///< largest code
+};
+
+enum class BinaryOp : std::uint8_t { add, subtract, multiply };
+
+/// q = clamp(round_half_even((sa * (a - za) op sb * (b - zb)) / s) + z, low, high), with one f32
+/// rounding after each product, the operation and the division.
+struct BinaryParams {
+  BinaryOp op = BinaryOp::add;
+  CodeParams a, b;  ///< low and high are not used
+  CodeParams output;
+};
+
+/// The output is a dense row-major block of these extents; an operand's stride is 0 along the
+/// dimensions that it is broadcast along.
+struct BinaryGeometry {
+  std::array<std::int64_t, 4> extent{1, 1, 1, 1};
+  std::array<std::int64_t, 4> a_stride{};
+  std::array<std::int64_t, 4> b_stride{};
+};
+
+/// Computes output rows [first_row, last_row); a row is one run along the last dimension.
+void binary(const BinaryParams& params, const BinaryGeometry& geometry, const std::uint8_t* a,
+            const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
+            std::int64_t last_row);
+
+/// Any function of one code: out[i] = table[in[i]].
+using LookupTable = std::array<std::uint8_t, 256>;
+void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* output,
+            std::int64_t count);
+
+/// QuantizeLinear and DequantizeLinear.
+void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* output,
+                    std::int64_t count);
+void dequantize_codes(const CodeParams& params, const std::uint8_t* input, float* output,
+                      std::int64_t count);
+
+}  // namespace octet::kernels

@@ -1,0 +1,36 @@
+#pragma once
+// Pooling on 8-bit codes (u8 = signed code + 128), NHWC.
+
+#include <cstdint>
+
+#include "kernels/elementwise.h"
+
+namespace octet::kernels {
+
+struct PoolGeometry {
+  std::int64_t batch = 1;
+  int in_height = 1, in_width = 1, channels = 1;
+  int out_height = 1, out_width = 1;
+  int kernel_height = 1, kernel_width = 1;
+  int stride_height = 1, stride_width = 1;
+  int dilation_height = 1, dilation_width = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+};
+
+/// What an average divides by.
+enum class PoolCount : std::uint8_t {
+  inside,  ///< the pixels of the window that lie in the image
+  padded,  ///< those in the image or in its padding (ONNX count_include_pad = 1)
+};
+
+/// q = requantize_onnx(sum of (x - zx), sx / (s * count)): exact int32 sum, one f32 multiplier. A
+/// window without a counted pixel gives the zero point. Rows r = image * out_height + y.
+void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
+                  const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
+                  std::int64_t first_row, std::int64_t last_row);
+
+/// The largest code of each window; `lowest` where the window lies in the padding altogether.
+void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,
+              std::uint8_t* output, std::int64_t first_row, std::int64_t last_row);
+
+}  // namespace octet::kernels

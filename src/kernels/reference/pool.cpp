@@ -1,0 +1,113 @@
+#include "kernels/pool.h"
+
+#include <algorithm>
+
+#include "arithmetic/requantize.h"
+
+namespace octet::kernels {
+namespace {
+
+/// Window positions along one axis that lie inside the image: first + i * dilation, i < count.
+struct Span {
+  int first = 0;
+  int count = 0;
+  int counted_with_padding = 0;  ///< positions inside the image or its padding
+};
+
+Span window(int out, int stride, int pad_before, int pad_after, int kernel, int dilation,
+            int extent) {
+  const int start = out * stride - pad_before;
+  Span span;
+  bool found = false;
+  for (int k = 0; k < kernel; ++k) {
+    const int position = start + k * dilation;
+    if (position < extent + pad_after) ++span.counted_with_padding;
+    if (position < 0 || position >= extent) continue;
+    if (!found) span.first = position;
+    found = true;
+    ++span.count;
+  }
+  return span;
+}
+
+/// Channels handled together, so that their sums stay on the stack.
+constexpr int channel_block = 256;
+
+struct Windows {
+  Span rows, columns;
+};
+
+/// Calls fn(windows, image row base, output pixel) for each pixel of the rows.
+template <class Fn>
+void for_each_window(const PoolGeometry& g, const std::uint8_t* input, std::uint8_t* output,
+                     std::int64_t first_row, std::int64_t last_row, Fn fn) {
+  const std::int64_t image_bytes = std::int64_t{g.in_height} * g.in_width * g.channels;
+  for (std::int64_t row = first_row; row < last_row; ++row) {
+    const std::uint8_t* image = input + row / g.out_height * image_bytes;
+    std::uint8_t* out = output + row * g.out_width * g.channels;
+    const Span rows = window(static_cast<int>(row % g.out_height), g.stride_height, g.pad_top,
+                             g.pad_bottom, g.kernel_height, g.dilation_height, g.in_height);
+    for (int x = 0; x < g.out_width; ++x, out += g.channels) {
+      const Span columns = window(x, g.stride_width, g.pad_left, g.pad_right, g.kernel_width,
+                                  g.dilation_width, g.in_width);
+      fn(Windows{rows, columns}, image, out);
+    }
+  }
+}
+
+/// Calls fn(pixel) for each pixel of a window that lies inside the image.
+template <class Fn>
+void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, Fn fn) {
+  for (int ky = 0; ky < w.rows.count; ++ky) {
+    const std::int64_t y = w.rows.first + ky * g.dilation_height;
+    for (int kx = 0; kx < w.columns.count; ++kx) {
+      const std::int64_t x = w.columns.first + kx * g.dilation_width;
+      fn(image + (y * g.in_width + x) * g.channels);
+    }
+  }
+}
+
+}  // namespace
+
+void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
+                  const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
+                  std::int64_t first_row, std::int64_t last_row) {
+  const int zero_point = input_params.zero_point;
+  const CodeParams out_params = output_params;
+  for_each_window(
+      geometry, input, output, first_row, last_row,
+      [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
+        const std::int64_t inside = std::int64_t{w.rows.count} * w.columns.count;
+        const std::int64_t counted =
+            count == PoolCount::inside
+                ? inside
+                : std::int64_t{w.rows.counted_with_padding} * w.columns.counted_with_padding;
+        const float multiplier = onnx_average_multiplier(input_params.scale, out_params.scale,
+                                                         std::max<std::int64_t>(counted, 1));
+        for (int c0 = 0; c0 < geometry.channels; c0 += channel_block) {
+          const int block = std::min(channel_block, geometry.channels - c0);
+          std::int32_t sums[channel_block] = {};
+          for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
+            for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - zero_point;
+          });
+          for (int c = 0; c < block; ++c) {
+            out[c0 + c] = static_cast<std::uint8_t>(requantize_onnx(
+                sums[c], multiplier, out_params.zero_point, out_params.low, out_params.high));
+          }
+        }
+      });
+}
+
+void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,
+              std::uint8_t* output, std::int64_t first_row, std::int64_t last_row) {
+  for_each_window(geometry, input, output, first_row, last_row,
+                  [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
+                    std::fill_n(out, geometry.channels, lowest);
+                    for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
+                      for (int c = 0; c < geometry.channels; ++c)
+                        out[c] = std::max(out[c], pixel[c]);
+                    });
+                  });
+}
+
+}  // namespace octet::kernels

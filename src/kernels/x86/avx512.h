@@ -1,0 +1,71 @@
+#pragma once
+// Register-level pieces that the AVX512-VNNI kernels share.
+
+// g++ 12 warns about the deliberately undefined registers inside its own intrinsics.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/x86/isa.h"
+#include "kernels/x86/requantize_params.h"
+
+namespace octet::kernels::avx512 {
+
+/// sum += the four products u8 * s8 of each 32-bit lane (no saturation).
+///
+/// Written as assembly since g++ 12 puts register copies around _mm512_dpbusd_epi32, which costs
+/// half the speed.
+OCTET_AVX512VNNI inline void dot4(__m512i& sum, __m512i codes, __m512i weights) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "vm"(weights));
+}
+
+/// Four bytes from any address in every lane.
+OCTET_AVX512VNNI inline __m512i broadcast4(const std::uint8_t* from) {
+  std::int32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return _mm512_set1_epi32(word);
+}
+
+/// Sums to rounded codes minus the output zero point; values below the range are left as they are.
+OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multiplier,
+                                                __m512 high) {
+  const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(multiplier));
+  // min returns its second operand when one is NaN, and NaN converts to INT32_MIN.
+  return _mm512_cvtps_epi32(_mm512_min_ps(high, scaled));
+}
+
+/// 64 codes in channel order from 4 registers in pack order (see packing.h).
+OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const float* multiplier,
+                                             __m512 high, __m512i zero_point, __m512i low) {
+  const __m512i first = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
+                                           scale_and_round(sum[1], multiplier + 16, high));
+  const __m512i second = _mm512_packs_epi32(scale_and_round(sum[2], multiplier + 32, high),
+                                            scale_and_round(sum[3], multiplier + 48, high));
+  const __m512i codes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_point),
+                                            _mm512_adds_epi16(second, zero_point));
+  return _mm512_max_epu8(codes, low);
+}
+
+/// 16 codes from one register.
+OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplier, __m512 high,
+                                             __m512i zero_point, __m128i low) {
+  const __m512i rounded = scale_and_round(sum, multiplier, high);
+  // Saturated to [INT16_MIN, INT16_MAX] first so that adding the zero point cannot wrap.
+  const __m256i words = _mm256_adds_epi16(_mm512_cvtsepi32_epi16(rounded),
+                                          _mm512_castsi512_si256(zero_point));
+  const __m128i codes =
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  return _mm_max_epu8(codes, low);
+}
+
+/// The `count` (0 to 64) lowest bits.
+[[nodiscard]] inline std::uint64_t low_bits(int count) {
+  return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+}
+
+}  // namespace octet::kernels::avx512

@@ -1,0 +1,88 @@
+#include <array>
+#include <utility>
+
+#include "kernels/x86/avx512.h"
+#include "kernels/x86/matrix_avx512vnni.h"
+
+namespace octet::kernels::avx512 {
+namespace {
+
+template <int pixels, int vectors>
+OCTET_AVX512VNNI inline void store_tile(const MatrixTile& tile,
+                                        const __m512i (&sum)[pixels][vectors]) {
+  const __m512 high = _mm512_set1_ps(tile.requantize.high);
+  const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
+  const __m512i low = _mm512_set1_epi8(static_cast<char>(tile.requantize.low));
+  const std::uint64_t mask = low_bits(tile.channels);
+  std::uint8_t* output = tile.output;
+  OCTET_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    if constexpr (vectors == 4) {
+      const __m512i codes = requantize64(sum[p], tile.multiplier, high, zero_point, low);
+      _mm512_mask_storeu_epi8(output, mask, codes);
+    } else {
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        const __m128i codes = requantize16(sum[p][v], tile.multiplier + 16 * v, high, zero_point,
+                                           _mm512_castsi512_si128(low));
+        _mm_mask_storeu_epi8(output + 16 * v, static_cast<__mmask16>(mask >> (16 * v)), codes);
+      }
+    }
+    output += tile.output_stride;
+  }
+}
+
+template <int pixels, int vectors>
+OCTET_AVX512VNNI void run_tile(const MatrixTile& tile) {
+  __m512i sum[pixels][vectors];
+  OCTET_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const __m512i bias = _mm512_loadu_si512(tile.bias + 16 * v);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) sum[p][v] = bias;
+  }
+  const std::int8_t* weights = tile.weights;
+  const std::int64_t stride = tile.pixel_stride;
+  for (int s = 0; s < tile.segment_count; ++s) {
+    const std::uint8_t* codes = tile.segments[s] + tile.offset;
+    for (int step = 0; step < tile.steps; ++step) {
+      __m512i w[vectors];
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) w[v] = _mm512_loadu_si512(weights + 64 * v);
+      OCTET_UNROLL
+      for (int p = 0; p < pixels; ++p) {
+        const __m512i x = broadcast4(codes + p * stride);
+        OCTET_UNROLL
+        for (int v = 0; v < vectors; ++v) dot4(sum[p][v], x, w[v]);
+      }
+      weights += 64 * vectors;
+      codes += 4;
+    }
+  }
+  store_tile<pixels, vectors>(tile, sum);
+}
+
+using TileFunction = void (*)(const MatrixTile&);
+constexpr int max_pixels = 12;
+
+template <int vectors, int... index>
+constexpr std::array<TileFunction, max_pixels> tiles(std::integer_sequence<int, index...>) {
+  std::array<TileFunction, max_pixels> functions{};
+  ((functions[static_cast<std::size_t>(index)] = run_tile<index + 1, vectors>), ...);
+  return functions;
+}
+
+template <int vectors>
+constexpr auto tiles_across = tiles<vectors>(
+    std::make_integer_sequence<int, matrix_pixels(vectors)>{});
+
+constexpr std::array<const std::array<TileFunction, max_pixels>*, 4> table = {
+    &tiles_across<1>, &tiles_across<2>, &tiles_across<3>, &tiles_across<4>};
+
+}  // namespace
+
+void run_matrix_tile(int pixels, int vectors, const MatrixTile& tile) {
+  (*table[static_cast<std::size_t>(vectors - 1)])[static_cast<std::size_t>(pixels - 1)](tile);
+}
+
+}  // namespace octet::kernels::avx512

@@ -1,0 +1,110 @@
+// The main job on the bundled example: quantize, evaluate, compare, calibrate, merge.
+
+#include <gtest/gtest.h>
+
+#include "cli/cli_runner.h"
+
+namespace octet::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string train = digits("train-images-idx3-ubyte.gz");
+const std::string test = digits("t10k-images-idx3-ubyte.gz");
+
+Json json_of(const std::vector<std::string>& arguments) {
+  auto with_json = arguments;
+  with_json.insert(with_json.end(), {"--json", "--quiet"});
+  const auto outcome = octet(with_json);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  return Json::parse(outcome.out, nullptr, false);
+}
+
+class MainJob : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MainJob, QuantizedModelIsSmallerAndAsAccurate) {
+  const TemporaryFolder folder;
+  const auto model = digits(GetParam());
+  const auto int8 = folder / "int8.onnx";
+  const auto made = json_of({"quantize", model, "-o", int8, "--data", train});
+  EXPECT_EQ(made["samples"], 512);
+  EXPECT_GT(made["integer_mac_share"], 0.99);
+  EXPECT_LT(made["output_bytes"], made["input_bytes"]);
+
+  const auto compared = json_of({"compare", model, int8, "--data", test, "--no-speed"});
+  EXPECT_GT(compared["first"]["top1"], 0.95);
+  EXPECT_GE(compared["second"]["top1"].get<double>(),
+            compared["first"]["top1"].get<double>() - 0.01);
+  EXPECT_GT(compared["agreement"], 0.98);
+  EXPECT_EQ(compared["first"]["engine"], "float");
+  EXPECT_EQ(compared["second"]["engine"], "integer");
+
+  const auto evaluated = json_of({"eval", int8, "--data", test});
+  EXPECT_EQ(evaluated["top1"], compared["second"]["top1"]);
+}
+
+TEST_P(MainJob, SimulationEqualsIntegerEngineOnEveryCode) {
+  const TemporaryFolder folder;
+  const auto int8 = folder / "int8.onnx";
+  json_of({"quantize", digits(GetParam()), "-o", int8, "--data", train});
+  const auto compared = json_of({"compare", int8, int8, "--data", test, "--no-speed",
+                                 "--first-engine", "simulate", "--engine", "integer"});
+  EXPECT_GT(compared["compared_values"], 1000);
+  EXPECT_EQ(compared["differing_values"], 0);
+  EXPECT_EQ(compared["agreement"], 1.0);
+}
+
+TEST_P(MainJob, SameBytesForAnyThreadCountAndOnASecondRun) {
+  const TemporaryFolder folder;
+  const auto model = digits(GetParam());
+  const char* threads[] = {"1", "2", "2"};
+  for (int i = 0; i < 3; ++i) {
+    json_of({"quantize", model, "-o", folder / std::to_string(i) + ".onnx", "--data", train,
+             "--threads", threads[i]});
+  }
+  const auto first = read_text(folder / "0.onnx");
+  EXPECT_FALSE(first.empty());
+  EXPECT_TRUE(first == read_text(folder / "1.onnx"));
+  EXPECT_TRUE(first == read_text(folder / "2.onnx"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Digits, MainJob, ::testing::Values("digits_cnn.onnx", "digits_mlp.onnx"));
+
+TEST(Statistics, StoredOnesGiveTheSameModel) {
+  const TemporaryFolder folder;
+  const auto model = digits("digits_cnn.onnx");
+  json_of({"calibrate", model, "--data", train, "--samples", "512", "-o", folder / "stats"});
+  json_of({"quantize", model, "-o", folder / "a.onnx", "--stats", folder / "stats"});
+  json_of({"quantize", model, "-o", folder / "b.onnx", "--data", train});
+  const auto a = json_of({"inspect", folder / "a.onnx"});
+  const auto b = json_of({"inspect", folder / "b.onnx"});
+  EXPECT_EQ(a["quantized_values"], b["quantized_values"]);
+  EXPECT_EQ(a["provenance"]["statistics"], b["provenance"]["statistics"]);
+}
+
+TEST(Statistics, OfAnotherModelAreRefused) {
+  const TemporaryFolder folder;
+  json_of({"calibrate", digits("digits_cnn.onnx"), "--data", train, "-o", folder / "stats"});
+  expect_refusal(octet({"quantize", digits("digits_mlp.onnx"), "-o", folder / "a.onnx", "--stats",
+                        folder / "stats"}),
+                 2, "another model");
+}
+
+TEST(Inspect, NamesWhatStaysFloat) {
+  const auto info = json_of({"inspect", digits("digits_cnn.onnx")});
+  EXPECT_EQ(info["format"], "onnx");
+  EXPECT_GT(info["macs"], 1000);
+  EXPECT_GT(info["integer_mac_share"], 0.99);
+  EXPECT_FALSE(info["quantized"]);
+}
+
+TEST(KeepFloat, OfEveryNodeLeavesNothingToQuantize) {
+  const TemporaryFolder folder;
+  expect_refusal(octet({"quantize", digits("digits_mlp.onnx"), "-o", folder / "a.onnx", "--data",
+                        train, "--keep-float", "*", "--quiet"}),
+                 2, "nothing");
+  EXPECT_EQ(folder.files(), 0U);
+}
+
+}  // namespace
+}  // namespace octet::testing
