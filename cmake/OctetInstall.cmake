@@ -25,7 +25,7 @@ target_link_libraries(octet_library
   PRIVATE fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB
           libjpeg-turbo::turbojpeg protobuf::libprotobuf-lite DNNL::dnnl OpenMP::OpenMP_CXX)
 set(exports ${CMAKE_CURRENT_LIST_DIR}/octet.map)
-target_link_options(octet_library PRIVATE "LINKER:--version-script=${exports}")
+target_link_options(octet_library PRIVATE "LINKER:--version-script=${exports}" LINKER:-z,defs)
 set_property(TARGET octet_library APPEND PROPERTY LINK_DEPENDS ${exports})
 
 install(TARGETS octet_library EXPORT octetTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with clang and runs each for SECONDS (default 30), two at a time.
+# Builds the fuzz targets with clang and runs each for SECONDS (default 30), one per core at a time.
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET...]     e.g. scripts/fuzz.sh 3600 onnx
 #
@@ -10,21 +10,26 @@ seconds=${1:-30}
 [ $# -gt 0 ] && shift
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "fuzz.sh: SECONDS must be a whole number" >&2; exit 1; }
 
-cmake --preset fuzz >build/fuzz-configure.log 2>&1 || { cat build/fuzz-configure.log >&2; exit 1; }
-cmake --build --preset fuzz --target fuzzers
+mkdir -p build
+log=build/fuzz-build.log
+if ! { cmake --preset fuzz && cmake --build --preset fuzz --target fuzzers; } >"$log" 2>&1; then
+  tail -n 40 "$log" >&2
+  echo "fuzz.sh: the build failed, see $log" >&2
+  exit 1
+fi
 
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  for source in fuzz/*.cpp; do targets+=("$(basename "$source" .cpp)"); done
+  for program in build/fuzz/fuzz/fuzz_*; do targets+=("${program##*/fuzz_}"); done
 fi
 
 run_one() {
   local target=$1 corpus=build/fuzz/corpus/$1 log=build/fuzz/$1.log seeds=()
   mkdir -p "$corpus" build/fuzz/crashes
   [ -d "fuzz/seeds/$target" ] && seeds=("fuzz/seeds/$target")
-  if OMP_NUM_THREADS=1 build/fuzz/fuzz/fuzz_"$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 \
-    -max_len=65536 -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$target-" \
-    "$corpus" "${seeds[@]}" >"$log" 2>&1; then
+  if OMP_NUM_THREADS=1 "build/fuzz/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 \
+    -rss_limit_mb=3000 -max_len=65536 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1; then
     echo "fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in ${seconds} s, no failure"
   else
     tail -n 60 "$log" >&2
@@ -34,6 +39,5 @@ run_one() {
 }
 export -f run_one
 export seconds
-jobs=$(nproc)
-printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I{} bash -c 'run_one {}' ||
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'run_one "$1"' _ {} ||
   { echo "fuzz.sh: at least one target failed" >&2; exit 1; }

@@ -18,7 +18,9 @@ struct RangeKeys {
 
 /// Bits of a float as an integer that orders like it (and its own inverse): minima and maxima of
 /// integers vectorise without promising anything about NaN.
-OCTET_INLINE std::int32_t order_key(std::int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+OCTET_INLINE std::int32_t order_key(std::int32_t bits) {
+  return bits ^ ((bits >> 31) & 0x7fffffff);
+}
 
 OCTET_INLINE RangeKeys scan_body(const float* values, std::size_t count) {
   std::int32_t low = std::numeric_limits<std::int32_t>::max();

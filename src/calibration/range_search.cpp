@@ -75,11 +75,10 @@ ClipRange mse_range(const Histogram& histogram, const QuantScheme& scheme) {
 
 ClipRange entropy_range(const Histogram& histogram, const QuantScheme& scheme) {
   const Divergence divergence(histogram);
-  const auto codes = static_cast<double>(scheme.qmax() - scheme.qmin() + 1);
   return search_range(histogram, scheme, [&](const ClipRange& range) {
     const auto params = params_from_range(range.minimum, range.maximum, scheme);
     // With less than a bin to a code the divergence no longer sees the rounding.
-    if (static_cast<double>(params.scale[0]) * codes < codes * divergence.width()) {
+    if (static_cast<double>(params.scale[0]) < divergence.width()) {
       return std::numeric_limits<double>::infinity();
     }
     return divergence(params, scheme);
@@ -101,8 +100,8 @@ ClipRange percentile_range(const Histogram& histogram, const QuantScheme& scheme
         static_cast<double>(histogram.counts()[i]);
   }
   const double wanted = (1 - cut) * static_cast<double>(histogram.total());
-  const double largest = std::max(-static_cast<double>(histogram.minimum()),
-                                  static_cast<double>(histogram.maximum()));
+  const double largest =
+      std::max(-static_cast<double>(histogram.minimum()), static_cast<double>(histogram.maximum()));
   double sum = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     sum += counts[i];

@@ -3,7 +3,7 @@
 #include <turbojpeg.h>
 #include <zlib.h>
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -93,6 +93,12 @@ std::uint32_t big_endian_u32(std::span<const std::byte> bytes, std::size_t at) {
 /// stb_image ignores the checksums that PNG has on each chunk. Chunks that a decoder may ignore
 /// (lower-case first letter) are not checked.
 Status check_png(std::span<const std::byte> bytes) {
+  if (bytes.size() < 33 || std::memcmp(bytes.data() + 12, "IHDR", 4) != 0) {
+    return bad_input("PNG data without a header chunk");
+  }
+  constexpr std::uint32_t large = max_side + 1;
+  OCTET_TRY(check_size(static_cast<int>(std::min(big_endian_u32(bytes, 16), large)),
+                       static_cast<int>(std::min(big_endian_u32(bytes, 20), large))));
   std::size_t at = 8;
   while (true) {
     if (bytes.size() - at < 12) return bad_input("truncated PNG data at byte {}", bytes.size());
@@ -110,6 +116,29 @@ Status check_png(std::span<const std::byte> bytes) {
   }
 }
 
+std::int64_t little_endian(std::span<const std::byte> bytes, std::size_t at, std::size_t width) {
+  std::int64_t value = 0;
+  for (std::size_t i = width; i-- > 0;) {
+    value = value << 8 | std::to_integer<std::int64_t>(bytes[at + i]);
+  }
+  return value;
+}
+
+/// stb_image reads zeros beyond the end of a BMP file. Rows are padded to 4 bytes; the last one
+/// need not be.
+Status check_bmp(std::span<const std::byte> bytes, int width, int height) {
+  if (bytes.size() < 32) return bad_input("truncated BMP data at byte {}", bytes.size());
+  const bool old_header = little_endian(bytes, 14, 4) == 12;
+  const auto depth = little_endian(bytes, old_header ? 24 : 28, 2);
+  const auto row_bits = width * depth;
+  const auto end =
+      little_endian(bytes, 10, 4) + (row_bits + 31) / 32 * 4 * (height - 1) + (row_bits + 7) / 8;
+  if (end > static_cast<std::int64_t>(bytes.size())) {
+    return bad_input("truncated BMP data: {} bytes of {}", bytes.size(), end);
+  }
+  return {};
+}
+
 Result<Image> decode_by_stb(std::span<const std::byte> bytes) {
   if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     return bad_input("it is absurdly large");
@@ -123,6 +152,7 @@ Result<Image> decode_by_stb(std::span<const std::byte> bytes) {
     return bad_input("{}", stbi_failure_reason());
   }
   OCTET_TRY(check_size(width, height));
+  if (starts_with(bytes, "BM")) OCTET_TRY(check_bmp(bytes, width, height));
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(data, size, &width, &height, &stored_channels, 3), &stbi_image_free);
   if (!pixels) return bad_input("{}", stbi_failure_reason());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "graph/shape_inference_rules.h"
 
@@ -31,6 +30,7 @@ constexpr auto rules = std::to_array<NamedRule>({
     {"DequantizeLinear", shape_rules::dequantize_linear},
     {"Div", shape_rules::binary},
     {"Dropout", shape_rules::dropout},
+    {"Exp", shape_rules::same_as_input},
     {"Flatten", shape_rules::flatten},
     {"Gather", shape_rules::gather},
     {"Gemm", shape_rules::gemm},
@@ -38,9 +38,13 @@ constexpr auto rules = std::to_array<NamedRule>({
     {"HardSigmoid", shape_rules::same_as_input},
     {"HardSwish", shape_rules::same_as_input},
     {"Identity", shape_rules::same_as_input},
+    {"LeakyRelu", shape_rules::same_as_input},
     {"MatMul", shape_rules::matmul},
+    {"Max", shape_rules::variadic},
     {"MaxPool", shape_rules::pool},
+    {"Min", shape_rules::variadic},
     {"Mul", shape_rules::binary},
+    {"Neg", shape_rules::same_as_input},
     {"Pad", shape_rules::pad},
     {"QuantizeLinear", shape_rules::quantize_linear},
     {"ReduceMean", shape_rules::reduce},
@@ -50,8 +54,10 @@ constexpr auto rules = std::to_array<NamedRule>({
     {"Sigmoid", shape_rules::same_as_input},
     {"Slice", shape_rules::slice},
     {"Softmax", shape_rules::softmax},
+    {"Sqrt", shape_rules::same_as_input},
     {"Squeeze", shape_rules::squeeze},
     {"Sub", shape_rules::binary},
+    {"Tanh", shape_rules::same_as_input},
     {"Transpose", shape_rules::transpose},
     {"Unsqueeze", shape_rules::unsqueeze},
 });

@@ -144,6 +144,17 @@ Status binary(Context& context) {
   return {};
 }
 
+Status variadic(Context& context) {
+  context.set(0, context.dtype(0), std::nullopt);
+  Shape output;
+  for (std::size_t i = 0; i < context.node().inputs.size(); ++i) {
+    if (context.shape(i) == nullptr) return {};
+    OCTET_ASSIGN(output, broadcast(output, *context.shape(i)));
+  }
+  context.set(0, context.dtype(0), std::move(output));
+  return {};
+}
+
 Status quantize_linear(Context& context) {
   auto dtype = context.dtype(2);
   const auto code = context.node().int_attribute("output_dtype", 0);

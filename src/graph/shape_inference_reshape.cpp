@@ -35,6 +35,10 @@ bool any_dynamic(const Shape& shape) {
   return std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; });
 }
 
+bool has_zero(const Shape& shape) {
+  return std::find(shape.begin(), shape.end(), 0) != shape.end();
+}
+
 /// Product of the known extents beside the dynamic ones.
 struct Factors {
   std::int64_t known = 1;
@@ -157,7 +161,8 @@ Status reshape(Context& context) {
     cancel_common(have, want);
     OCTET_ASSIGN(const auto before, extent_product(have));
     OCTET_ASSIGN(const auto after, extent_product(want));
-    if (before != after && !any_dynamic(have) && !any_dynamic(want)) {
+    const bool both_empty = has_zero(*input) && has_zero(target.shape);
+    if (before != after && !both_empty && !any_dynamic(have) && !any_dynamic(want)) {
       return bad_input("{} cannot become {}", text(*input), text(target.shape));
     }
   }

@@ -55,6 +55,7 @@ Status softmax(Context& context);
 Status dropout(Context& context);
 Status cast(Context& context);
 Status binary(Context& context);
+Status variadic(Context& context);
 Status quantize_linear(Context& context);
 Status dequantize_linear(Context& context);
 

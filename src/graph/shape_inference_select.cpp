@@ -7,9 +7,7 @@
 namespace octet::shape_rules {
 namespace {
 
-bool differ(DType a, DType b) {
-  return a != b && a != DType::undefined && b != DType::undefined;
-}
+bool differ(DType a, DType b) { return a != b && a != DType::undefined && b != DType::undefined; }
 
 /// Start and element count that Slice takes of an axis of known extent.
 struct Range {

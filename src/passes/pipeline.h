@@ -19,10 +19,10 @@ struct QuantizeOptions {
   int weight_bits = 8;
   int activation_bits = 8;
   std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
-  bool reduce_range = false;            ///< 7-bit weights, for x86 without VNNI
-  std::vector<std::string> keep_float;  ///< globs over node names
-  std::vector<std::string> skip;        ///< pass names
-  std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
+  bool reduce_range = false;                ///< 7-bit weights, for x86 without VNNI
+  std::vector<std::string> keep_float;      ///< globs over node names
+  std::vector<std::string> skip;            ///< pass names
+  std::vector<std::string> dump_after;      ///< pass names; text goes to `dump`
   std::function<void(std::string_view pass, std::string_view text)> dump;
 };
 
@@ -56,7 +56,8 @@ struct QuantizeReport {
 [[nodiscard]] Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                              const QuantizeOptions& options);
 
-/// Which nodes of a simplified graph would run in integers: fills float_nodes and integer_mac_share.
+/// Which nodes of a simplified graph would run in integers: fills float_nodes and
+/// integer_mac_share.
 [[nodiscard]] Status report_placement(const Graph& simplified, const QuantizeOptions& options,
                                       QuantizeReport& report);
 

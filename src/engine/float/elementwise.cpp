@@ -32,7 +32,8 @@ T apply(Binary op, T a, T b) {
   using Wrapping = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>,
                                                std::type_identity<T>>::type;
   // At least int-sized, so that small types do not promote to a signed int that could overflow.
-  using Wide = std::conditional_t<(std::is_integral_v<T> && sizeof(T) < 4), std::uint32_t, Wrapping>;
+  using Wide =
+      std::conditional_t<(std::is_integral_v<T> && sizeof(T) < 4), std::uint32_t, Wrapping>;
   const auto x = static_cast<Wide>(a);
   const auto y = static_cast<Wide>(b);
   switch (op) {
@@ -76,7 +77,8 @@ Status binary_loop(Binary op, const BroadcastPlan& plan, const Tensor& a, const 
   return {};
 }
 
-/// Brings an operand of a channels-last result of rank 4 into that order; its shape is then [N,H,W,C].
+/// Brings an operand of a channels-last result of rank 4 into that order; its shape is then
+/// [N,H,W,C].
 Tensor channels_last_operand(const Activation& operand) {
   Shape shape = operand.tensor.shape();
   shape.insert(shape.begin(), 4 - shape.size(), 1);

@@ -11,10 +11,9 @@ namespace {
 
 const OpEntry* find_entry(const Node& node) {
   if (!node.domain.empty() && node.domain != "ai.onnx") return nullptr;
-  const std::span<const OpEntry> tables[] = {elementwise_entries(), shape_entries(),
-                                             movement_entries(),    convolution_entries(),
-                                             gemm_entries(),        pool_entries(),
-                                             reduction_entries(),   quantize_entries()};
+  const std::span<const OpEntry> tables[] = {
+      elementwise_entries(), shape_entries(), movement_entries(),  convolution_entries(),
+      gemm_entries(),        pool_entries(),  reduction_entries(), quantize_entries()};
   for (const auto& table : tables) {
     for (const auto& entry : table) {
       if (entry.op == node.op) return &entry;

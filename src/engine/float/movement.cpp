@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "engine/float/ops.h"
@@ -67,8 +68,8 @@ Result<std::vector<std::int64_t>> permutation(std::vector<std::int64_t> perm, st
 
 MadeOp make_transpose(const OpSource& source) {
   return make_function(
-      source, InputOrder::any, [perm_attribute = source.node.ints_attribute("perm")](
-                                   Inputs inputs) -> Outputs {
+      source, InputOrder::any,
+      [perm_attribute = source.node.ints_attribute("perm")](Inputs inputs) -> Outputs {
         const Activation& input = *inputs[0];
         OCTET_ASSIGN(const auto perm, permutation(perm_attribute, input.tensor.shape().size()));
         Shape shape;
@@ -188,8 +189,8 @@ Result<PadMode> pad_mode(const Node& node) {
 }
 
 /// Where along one axis an output element comes from; -1: from the padding.
-Result<std::vector<std::int64_t>> pad_sources(PadMode mode, std::int64_t extent,
-                                              std::int64_t begin, std::int64_t end) {
+Result<std::vector<std::int64_t>> pad_sources(PadMode mode, std::int64_t extent, std::int64_t begin,
+                                              std::int64_t end) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
   if (std::max(begin, end) > limit || std::min(begin, end) < -limit) {
     return bad_input("pads {} and {} are absurdly large", begin, end);
@@ -200,7 +201,7 @@ Result<std::vector<std::int64_t>> pad_sources(PadMode mode, std::int64_t extent,
     return bad_input("nothing to repeat in a dimension without elements");
   }
   OCTET_TRY(checked_element_count({count}));
-  if (count > (std::int64_t{1} << 32)) return bad_input("{} elements along an axis", count);
+  if (count > (std::int64_t{1} << 26)) return bad_input("{} elements along an axis", count);
   std::vector<std::int64_t> sources(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
     std::int64_t from = i - begin;
@@ -249,33 +250,60 @@ Result<std::vector<std::vector<std::int64_t>>> pad_plan(PadMode mode, Inputs inp
   return plan;
 }
 
-/// Fills the dense block `out` of the axes from `axis` on; `in` is nullptr inside padding.
+/// What padding is filled with.
+struct Fill {
+  std::array<std::byte, 16> element{};
+  std::size_t width = 1;
+
+  void write(std::byte*& out, std::int64_t count) const {
+    const auto bytes = static_cast<std::size_t>(count) * width;
+    if (std::all_of(element.begin(), element.end(),
+                    [](std::byte b) { return b == std::byte{0}; })) {
+      std::memset(out, 0, bytes);
+    } else {
+      for (std::size_t i = 0; i < bytes; i += width) std::memcpy(out + i, element.data(), width);
+    }
+    out += bytes;
+  }
+};
+
+/// Elements of the output's block of the axes from `axis` on.
+std::int64_t block_elements(const std::vector<std::vector<std::int64_t>>& plan, std::size_t axis) {
+  std::int64_t count = 1;
+  for (; axis < plan.size(); ++axis) count *= static_cast<std::int64_t>(plan[axis].size());
+  return count;
+}
+
+/// Fills the dense block `out` of the axes from `axis` on.
 void pad_axes(const std::byte* in, const std::vector<std::int64_t>& strides,
               const std::vector<std::vector<std::int64_t>>& plan, std::size_t axis,
-              const std::byte* fill, std::size_t width, std::byte*& out) {
+              const Fill& fill, std::byte*& out) {
   if (axis == plan.size()) {
-    std::memcpy(out, in != nullptr ? in : fill, width);
-    out += width;
+    std::memcpy(out, in, fill.width);
+    out += fill.width;
     return;
   }
-  const auto bytes = static_cast<std::int64_t>(width);
+  const auto bytes = static_cast<std::int64_t>(fill.width);
   const bool innermost = axis + 1 == plan.size();
+  const std::int64_t below = block_elements(plan, axis + 1);
   const auto& sources = plan[axis];
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    const std::byte* from =
-        in == nullptr || sources[i] < 0 ? nullptr : in + sources[i] * strides[axis] * bytes;
-    if (innermost && from != nullptr) {
-      // A run of neighbours is copied at once.
-      std::size_t run = 1;
-      while (i + run < sources.size() && sources[i + run] == sources[i] + static_cast<std::int64_t>(run)) {
-        ++run;
-      }
-      std::memcpy(out, from, run * width);
-      out += run * width;
-      i += run - 1;
-      continue;
+  for (std::size_t i = 0; i < sources.size();) {
+    // Runs of padding and of neighbours are written at once.
+    const std::int64_t step = sources[i] < 0 ? 0 : 1;
+    std::size_t run = 1;
+    while ((innermost || step == 0) && i + run < sources.size() &&
+           sources[i + run] == sources[i] + step * static_cast<std::int64_t>(run)) {
+      ++run;
     }
-    pad_axes(from, strides, plan, axis + 1, fill, width, out);
+    if (step == 0) {
+      fill.write(out, below * static_cast<std::int64_t>(run));
+    } else if (innermost) {
+      std::memcpy(out, in + sources[i] * strides[axis] * bytes, run * fill.width);
+      out += run * fill.width;
+    } else {
+      pad_axes(in + sources[i] * strides[axis] * bytes, strides, plan, axis + 1, fill, out);
+    }
+    i += run;
   }
 }
 
@@ -285,14 +313,15 @@ MadeOp make_pad(const OpSource& source) {
     const Activation& input = *inputs[0];
     OCTET_ASSIGN(const std::size_t width, element_bytes(input.tensor.dtype()));
     OCTET_ASSIGN(const auto plan, pad_plan(mode, inputs));
-    std::array<std::byte, 16> fill{};
+    Fill fill;
+    fill.width = width;
     if (inputs.size() > 2 && inputs[2] != nullptr) {
       const Tensor& value = inputs[2]->tensor;
       if (value.dtype() != input.tensor.dtype() || value.size() != 1) {
         return bad_input("constant_value is {}{}, expected one {}", name(value.dtype()),
                          to_string(value.shape()), name(input.tensor.dtype()));
       }
-      std::memcpy(fill.data(), value.raw(), width);
+      std::memcpy(fill.element.data(), value.raw(), width);
     }
     Shape shape(plan.size());
     for (std::size_t i = 0; i < plan.size(); ++i) {
@@ -302,8 +331,7 @@ MadeOp make_pad(const OpSource& source) {
     OCTET_ASSIGN(Tensor out, new_tensor(input.tensor.dtype(), shape));
     if (out.size() > 0) {
       std::byte* to = out.mutable_raw();
-      pad_axes(input.tensor.raw(), row_major_strides(memory_shape(input)), plan, 0, fill.data(),
-               width, to);
+      pad_axes(input.tensor.raw(), row_major_strides(memory_shape(input)), plan, 0, fill, to);
     }
     return one_output(std::move(out), input.channels_last);
   });
@@ -331,8 +359,8 @@ MadeOp make_gather(const OpSource& source) {
     OCTET_ASSIGN(Tensor out, new_tensor(x.dtype(), std::move(shape)));
     if (out.size() == 0) return one_output(std::move(out));
     const std::int64_t outer = element_count(Shape(x.shape().begin(), split));
-    const auto block = element_count(Shape(split + 1, x.shape().end())) *
-                       static_cast<std::int64_t>(width);
+    const auto block =
+        element_count(Shape(split + 1, x.shape().end())) * static_cast<std::int64_t>(width);
     std::byte* to = out.mutable_raw();
     for (std::int64_t o = 0; o < outer; ++o) {
       for (const auto i : indices) {

@@ -34,8 +34,8 @@ float widen(Small<exponent_bits> value) {
                               : std::numeric_limits<float>::infinity();
   } else {
     const int significand = exponent == 0 ? mantissa : mantissa + (1 << mantissa_bits);
-    magnitude = std::ldexp(static_cast<float>(significand),
-                           std::max(exponent, 1) - bias - mantissa_bits);
+    magnitude =
+        std::ldexp(static_cast<float>(significand), std::max(exponent, 1) - bias - mantissa_bits);
   }
   return (value.bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
@@ -294,11 +294,10 @@ MadeOp make_quantize(const OpSource& source) {
   OCTET_TRY(refuse_blocks(source.node));
   const std::int64_t code = source.node.int_attribute("output_dtype", 0);
   const DType output = code == 0 ? DType::u8 : dtype_from_onnx(code);
-  return make_function(
-      source, InputOrder::plain,
-      [axis = source.node.int_attribute("axis", 1), output](Inputs inputs) {
-        return run_quantize(inputs, axis, output);
-      });
+  return make_function(source, InputOrder::plain,
+                       [axis = source.node.int_attribute("axis", 1), output](Inputs inputs) {
+                         return run_quantize(inputs, axis, output);
+                       });
 }
 
 MadeOp make_dequantize(const OpSource& source) {

@@ -31,8 +31,7 @@ Result<Shape> reshape_target(const Shape& input, Shape target, bool allow_zero) 
     }
   }
   const std::int64_t count = element_count(input);
-  const bool fits =
-      inferred >= 0 ? known > 0 && count % known == 0 : known == count;
+  const bool fits = inferred >= 0 ? known > 0 && count % known == 0 : known == count;
   if (!fits) return bad_input("{} cannot become {}", to_string(input), to_string(target));
   if (inferred >= 0) target[static_cast<std::size_t>(inferred)] = count / known;
   return target;
@@ -62,8 +61,8 @@ MadeOp make_flatten(const OpSource& source) {
 }
 
 /// Axes from input 1 (opset 13 on) or from the attribute; nullopt when neither is there.
-Result<std::optional<std::vector<std::int64_t>>> axes_of(Inputs inputs,
-                                                         const std::vector<std::int64_t>& attribute) {
+Result<std::optional<std::vector<std::int64_t>>> axes_of(
+    Inputs inputs, const std::vector<std::int64_t>& attribute) {
   if (inputs.size() > 1 && inputs[1] != nullptr) {
     OCTET_ASSIGN(auto axes, integer_input(*inputs[1], "the axes input"));
     return axes;
@@ -104,19 +103,19 @@ MadeOp make_squeeze(const OpSource& source) {
 }
 
 MadeOp make_unsqueeze(const OpSource& source) {
-  return make_function(
-      source, InputOrder::plain,
-      [attribute = source.node.ints_attribute("axes")](Inputs inputs) -> Outputs {
-        const Tensor& x = inputs[0]->tensor;
-        OCTET_ASSIGN(const auto axes, axes_of(inputs, attribute));
-        if (!axes) return bad_input("the axes are missing");
-        const std::size_t rank = x.shape().size() + axes->size();
-        OCTET_ASSIGN(const auto mask, axis_mask(*axes, rank));
-        Shape shape;
-        std::size_t next = 0;
-        for (std::size_t i = 0; i < rank; ++i) shape.push_back(mask[i] ? 1 : x.shape()[next++]);
-        return one_output(x.reshaped(std::move(shape)));
-      });
+  return make_function(source, InputOrder::plain,
+                       [attribute = source.node.ints_attribute("axes")](Inputs inputs) -> Outputs {
+                         const Tensor& x = inputs[0]->tensor;
+                         OCTET_ASSIGN(const auto axes, axes_of(inputs, attribute));
+                         if (!axes) return bad_input("the axes are missing");
+                         const std::size_t rank = x.shape().size() + axes->size();
+                         OCTET_ASSIGN(const auto mask, axis_mask(*axes, rank));
+                         Shape shape;
+                         std::size_t next = 0;
+                         for (std::size_t i = 0; i < rank; ++i)
+                           shape.push_back(mask[i] ? 1 : x.shape()[next++]);
+                         return one_output(x.reshaped(std::move(shape)));
+                       });
 }
 
 MadeOp make_shape(const OpSource& source) {
@@ -191,16 +190,16 @@ MadeOp make_constant_of_shape(const OpSource& source) {
     return bad_input("value has shape {}, expected one element", to_string(value.shape()));
   }
   OCTET_ASSIGN(const std::size_t width, element_bytes(value.dtype()));
-  return make_function(
-      source, InputOrder::any, [value = std::move(value), width](Inputs inputs) -> Outputs {
-        OCTET_ASSIGN(auto shape, integer_input(*inputs[0], "the shape input"));
-        OCTET_ASSIGN(Tensor out, new_tensor(value.dtype(), std::move(shape)));
-        std::byte* to = out.mutable_raw();
-        for (std::int64_t i = 0; i < out.size(); ++i, to += width) {
-          std::memcpy(to, value.raw(), width);
-        }
-        return one_output(std::move(out));
-      });
+  return make_function(source, InputOrder::any,
+                       [value = std::move(value), width](Inputs inputs) -> Outputs {
+                         OCTET_ASSIGN(auto shape, integer_input(*inputs[0], "the shape input"));
+                         OCTET_ASSIGN(Tensor out, new_tensor(value.dtype(), std::move(shape)));
+                         std::byte* to = out.mutable_raw();
+                         for (std::int64_t i = 0; i < out.size(); ++i, to += width) {
+                           std::memcpy(to, value.raw(), width);
+                         }
+                         return one_output(std::move(out));
+                       });
 }
 
 constexpr auto entries = std::to_array<OpEntry>({

@@ -50,14 +50,21 @@ Result<ConvGeometry> conv_geometry(const Node& node, const Shape& shape, const S
   g.dilation_width = along(spatial.dilations, false, 1);
   g.pad_top = along(spatial.pads_begin, true, 0);
   g.pad_left = along(spatial.pads_begin, false, 0);
-  g.groups = static_cast<int>(node.int_attribute("group", 1));
+  const std::int64_t groups = node.int_attribute("group", 1);
+  if (groups < 1 || weight[0] % groups != 0 || weight[1] * groups != shape[1]) {
+    return bad_input("input {} does not fit weight {} in {} groups", to_string(shape),
+                     to_string(weight), groups);
+  }
+  g.groups = static_cast<int>(groups);
   return g;
 }
 
 /// Rows of the matrix are the pixels of an image one row high.
-Result<ConvGeometry> matrix_geometry(const Shape& shape, std::int64_t outputs) {
+Result<ConvGeometry> matrix_geometry(const Shape& shape, std::int64_t depth, std::int64_t outputs) {
   if (shape.empty() || !fits_int(shape))
     return bad_input("input {} is too large", to_string(shape));
+  if (shape.back() != depth)
+    return bad_input("input {} has not {} columns", to_string(shape), depth);
   const Shape leading(shape.begin(), shape.end() - 1);
   const std::int64_t rows = element_count(leading);
   if (rows > std::numeric_limits<int>::max()) return bad_input("input has {} rows", rows);
@@ -78,7 +85,8 @@ class AccumulateStep final : public Step {
 
   [[nodiscard]] Result<ConvGeometry> geometry(const Shape& input) const {
     if (description_.is("Conv")) return conv_geometry(description_, input, weight_shape_);
-    return matrix_geometry(input, output_channels_);
+    return matrix_geometry(input, element_count(weight_shape_) / output_channels_,
+                           output_channels_);
   }
 
   void prepare(ConvParams params, kernels::Isa isa) { conv_ = kernels::make_conv(params, isa); }

@@ -65,26 +65,18 @@ class BinaryStep final : public Step {
     return g;
   }
 
-  /// Where both operands run densely through two neighbouring dimensions they become one, so that
-  /// a row is long.
+  /// Where both operands run densely through the last two dimensions these become one, so that a
+  /// row is long; not longer than lets a call be split over threads.
   static void merge_dense(kernels::BinaryGeometry& g) {
-    for (int dim = 2; dim >= 0; --dim) {
-      const auto d = static_cast<std::size_t>(dim);
+    for (int merged = 0; merged < 3; ++merged) {
       const std::int64_t run = g.extent[3];
-      const bool dense_a = g.a_stride[3] == 1 && (g.a_stride[d] == run || g.extent[d] == 1);
-      const bool dense_b = g.b_stride[3] == 1 && (g.b_stride[d] == run || g.extent[d] == 1);
-      // A row stays short enough to split a call over threads.
-      if (!dense_a || !dense_b || run >= 4096) return;
-      g.extent[3] *= g.extent[d];
-      for (std::size_t i = d; i > 0; --i) {
-        g.extent[i] = g.extent[i - 1];
-        g.a_stride[i] = g.a_stride[i - 1];
-        g.b_stride[i] = g.b_stride[i - 1];
-      }
-      g.extent[0] = 1;
-      g.a_stride[0] = g.b_stride[0] = 0;
-      dim = 3;
-      if (g.extent[0] * g.extent[1] * g.extent[2] == 1) return;
+      const auto dense = [&](const std::array<std::int64_t, 4>& stride) {
+        return stride[3] == 1 && (stride[2] == run || g.extent[2] == 1);
+      };
+      if (run >= 4096 || !dense(g.a_stride) || !dense(g.b_stride)) return;
+      g.extent = {1, g.extent[0], g.extent[1], g.extent[2] * run};
+      g.a_stride = {0, g.a_stride[0], g.a_stride[1], 1};
+      g.b_stride = {0, g.b_stride[0], g.b_stride[1], 1};
     }
   }
 

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "formats/onnx/wire.h"
+#include "graph/onnx_dtype.h"
 
 namespace octet::onnx {
 namespace {
@@ -81,51 +82,12 @@ std::int64_t typed_elements(const wire::TensorProto& tensor) {
 }  // namespace
 
 DType dtype_from_wire(int data_type) {
-  switch (data_type) {
-    case wire::TensorProto::UNDEFINED: return DType::undefined;
-    case wire::TensorProto::FLOAT: return DType::f32;
-    case wire::TensorProto::DOUBLE: return DType::f64;
-    case wire::TensorProto::FLOAT16: return DType::f16;
-    case wire::TensorProto::BFLOAT16: return DType::bf16;
-    case wire::TensorProto::INT4: return DType::i4;
-    case wire::TensorProto::UINT4: return DType::u4;
-    case wire::TensorProto::INT8: return DType::i8;
-    case wire::TensorProto::UINT8: return DType::u8;
-    case wire::TensorProto::INT16: return DType::i16;
-    case wire::TensorProto::UINT16: return DType::u16;
-    case wire::TensorProto::INT32: return DType::i32;
-    case wire::TensorProto::UINT32: return DType::u32;
-    case wire::TensorProto::INT64: return DType::i64;
-    case wire::TensorProto::UINT64: return DType::u64;
-    case wire::TensorProto::BOOL: return DType::boolean;
-    case wire::TensorProto::STRING: return DType::string;
-    default: return DType::other;
-  }
+  const auto dtype = dtype_from_onnx(data_type);
+  // A number newer than octet names a type to pass through.
+  return dtype == DType::undefined && data_type != 0 ? DType::other : dtype;
 }
 
-int wire_from_dtype(DType dtype) {
-  switch (dtype) {
-    case DType::f32: return wire::TensorProto::FLOAT;
-    case DType::f64: return wire::TensorProto::DOUBLE;
-    case DType::f16: return wire::TensorProto::FLOAT16;
-    case DType::bf16: return wire::TensorProto::BFLOAT16;
-    case DType::i4: return wire::TensorProto::INT4;
-    case DType::u4: return wire::TensorProto::UINT4;
-    case DType::i8: return wire::TensorProto::INT8;
-    case DType::u8: return wire::TensorProto::UINT8;
-    case DType::i16: return wire::TensorProto::INT16;
-    case DType::u16: return wire::TensorProto::UINT16;
-    case DType::i32: return wire::TensorProto::INT32;
-    case DType::u32: return wire::TensorProto::UINT32;
-    case DType::i64: return wire::TensorProto::INT64;
-    case DType::u64: return wire::TensorProto::UINT64;
-    case DType::boolean: return wire::TensorProto::BOOL;
-    case DType::string: return wire::TensorProto::STRING;
-    case DType::undefined:
-    case DType::other: return wire::TensorProto::UNDEFINED;
-  }
-  return wire::TensorProto::UNDEFINED;
-}
+int wire_from_dtype(DType dtype) { return static_cast<int>(onnx_code(dtype)); }
 
 bool is_plain(DType dtype) { return bits(dtype) > 0; }
 

@@ -1,9 +1,17 @@
 #include "kernels/elementwise.h"
 
 #include "arithmetic/quantize.h"
+#include "kernels/x86/x86_elementwise.h"
 
 namespace octet::kernels {
 namespace {
+
+#if defined(__x86_64__)
+/// The vector kernels of this CPU, nullptr where the loops below have to do.
+const ElementwiseKernels* fast(const CodeParams& output) {
+  return output.low <= output.high ? x86_elementwise_kernels(default_isa()) : nullptr;
+}
+#endif
 
 struct Add {
   float operator()(float a, float b) const { return a + b; }
@@ -35,6 +43,9 @@ template <class Op>
 void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std::uint8_t* a,
                  const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
                  std::int64_t last_row) {
+#if defined(__x86_64__)
+  const auto* vector = fast(params.output);
+#endif
   for (std::int64_t row = first_row; row < last_row; ++row) {
     const std::int64_t i2 = row % g.extent[2];
     const std::int64_t i1 = row / g.extent[2] % g.extent[1];
@@ -43,6 +54,12 @@ void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std:
     const std::uint8_t* pb = b + i0 * g.b_stride[0] + i1 * g.b_stride[1] + i2 * g.b_stride[2];
     std::uint8_t* out = output + row * g.extent[3];
     if (g.a_stride[3] == 1 && g.b_stride[3] == 1) {
+#if defined(__x86_64__)
+      if (vector != nullptr) {
+        vector->binary_row(params, pa, pb, out, g.extent[3]);
+        continue;
+      }
+#endif
       binary_row<Op>(params, pa, 1, pb, 1, out, g.extent[3]);
     } else {
       binary_row<Op>(params, pa, g.a_stride[3], pb, g.b_stride[3], out, g.extent[3]);
@@ -72,6 +89,9 @@ void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* o
 
 void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* output,
                     std::int64_t count) {
+#if defined(__x86_64__)
+  if (const auto* vector = fast(params)) return vector->quantize(params, input, output, count);
+#endif
   const CodeParams p = params;
   for (std::int64_t i = 0; i < count; ++i) {
     output[i] =
@@ -81,6 +101,9 @@ void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* 
 
 void dequantize_codes(const CodeParams& params, const std::uint8_t* input, float* output,
                       std::int64_t count) {
+#if defined(__x86_64__)
+  if (const auto* vector = fast(params)) return vector->dequantize(params, input, output, count);
+#endif
   for (std::int64_t i = 0; i < count; ++i) {
     output[i] = dequantize_value(input[i], params.scale, params.zero_point);
   }

@@ -21,7 +21,7 @@ namespace octet::kernels::avx512 {
 /// Written as assembly since g++ 12 puts register copies around _mm512_dpbusd_epi32, which costs
 /// half the speed.
 OCTET_AVX512VNNI inline void dot4(__m512i& sum, __m512i codes, __m512i weights) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "vm"(weights));
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
 
 /// Four bytes from any address in every lane.
@@ -32,8 +32,7 @@ OCTET_AVX512VNNI inline __m512i broadcast4(const std::uint8_t* from) {
 }
 
 /// Sums to rounded codes minus the output zero point; values below the range are left as they are.
-OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multiplier,
-                                                __m512 high) {
+OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multiplier, __m512 high) {
   const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(multiplier));
   // min returns its second operand when one is NaN, and NaN converts to INT32_MIN.
   return _mm512_cvtps_epi32(_mm512_min_ps(high, scaled));
@@ -56,8 +55,8 @@ OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplie
                                              __m512i zero_point, __m128i low) {
   const __m512i rounded = scale_and_round(sum, multiplier, high);
   // Saturated to [INT16_MIN, INT16_MAX] first so that adding the zero point cannot wrap.
-  const __m256i words = _mm256_adds_epi16(_mm512_cvtsepi32_epi16(rounded),
-                                          _mm512_castsi512_si256(zero_point));
+  const __m256i words =
+      _mm256_adds_epi16(_mm512_cvtsepi32_epi16(rounded), _mm512_castsi512_si256(zero_point));
   const __m128i codes =
       _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   return _mm_max_epu8(codes, low);

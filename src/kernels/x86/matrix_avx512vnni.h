@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/x86/requantize_params.h"
+#include "kernels/x86/matrix_conv.h"
 
 namespace octet::kernels::avx512 {
 
@@ -16,24 +16,9 @@ namespace octet::kernels::avx512 {
   return vectors <= 2 ? 12 : (vectors == 3 ? 8 : 6);
 }
 
-/// Input and output of one tile. Code j of segment s of pixel p is segments[s][offset +
-/// p * pixel_stride + j].
-struct MatrixTile {
-  const std::uint8_t* const* segments = nullptr;
-  int segment_count = 1;
-  int steps = 1;  ///< groups of 4 codes per segment
-  std::int64_t offset = 0;
-  std::int64_t pixel_stride = 0;
-  const std::int8_t* weights = nullptr;
-  const std::int32_t* bias = nullptr;
-  const float* multiplier = nullptr;
-  std::uint8_t* output = nullptr;
-  std::int64_t output_stride = 0;
-  int channels = 0;  ///< stored
-  RequantizeParams requantize;
-};
+using Tile = MatrixTile<std::uint8_t, std::int8_t>;
 
 /// Computes `pixels` (at most matrix_pixels(vectors)) pixels.
-void run_matrix_tile(int pixels, int vectors, const MatrixTile& tile);
+void run_matrix_tile(int pixels, int vectors, const Tile& tile);
 
 }  // namespace octet::kernels::avx512

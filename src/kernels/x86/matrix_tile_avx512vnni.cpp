@@ -1,3 +1,5 @@
+#if defined(__x86_64__)
+
 #include <array>
 #include <utility>
 
@@ -8,8 +10,7 @@ namespace octet::kernels::avx512 {
 namespace {
 
 template <int pixels, int vectors>
-OCTET_AVX512VNNI inline void store_tile(const MatrixTile& tile,
-                                        const __m512i (&sum)[pixels][vectors]) {
+OCTET_AVX512VNNI inline void store_tile(const Tile& tile, const __m512i (&sum)[pixels][vectors]) {
   const __m512 high = _mm512_set1_ps(tile.requantize.high);
   const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
   const __m512i low = _mm512_set1_epi8(static_cast<char>(tile.requantize.low));
@@ -33,7 +34,7 @@ OCTET_AVX512VNNI inline void store_tile(const MatrixTile& tile,
 }
 
 template <int pixels, int vectors>
-OCTET_AVX512VNNI void run_tile(const MatrixTile& tile) {
+OCTET_AVX512VNNI void run_tile(const Tile& tile) {
   __m512i sum[pixels][vectors];
   OCTET_UNROLL
   for (int v = 0; v < vectors; ++v) {
@@ -62,7 +63,7 @@ OCTET_AVX512VNNI void run_tile(const MatrixTile& tile) {
   store_tile<pixels, vectors>(tile, sum);
 }
 
-using TileFunction = void (*)(const MatrixTile&);
+using TileFunction = void (*)(const Tile&);
 constexpr int max_pixels = 12;
 
 template <int vectors, int... index>
@@ -73,16 +74,18 @@ constexpr std::array<TileFunction, max_pixels> tiles(std::integer_sequence<int, 
 }
 
 template <int vectors>
-constexpr auto tiles_across = tiles<vectors>(
-    std::make_integer_sequence<int, matrix_pixels(vectors)>{});
+constexpr auto tiles_across =
+    tiles<vectors>(std::make_integer_sequence<int, matrix_pixels(vectors)>{});
 
 constexpr std::array<const std::array<TileFunction, max_pixels>*, 4> table = {
     &tiles_across<1>, &tiles_across<2>, &tiles_across<3>, &tiles_across<4>};
 
 }  // namespace
 
-void run_matrix_tile(int pixels, int vectors, const MatrixTile& tile) {
+void run_matrix_tile(int pixels, int vectors, const Tile& tile) {
   (*table[static_cast<std::size_t>(vectors - 1)])[static_cast<std::size_t>(pixels - 1)](tile);
 }
 
 }  // namespace octet::kernels::avx512
+
+#endif

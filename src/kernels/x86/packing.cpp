@@ -18,8 +18,7 @@ std::vector<OutputBlock> split_outputs(const ConvGeometry& g, const LaneOrder& o
       OutputBlock block;
       block.first_channel = group * group_outputs + o;
       block.channels = std::min(group_outputs - o, order.lanes * max_vectors);
-      block.vectors =
-          std::max((block.channels + order.lanes - 1) / order.lanes, order.narrowest);
+      block.vectors = std::max((block.channels + order.lanes - 1) / order.lanes, order.narrowest);
       block.first_input = group * group_inputs;
       blocks.push_back(block);
       o += block.channels;

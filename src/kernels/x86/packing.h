@@ -18,7 +18,7 @@ class AlignedArray {
  public:
   AlignedArray() = default;
   explicit AlignedArray(std::size_t size)
-      : data_(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{64}))) {
+      : data_(static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{64}))) {
     std::uninitialized_fill_n(data_.get(), size, T{});
   }
   [[nodiscard]] T* data() { return data_.get(); }
@@ -28,7 +28,7 @@ class AlignedArray {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{64}); }
+    void operator()(T* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
   std::unique_ptr<T, Free> data_;
 };
@@ -40,28 +40,28 @@ class AlignedArray {
 /// One run of input bytes that a matrix kernel multiplies without a break: the whole kernel row
 /// (all its taps and channels) where taps touch, else one tap.
 struct SegmentShape {
-  int count = 1;                ///< segments per output pixel
-  int length = 1;               ///< input codes in each
-  int per_row = 1;              ///< segments in one kernel row
-  std::int64_t step = 0;        ///< input codes from one segment of a row to the next
+  int count = 1;          ///< segments per output pixel
+  int length = 1;         ///< input codes in each
+  int per_row = 1;        ///< segments in one kernel row
+  std::int64_t step = 0;  ///< input codes from one segment of a row to the next
 };
 [[nodiscard]] SegmentShape segment_shape(const ConvGeometry& geometry);
 
 /// A run of output channels of one group that one tile covers.
 struct OutputBlock {
-  int first_channel = 0;   ///< among all output channels
-  int channels = 0;        ///< at most lanes * vectors
-  int vectors = 1;         ///< registers across
-  int first_input = 0;     ///< first input channel of the group
-  std::size_t weights = 0; ///< offset into the packed weights
-  std::size_t lanes = 0;   ///< offset into the packed biases and multipliers
+  int first_channel = 0;    ///< among all output channels
+  int channels = 0;         ///< at most lanes * vectors
+  int vectors = 1;          ///< registers across
+  int first_input = 0;      ///< first input channel of the group
+  std::size_t weights = 0;  ///< offset into the packed weights
+  std::size_t lanes = 0;    ///< offset into the packed biases and multipliers
 };
 
 /// How a vector kernel lays channels over the lanes of its `vectors` registers.
 struct LaneOrder {
-  int lanes = 16;            ///< int32 lanes of a register
-  int depth = 4;             ///< inputs that one multiply instruction sums per lane
-  int narrowest = 1;         ///< registers of the narrowest block
+  int lanes = 16;     ///< int32 lanes of a register
+  int depth = 4;      ///< inputs that one multiply instruction sums per lane
+  int narrowest = 1;  ///< registers of the narrowest block
   /// Channel of lane `lane` of register `vector` in a block of `vectors` registers.
   int (*channel)(int vectors, int vector, int lane) = nullptr;
 };

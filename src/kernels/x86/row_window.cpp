@@ -18,8 +18,7 @@ std::int64_t padded_row_elements(const ConvGeometry& g) {
 int ring_size(const ConvGeometry& g) { return (g.kernel_height - 1) * g.dilation_height + 1; }
 
 bool has_horizontal_padding(const ConvGeometry& g) {
-  return g.pad_left > 0 ||
-         padded_row_elements(g) > std::int64_t{g.in_width} * g.in_channels;
+  return g.pad_left > 0 || padded_row_elements(g) > std::int64_t{g.in_width} * g.in_channels;
 }
 
 template <class Element>

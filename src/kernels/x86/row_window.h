@@ -40,9 +40,9 @@ class RowWindow {
   std::int64_t row_elements_;  ///< of a padded row that one output row reads
   std::int64_t row_stride_;    ///< elements from one ring slot to the next
   int ring_rows_;
-  std::int64_t* held_ = nullptr;     ///< [ring_rows_] global input row in each slot, -1: none
-  const Element** rows_ = nullptr;   ///< [kernel_height]
-  Element* padding_row_ = nullptr;   ///< zero points
+  std::int64_t* held_ = nullptr;    ///< [ring_rows_] global input row in each slot, -1: none
+  const Element** rows_ = nullptr;  ///< [kernel_height]
+  Element* padding_row_ = nullptr;  ///< zero points
   bool padding_row_filled_ = false;
   Element* ring_ = nullptr;
 };

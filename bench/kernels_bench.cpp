@@ -1,0 +1,96 @@
+// Convolution kernels, one thread, on layers of ResNet-20 and MobileNetV1: the time of one layer
+// and its rate in GOPS (a multiplication and an addition count as two).
+//   kernels_bench --benchmark_filter=avx512vnni
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/conv.h"
+
+namespace {
+
+using namespace octet::kernels;
+
+struct Layer {
+  const char* name;
+  int size, in, out, kernel, stride, groups;
+};
+
+constexpr Layer layers[] = {
+    {"resnet20 first 3x3", 32, 3, 16, 3, 1, 1},   {"resnet20 3x3 16@32", 32, 16, 16, 3, 1, 1},
+    {"resnet20 3x3 32@16", 16, 32, 32, 3, 1, 1},  {"resnet20 3x3 64@8", 8, 64, 64, 3, 1, 1},
+    {"mobilenet first 3x3", 224, 3, 24, 3, 2, 1}, {"dw 24@112", 112, 24, 24, 3, 1, 24},
+    {"dw 48@112 s2", 112, 48, 48, 3, 2, 48},      {"dw 96@56", 56, 96, 96, 3, 1, 96},
+    {"dw 256@28", 28, 256, 256, 3, 1, 256},       {"dw 384@14", 14, 384, 384, 3, 1, 384},
+    {"1x1 24-48@112", 112, 24, 48, 1, 1, 1},      {"1x1 96-96@56", 56, 96, 96, 1, 1, 1},
+    {"1x1 256-256@14", 14, 256, 256, 1, 1, 1},    {"1x1 384-384@14", 14, 384, 384, 1, 1, 1},
+    {"1x1 768-768@7", 7, 768, 768, 1, 1, 1},      {"3x3 64@56", 56, 64, 64, 3, 1, 1},
+    {"fc 768-1000", 1, 768, 1000, 1, 1, 1},
+};
+
+ConvParams make_params(const Layer& layer) {
+  ConvParams params;
+  auto& g = params.geometry;
+  g.in_height = g.in_width = layer.size;
+  g.in_channels = layer.in;
+  g.out_channels = layer.out;
+  g.kernel_height = g.kernel_width = layer.kernel;
+  g.stride_height = g.stride_width = layer.stride;
+  g.pad_top = g.pad_left = layer.kernel / 2;
+  g.groups = layer.groups;
+  g.out_height = g.out_width = (layer.size - 1) / layer.stride + 1;
+  const int filter = layer.kernel * layer.kernel * (layer.in / layer.groups);
+  std::mt19937 random(1);
+  params.weights.resize(static_cast<std::size_t>(layer.out * filter));
+  for (auto& w : params.weights) w = static_cast<std::int8_t>(random() & 0xFF);
+  params.bias.assign(static_cast<std::size_t>(layer.out), 100);
+  params.multiplier.assign(static_cast<std::size_t>(layer.out), 1e-3F);
+  return params;
+}
+
+void run_layer(benchmark::State& state, const Layer& layer, Isa isa) {
+  const ConvParams params = make_params(layer);
+  const auto& g = params.geometry;
+  const auto conv = make_conv(params, isa);
+  const auto pixels = std::int64_t{g.out_height} * g.out_width;
+  std::vector<std::uint8_t> input(
+      static_cast<std::size_t>(g.in_height * g.in_width * g.in_channels) + 64, 77);
+  std::vector<std::uint8_t> output(static_cast<std::size_t>(pixels * g.out_channels));
+  std::size_t room = conv->scratch_bytes(g) + 64;
+  std::vector<std::byte> memory(room);
+  void* scratch = memory.data();
+  std::align(64, 1, scratch, room);
+  for (auto _ : state) {
+    conv->run(g, input.data(), output.data(), 0, g.out_height, static_cast<std::byte*>(scratch));
+    benchmark::ClobberMemory();
+  }
+  const double operations =
+      2e-9 * static_cast<double>(pixels) * static_cast<double>(params.weights.size());
+  state.counters["GOPS"] =
+      benchmark::Counter(operations, benchmark::Counter::kIsIterationInvariantRate);
+  state.SetLabel(std::string(conv->name()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (const auto isa : {Isa::avx512vnni, Isa::avx2}) {
+    if (!isa_available(isa)) continue;
+    for (const auto& layer : layers) {
+      benchmark::RegisterBenchmark(
+          fmt::format("{}/{}", name(isa), layer.name).c_str(),
+          [&layer, isa](benchmark::State& state) { run_layer(state, layer, isa); })
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,305 @@
+#include "engine/integer/integer_program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "engine/integer/lowering.h"
+#include "engine/integer/memory_plan.h"
+#include "graph/shape_inference.h"
+
+namespace octet {
+namespace {
+
+using integer::BoundStep;
+using integer::Lowered;
+
+std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
+
+/// Everything that follows from the shapes of the inputs.
+struct ShapePlan {
+  integer::BufferShapes shapes;
+  std::vector<BoundStep> steps;
+  std::vector<std::size_t> offsets;  ///< in the arena, by buffer
+  std::size_t arena_bytes = 0;
+  std::size_t scratch_bytes = 0;
+};
+
+/// 64-byte aligned memory that only grows.
+class AlignedBytes {
+ public:
+  Status reserve(std::size_t bytes) {
+    if (bytes <= size_) return {};
+    OCTET_ASSIGN(storage_, Tensor::create(DType::u8, {static_cast<std::int64_t>(bytes)}));
+    // What kernels read beyond a buffer's end is discarded, but it must be initialised.
+    std::memset(storage_.mutable_raw(), 0, bytes);
+    size_ = bytes;
+    return {};
+  }
+  std::byte* data() { return size_ == 0 ? nullptr : storage_.mutable_raw(); }
+
+ private:
+  Tensor storage_;
+  std::size_t size_ = 0;
+};
+
+/// Last step that reads each buffer (its own step when none does), and the step that writes it.
+struct Lifetimes {
+  std::vector<int> first, last;
+};
+
+Lifetimes lifetimes(const Lowered& program) {
+  const auto end = static_cast<int>(program.steps.size());
+  Lifetimes result{std::vector<int>(program.buffers.size(), 0),
+                   std::vector<int>(program.buffers.size(), -1)};
+  for (int i = 0; i < end; ++i) {
+    for (const int buffer : program.steps[at(i)]->outputs) {
+      if (buffer < 0) continue;
+      result.first[at(buffer)] = i;
+      result.last[at(buffer)] = std::max(result.last[at(buffer)], i);
+    }
+    for (const int buffer : program.steps[at(i)]->inputs) {
+      if (buffer >= 0) result.last[at(buffer)] = i;
+    }
+  }
+  for (const int buffer : program.outputs) result.last[at(buffer)] = end;
+  return result;
+}
+
+class IntegerSession final : public Session {
+ public:
+  IntegerSession(std::shared_ptr<const Lowered> program, int threads)
+      : program_(std::move(program)),
+        threads_(std::max(threads, 1)),
+        lifetimes_(lifetimes(*program_)) {}
+
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const TapRequest* taps) override {
+    OCTET_ASSIGN(ShapePlan* const plan, plan_for(inputs));
+    OCTET_TRY(arena_.reserve(plan->arena_bytes));
+    OCTET_TRY(scratch_.reserve(plan->scratch_bytes));
+    integer::RunContext context = make_context(*plan, inputs);
+    times_.clear();
+    std::set<ValueId> wanted;
+    if (taps != nullptr) wanted.insert(taps->values.begin(), taps->values.end());
+    std::size_t next_tap = 0;
+    call_taps(-1, next_tap, wanted, taps, *plan, context);
+    for (int i = 0; i < static_cast<int>(program_->steps.size()); ++i) {
+      OCTET_TRY(run_step(i, *plan, context));
+      call_taps(i, next_tap, wanted, taps, *plan, context);
+      release(i, context);
+    }
+    std::vector<Tensor> results;
+    for (const int buffer : program_->outputs) {
+      results.push_back(to_plain(context.floats[at(buffer)]).tensor);
+    }
+    return results;
+  }
+
+  void set_profiling(bool on) override { profiling_ = on; }
+  std::vector<StepTime> step_times() const override { return times_; }
+
+ private:
+  Result<ShapePlan*> plan_for(std::span<const Tensor> inputs) {
+    if (inputs.size() != program_->inputs.size()) {
+      return bad_input("the model has {} inputs, not {}", program_->inputs.size(), inputs.size());
+    }
+    std::vector<Shape> key;
+    for (const auto& input : inputs) key.push_back(input.shape());
+    if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
+    OCTET_ASSIGN(auto plan, make_plan(inputs));
+    // Plans are small, but a stream of ever new shapes must not grow without bound.
+    constexpr std::size_t max_plans = 16;
+    if (plans_.size() >= max_plans) plans_.clear();
+    return (plans_[key] = std::make_unique<ShapePlan>(std::move(plan))).get();
+  }
+
+  Result<ShapePlan> make_plan(std::span<const Tensor> inputs) const {
+    const Graph& graph = program_->graph;
+    std::map<ValueId, Shape> given;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const auto id = graph.inputs[i];
+      const auto& value = graph.value(id);
+      if (inputs[i].dtype() != value.dtype) {
+        return bad_input("input {} is {}, the model takes {}", value.name, name(inputs[i].dtype()),
+                         name(value.dtype));
+      }
+      if (program_->inputs[i] >= 0) given[id] = inputs[i].shape();
+    }
+    OCTET_ASSIGN(const auto inferred, infer_shapes_for(graph, given));
+    ShapePlan plan;
+    OCTET_ASSIGN(plan.shapes, buffer_shapes(inferred));
+    for (const auto& step : program_->steps) {
+      auto bound = step->bind(plan.shapes, threads_);
+      if (!bound) return tl::unexpected(located(bound.error(), *step));
+      plan.scratch_bytes = std::max(plan.scratch_bytes, bound->scratch_bytes);
+      plan.steps.push_back(std::move(*bound));
+    }
+    place_buffers(plan);
+    return plan;
+  }
+
+  /// Shapes of buffers that steps read or write; only those of codes must be known beforehand.
+  Result<integer::BufferShapes> buffer_shapes(
+      const std::vector<std::optional<Shape>>& inferred) const {
+    integer::BufferShapes shapes(program_->buffers.size());
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      const auto& buffer = program_->buffers[i];
+      const auto& shape = inferred[index(buffer.value)];
+      if (!shape || !is_static(*shape)) {
+        if (buffer.coded && lifetimes_.last[i] >= 0) {
+          return bad_input("the shape of {} cannot be inferred",
+                           program_->graph.value(buffer.value).name);
+        }
+        continue;
+      }
+      OCTET_TRY(checked_element_count(*shape));
+      shapes[i] = *shape;
+      if (buffer.image) shapes[i] = {(*shape)[0], (*shape)[1], 1, (*shape)[2]};
+    }
+    return shapes;
+  }
+
+  void place_buffers(ShapePlan& plan) const {
+    std::vector<integer::Lifetime> alive;
+    std::vector<std::size_t> owners;
+    for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
+      const auto& buffer = program_->buffers[i];
+      if (!buffer.coded || buffer.is_constant() || lifetimes_.last[i] < 0) continue;
+      const auto bytes = static_cast<std::size_t>(element_count(plan.shapes[i]));
+      alive.push_back({bytes, lifetimes_.first[i], lifetimes_.last[i]});
+      owners.push_back(i);
+    }
+    const auto memory = integer::plan_memory(alive);
+    plan.offsets.assign(program_->buffers.size(), 0);
+    for (std::size_t i = 0; i < owners.size(); ++i) plan.offsets[owners[i]] = memory.offsets[i];
+    plan.arena_bytes = memory.arena_bytes;
+  }
+
+  integer::RunContext make_context(const ShapePlan& plan, std::span<const Tensor> inputs) {
+    integer::RunContext context;
+    context.codes.assign(program_->buffers.size(), nullptr);
+    context.floats.resize(program_->buffers.size());
+    context.scratch = scratch_.data();
+    auto* arena = reinterpret_cast<std::uint8_t*>(arena_.data());
+    for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
+      const auto& buffer = program_->buffers[i];
+      if (buffer.constant) context.floats[i] = {*buffer.constant, false};
+      if (!buffer.coded) continue;
+      // Steps never write to a constant: it is only ever an input.
+      context.codes[i] = buffer.is_constant()
+                             ? const_cast<std::uint8_t*>(buffer.constant_codes.data())
+                             : arena + plan.offsets[i];
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (program_->inputs[i] >= 0) context.floats[at(program_->inputs[i])] = {inputs[i], false};
+    }
+    return context;
+  }
+
+  Status run_step(int i, ShapePlan& plan, integer::RunContext& context) {
+    const auto& step = *program_->steps[at(i)];
+    const auto start = std::chrono::steady_clock::now();
+    auto status = plan.steps[at(i)].run(context);
+    if (!status) return tl::unexpected(located(status.error(), step));
+    if (!profiling_) return {};
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
+    StepTime time;
+    if (step.node != NodeId::none) {
+      time.node = program_->graph.node(step.node).name;
+      time.op = program_->graph.node(step.node).op;
+    }
+    time.kernel = step.kernel();
+    time.milliseconds = elapsed.count();
+    time.macs = plan.steps[at(i)].macs;
+    times_.push_back(std::move(time));
+    return {};
+  }
+
+  Error located(const Error& error, const integer::Step& step) const {
+    return error.with_context(step.node == NodeId::none ? "input"
+                                                        : program_->graph.node(step.node).name);
+  }
+
+  void call_taps(int step, std::size_t& next, const std::set<ValueId>& wanted,
+                 const TapRequest* taps, const ShapePlan& plan,
+                 const integer::RunContext& context) {
+    for (; next < program_->taps.size() && program_->taps[next].step <= step; ++next) {
+      const auto& point = program_->taps[next];
+      if (!wanted.contains(point.value)) continue;
+      TapView view;
+      view.value = point.value;
+      if (program_->buffers[at(point.buffer)].coded) {
+        view.shape = plan.shapes[at(point.buffer)];
+        view.channels_last = view.shape.size() == 4;
+        const auto count = static_cast<std::size_t>(element_count(view.shape));
+        const auto* codes = context.codes[at(point.buffer)];
+        tapped_.resize(count);
+        for (std::size_t i = 0; i < count; ++i) {
+          tapped_[i] = static_cast<std::int8_t>(int{codes[i]} - 128);
+        }
+        view.codes = tapped_;
+      } else {
+        const Activation& activation = context.floats[at(point.buffer)];
+        if (activation.tensor.dtype() != DType::f32) continue;
+        view.shape = activation.tensor.shape();
+        view.channels_last = activation.channels_last;
+        view.values = activation.tensor.values<float>();
+      }
+      taps->tap(view);
+    }
+  }
+
+  /// Frees the floats that no later step reads.
+  void release(int step, integer::RunContext& context) const {
+    const auto free_if_last = [&](int buffer) {
+      if (buffer >= 0 && lifetimes_.last[at(buffer)] == step) context.floats[at(buffer)] = {};
+    };
+    for (const int buffer : program_->steps[at(step)]->inputs) free_if_last(buffer);
+    for (const int buffer : program_->steps[at(step)]->outputs) free_if_last(buffer);
+  }
+
+  std::shared_ptr<const Lowered> program_;
+  int threads_;
+  Lifetimes lifetimes_;
+  std::map<std::vector<Shape>, std::unique_ptr<ShapePlan>> plans_;
+  AlignedBytes arena_, scratch_;
+  std::vector<std::int8_t> tapped_;
+  bool profiling_ = false;
+  std::vector<StepTime> times_;
+};
+
+class IntegerProgram final : public Program {
+ public:
+  explicit IntegerProgram(Lowered lowered)
+      : lowered_(std::make_shared<const Lowered>(std::move(lowered))) {}
+
+  Result<std::unique_ptr<Session>> session(const SessionOptions& options) const override {
+    return std::unique_ptr<Session>(std::make_unique<IntegerSession>(lowered_, options.threads));
+  }
+  std::string_view engine() const override { return "integer"; }
+
+ private:
+  std::shared_ptr<const Lowered> lowered_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Program>> compile_integer(const QuantizedGraph& model,
+                                                 const IntegerOptions& options) {
+  kernels::Isa isa = kernels::default_isa();
+  if (!options.kernels.empty()) {
+    const auto named = kernels::isa_from_name(options.kernels);
+    if (!named) return fail(ErrorKind::usage, "there are no kernels called {}", options.kernels);
+    if (!kernels::isa_available(*named)) {
+      return fail(ErrorKind::usage, "this CPU cannot run the {} kernels", options.kernels);
+    }
+    isa = *named;
+  }
+  OCTET_ASSIGN(auto lowered, integer::lower(model, isa));
+  return std::unique_ptr<Program>(std::make_unique<IntegerProgram>(std::move(lowered)));
+}
+
+}  // namespace octet

@@ -1,0 +1,284 @@
+#include "engine/simulation/simulation_program.h"
+
+#include <algorithm>
+#include <set>
+
+#include "arithmetic/quantize.h"
+#include "engine/integer/fake_constants.h"
+#include "engine/simulation/simulated_layer.h"
+#include "graph/shape_inference.h"
+
+namespace octet {
+namespace {
+
+using simulation::AccumulateOp;
+using simulation::CodedActivation;
+
+/// How one node is simulated: as an accumulating layer, an average, or a float op between
+/// dequantize and quantize.
+struct SimulatedNode {
+  NodeId id = NodeId::none;
+  std::unique_ptr<AccumulateOp> accumulate;
+  std::unique_ptr<FloatOp> op;
+  std::vector<ValueId> last_reads;  ///< values that no later node reads
+};
+
+struct SimulatedModel {
+  QuantizedGraph model;
+  Graph graph;  ///< with the quantized constants replaced by what their codes stand for
+  std::vector<Placement> placements;
+  std::vector<SimulatedNode> nodes;
+};
+
+/// A value: its codes, or its floats.
+struct SimulatedValue {
+  CodedActivation coded;
+  Activation floats;
+  [[nodiscard]] bool is_coded() const { return !coded.codes.empty(); }
+};
+
+Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
+                                 std::int32_t low, std::int32_t high) {
+  OCTET_ASSIGN(auto codes,
+               quantize(values.tensor, quantization.params, quantization.scheme, DType::i8));
+  auto* q = codes.mutable_data<std::int8_t>();
+  for (std::int64_t i = 0; i < codes.size(); ++i) {
+    q[i] = static_cast<std::int8_t>(saturate<std::int32_t>(q[i], low, high));
+  }
+  return CodedActivation{std::move(codes), values.channels_last};
+}
+
+Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization) {
+  return to_codes(values, quantization, static_cast<std::int32_t>(quantization.scheme.qmin()),
+                  static_cast<std::int32_t>(quantization.scheme.qmax()));
+}
+
+Result<Activation> to_floats(const CodedActivation& coded, const Quantization& quantization) {
+  OCTET_ASSIGN(auto values, dequantize(coded.codes, quantization.params));
+  return Activation{std::move(values), coded.channels_last};
+}
+
+class SimulationSession final : public Session {
+ public:
+  explicit SimulationSession(std::shared_ptr<const SimulatedModel> simulated)
+      : simulated_(std::move(simulated)) {
+    for (const auto& node : simulated_->nodes) {
+      states_.push_back(node.accumulate ? node.accumulate->make_state()
+                        : node.op       ? node.op->make_state()
+                                        : nullptr);
+    }
+  }
+
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const TapRequest* taps) override {
+    const Graph& graph = simulated_->graph;
+    if (inputs.size() != graph.inputs.size()) {
+      return bad_input("the model has {} inputs, not {}", graph.inputs.size(), inputs.size());
+    }
+    values_.assign(graph.value_slots(), {});
+    taps_ = taps;
+    wanted_.clear();
+    if (taps != nullptr) wanted_.insert(taps->values.begin(), taps->values.end());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      OCTET_TRY(set_floats(graph.inputs[i], {inputs[i], false}));
+    }
+    for (std::size_t i = 0; i < simulated_->nodes.size(); ++i) {
+      const auto& node = simulated_->nodes[i];
+      if (auto status = run_node(node, states_[i].get()); !status) {
+        return tl::unexpected(status.error().with_context(graph.node(node.id).name));
+      }
+      for (const auto value : node.last_reads) values_[index(value)] = {};
+    }
+    std::vector<Tensor> results;
+    for (const auto id : graph.outputs) {
+      OCTET_ASSIGN(const auto floats, floats_of(id));
+      results.push_back(to_plain(floats).tensor);
+    }
+    return results;
+  }
+
+ private:
+  [[nodiscard]] const QuantPlan& plan() const { return simulated_->model.plan; }
+
+  /// A freshly computed float value: quantized where the plan says so.
+  Status set_floats(ValueId id, Activation values) {
+    const auto* quantization = plan().find(id);
+    if (quantization == nullptr || values.tensor.dtype() != DType::f32) {
+      values_[index(id)].floats = std::move(values);
+    } else if (is_coded(quantization)) {
+      OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization));
+    } else {
+      OCTET_ASSIGN(auto image, fake_quantize(to_plain(values).tensor, quantization->params,
+                                             quantization->scheme));
+      values_[index(id)].floats = {std::move(image), false};
+    }
+    tap(id);
+    return {};
+  }
+
+  void set_codes(ValueId id, CodedActivation codes) {
+    values_[index(id)].coded = std::move(codes);
+    tap(id);
+  }
+
+  void tap(ValueId id) const {
+    if (!wanted_.contains(id)) return;
+    const auto& value = values_[index(id)];
+    TapView view;
+    view.value = id;
+    if (value.is_coded()) {
+      view.shape = value.coded.codes.shape();
+      view.codes = value.coded.codes.values<std::int8_t>();
+      view.channels_last = value.coded.channels_last;
+    } else if (value.floats.tensor.dtype() == DType::f32) {
+      view.shape = value.floats.tensor.shape();
+      view.values = value.floats.tensor.values<float>();
+      view.channels_last = value.floats.channels_last;
+    } else {
+      return;
+    }
+    taps_->tap(view);
+  }
+
+  Result<Activation> floats_of(ValueId id) const {
+    if (const auto* constant = simulated_->graph.constant(id)) return Activation{*constant, false};
+    const auto& value = values_[index(id)];
+    if (!value.is_coded()) return value.floats;
+    return to_floats(value.coded, *plan().find(id));
+  }
+
+  /// What a node reads at an input: the floats its quantization leaves.
+  Result<Activation> float_input(NodeId node, int input) const {
+    const auto id = simulated_->graph.node(node).input(static_cast<std::size_t>(input));
+    OCTET_ASSIGN(auto values, floats_of(id));
+    const auto it = plan().overrides.find({node, input});
+    if (it == plan().overrides.end() || simulated_->graph.constant(id) != nullptr) return values;
+    OCTET_ASSIGN(auto image,
+                 fake_quantize(to_plain(values).tensor, it->second.params, it->second.scheme));
+    return Activation{std::move(image), false};
+  }
+
+  Result<CodedActivation> coded_input(NodeId node, int input) const {
+    const auto id = simulated_->model.graph.node(node).input(static_cast<std::size_t>(input));
+    const bool overridden = plan().overrides.contains({node, input});
+    if (!overridden && values_[index(id)].is_coded()) return values_[index(id)].coded;
+    OCTET_ASSIGN(const auto values, floats_of(id));
+    return to_codes(values, *plan().find(simulated_->model.graph, {node, input}));
+  }
+
+  Status run_node(const SimulatedNode& node, FloatOp::State* state) {
+    const Placement& placement = simulated_->placements[index(node.id)];
+    const Graph& graph = simulated_->model.graph;
+    if (node.accumulate) {
+      OCTET_ASSIGN(const auto input, coded_input(node.id, 0));
+      OCTET_ASSIGN(auto output, node.accumulate->run(input, state));
+      set_codes(placement.output, std::move(output));
+      return {};
+    }
+    if (placement.role == Role::average) {
+      OCTET_ASSIGN(const auto input, coded_input(node.id, 0));
+      OCTET_ASSIGN(auto output,
+                   simulation::average_codes(graph.node(node.id), *plan().find(graph, {node.id, 0}),
+                                             *plan().find(placement.output), placement, input));
+      set_codes(placement.output, std::move(output));
+      return {};
+    }
+    return run_float(node, placement, state);
+  }
+
+  Status run_float(const SimulatedNode& node, const Placement& placement, FloatOp::State* state) {
+    const Node& description = simulated_->graph.node(node.id);
+    std::vector<Activation> inputs(description.inputs.size());
+    std::vector<const Activation*> arguments;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (description.inputs[i] == ValueId::none) {
+        arguments.push_back(nullptr);
+        continue;
+      }
+      OCTET_ASSIGN(inputs[i], float_input(node.id, static_cast<int>(i)));
+      arguments.push_back(&inputs[i]);
+    }
+    OCTET_ASSIGN(auto results, node.op->run(arguments, state));
+    if (placement.role != Role::floating) {
+      const auto& quantization = *plan().find(placement.output);
+      OCTET_ASSIGN(auto codes, to_codes(results[0], quantization, placement.low, placement.high));
+      set_codes(placement.output, std::move(codes));
+      return {};
+    }
+    for (std::size_t i = 0; i < results.size() && i < description.outputs.size(); ++i) {
+      if (description.outputs[i] == ValueId::none) continue;
+      OCTET_TRY(set_floats(description.outputs[i], std::move(results[i])));
+    }
+    return {};
+  }
+
+  std::shared_ptr<const SimulatedModel> simulated_;
+  std::vector<std::unique_ptr<FloatOp::State>> states_;
+  std::vector<SimulatedValue> values_;
+  const TapRequest* taps_ = nullptr;
+  std::set<ValueId> wanted_;
+};
+
+class SimulationProgram final : public Program {
+ public:
+  explicit SimulationProgram(std::shared_ptr<const SimulatedModel> simulated)
+      : simulated_(std::move(simulated)) {}
+
+  Result<std::unique_ptr<Session>> session(const SessionOptions& /*options*/) const override {
+    return std::unique_ptr<Session>(std::make_unique<SimulationSession>(simulated_));
+  }
+  std::string_view engine() const override { return "simulation"; }
+
+ private:
+  std::shared_ptr<const SimulatedModel> simulated_;
+};
+
+/// Notes at each node which values can be freed after it.
+void note_last_reads(SimulatedModel& simulated) {
+  std::set<ValueId> seen(simulated.graph.outputs.begin(), simulated.graph.outputs.end());
+  for (auto it = simulated.nodes.rbegin(); it != simulated.nodes.rend(); ++it) {
+    const Node& node = simulated.graph.node(it->id);
+    const auto note = [&](ValueId value) {
+      if (value != ValueId::none && seen.insert(value).second) it->last_reads.push_back(value);
+    };
+    for (const auto value : node.inputs) note(value);
+    for (const auto value : node.outputs) note(value);
+    note(simulated.placements[index(it->id)].output);
+  }
+}
+
+Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer>& layers) {
+  const Placement& placement = simulated.placements[index(id)];
+  if (placement.role == Role::absorbed) return {};
+  SimulatedNode node;
+  node.id = id;
+  if (placement.role == Role::accumulate) {
+    OCTET_ASSIGN(node.accumulate, AccumulateOp::make(simulated.model, id, placement));
+    layers.push_back(node.accumulate->summary());
+  } else if (placement.role != Role::average) {
+    OCTET_ASSIGN(node.op, make_float_op(simulated.graph, id));
+  }
+  simulated.nodes.push_back(std::move(node));
+  return {};
+}
+
+}  // namespace
+
+Result<Simulation> compile_simulation(const QuantizedGraph& model) {
+  auto simulated = std::make_shared<SimulatedModel>();
+  simulated->model = model;
+  OCTET_TRY(infer_shapes(simulated->model.graph));
+  OCTET_ASSIGN(simulated->placements, place_nodes(simulated->model));
+  OCTET_ASSIGN(simulated->graph, with_fake_constants(simulated->model, simulated->placements));
+  OCTET_ASSIGN(const auto order, simulated->model.graph.topological_order());
+  Simulation result;
+  for (const auto id : order) {
+    if (auto status = add_node(*simulated, id, result.layers); !status) {
+      return tl::unexpected(status.error().with_context(simulated->model.graph.node(id).name));
+    }
+  }
+  note_last_reads(*simulated);
+  result.program = std::make_unique<SimulationProgram>(std::move(simulated));
+  return result;
+}
+
+}  // namespace octet

@@ -1,0 +1,71 @@
+#include "formats/model_file.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "formats/onnx/onnx.h"
+#include "formats/onnx/reader.h"
+#include "graph/shape_inference.h"
+#include "graph/verify.h"
+
+namespace octet {
+namespace {
+
+Status check_suffix(const std::filesystem::path& path) {
+  const auto suffix = path.extension().string();
+  if (suffix == ".onnx") return {};
+  if (suffix == ".tflite") {
+    return bad_input("{}: .tflite is not supported by this version of octet, only .onnx",
+                     path.string());
+  }
+  if (suffix.empty()) {
+    return bad_input("{}: a model file needs a suffix that says its format (.onnx)", path.string());
+  }
+  return bad_input("{}: {} is no model format that octet knows (.onnx)", path.string(), suffix);
+}
+
+Result<ModelFile> read_onnx(const std::filesystem::path& path) {
+  OCTET_ASSIGN(const auto view, FileView::open(path));
+  OCTET_ASSIGN(auto parsed, onnx::parse_model(view.bytes(), path.parent_path()));
+  OCTET_TRY(verify(parsed.graph));
+  ModelFile file;
+  file.format = "onnx";
+  file.bytes = view.bytes().size();
+  file.hash = content_hash(view.bytes());
+  for (const auto& external : parsed.external_files) {
+    file.bytes += external.bytes().size();
+    file.hash += content_hash(external.bytes());
+  }
+  if (!parsed.external_files.empty()) {
+    file.hash = content_hash(std::as_bytes(std::span(file.hash)));
+  }
+  OCTET_ASSIGN(file.model, onnx::absorb_qdq(std::move(parsed.graph)));
+  OCTET_TRY(infer_shapes(file.model.graph));
+  OCTET_TRY(verify(file.model));
+  return file;
+}
+
+}  // namespace
+
+Result<ModelFile> read_model(const std::filesystem::path& path) {
+  OCTET_TRY(check_suffix(path));
+  auto file = read_onnx(path);
+  if (file) return file;
+  // Errors about the file itself name it already.
+  const auto& error = file.error();
+  if (error.message.find(path.string()) != std::string::npos) return tl::unexpected(error);
+  return tl::unexpected(error.with_context(path.string()));
+}
+
+Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
+  OCTET_TRY(check_suffix(path));
+  std::string bytes;
+  if (model.plan.empty()) {
+    OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
+  } else {
+    OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));
+    OCTET_ASSIGN(bytes, onnx::serialize(graph));
+  }
+  return write_file(path, bytes);
+}
+
+}  // namespace octet

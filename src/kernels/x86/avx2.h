@@ -1,0 +1,74 @@
+#pragma once
+// Register-level pieces that the AVX2 kernels share.
+//
+// vpmaddubsw would sum two u8 * s8 products in 16 bits and saturate, so codes and weights are
+// widened to 16 bits and multiplied by vpmaddwd, whose sums of two products are exact.
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/x86/isa.h"
+#include "kernels/x86/requantize_params.h"
+
+namespace octet::kernels::avx2 {
+
+/// sum += the two products s16 * s16 of each 32-bit lane.
+OCTET_AVX2 inline void dot2(__m256i& sum, __m256i codes, __m256i weights) {
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(codes, weights));
+}
+
+OCTET_AVX2 inline __m256i load(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+
+/// Two 16-bit codes from any address in every lane.
+OCTET_AVX2 inline __m256i broadcast2(const std::int16_t* from) {
+  std::int32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return _mm256_set1_epi32(word);
+}
+
+struct Tail {
+  __m256 high;
+  __m256i zero_point;
+  __m128i low;
+};
+
+OCTET_AVX2 inline Tail make_tail(const RequantizeParams& params) {
+  return {_mm256_set1_ps(params.high), _mm256_set1_epi16(params.zero_point),
+          _mm_set1_epi8(static_cast<char>(params.low))};
+}
+
+/// Sums to rounded codes minus the output zero point; values below the range are left as they are.
+OCTET_AVX2 inline __m256i scale_and_round(__m256i sum, const float* multiplier, __m256 high) {
+  const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(multiplier));
+  // min returns its second operand when one is NaN, and NaN converts to INT32_MIN.
+  return _mm256_cvtps_epi32(_mm256_min_ps(high, scaled));
+}
+
+/// 16 codes in channel order from 2 registers in pack order (see packing.h).
+OCTET_AVX2 inline __m128i requantize16(__m256i first, __m256i second, const float* multiplier,
+                                       const Tail& tail) {
+  const __m256i words = _mm256_packs_epi32(scale_and_round(first, multiplier, tail.high),
+                                           scale_and_round(second, multiplier + 8, tail.high));
+  // Saturating, so that adding the zero point cannot wrap.
+  const __m256i shifted = _mm256_adds_epi16(words, tail.zero_point);
+  const __m128i codes =
+      _mm_packus_epi16(_mm256_castsi256_si128(shifted), _mm256_extracti128_si256(shifted, 1));
+  return _mm_max_epu8(codes, tail.low);
+}
+
+/// The first `channels` (1 to 16) codes.
+OCTET_AVX2 inline void store(std::uint8_t* output, __m128i codes, int channels) {
+  if (channels == 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(output), codes);
+    return;
+  }
+  alignas(16) std::uint8_t all[16];
+  _mm_store_si128(reinterpret_cast<__m128i*>(all), codes);
+  std::memcpy(output, all, static_cast<std::size_t>(channels));
+}
+
+}  // namespace octet::kernels::avx2

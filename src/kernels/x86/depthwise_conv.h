@@ -1,0 +1,112 @@
+#pragma once
+// Depthwise convolution, channels across the registers. DepthwiseConv walks over rows and channel
+// blocks; a Backend computes one output row of one block.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels/conv.h"
+#include "kernels/x86/packing.h"
+#include "kernels/x86/requantize_params.h"
+#include "kernels/x86/row_window.h"
+
+namespace octet::kernels {
+
+/// One output row of one channel block. Tap t of output pixel x, channel c of the block, is
+/// taps[t][x * input_stride + c]; empty slots of a group point to some readable tap.
+template <class Weight>
+struct DepthwiseRow {
+  const std::uint8_t* const* taps = nullptr;
+  int tap_groups = 1;
+  int pixels = 1;
+  std::int64_t pixel_stride = 0;   ///< from one input pixel to the next
+  std::int64_t output_stride = 0;  ///< the same for output pixels (channels)
+  int stride = 1;                  ///< input pixels per output pixel
+  const Weight* weights = nullptr;
+  const std::int32_t* bias = nullptr;
+  const float* multiplier = nullptr;
+  std::uint8_t* output = nullptr;
+  int channels = 0;  ///< stored
+  RequantizeParams requantize;
+};
+
+/// Kernels of 3x3 without dilation along the row and a stride of 1 or 2: neighbouring output pixels
+/// share columns of the input.
+[[nodiscard]] bool is_depthwise_3x3(const ConvGeometry& geometry);
+
+/// Backend has: type Weight; `order`; `vectors`; taps(geometry), the slots of the tap groups;
+/// run_row(row).
+template <class Backend>
+class DepthwiseConv final : public Conv {
+ public:
+  using Weight = typename Backend::Weight;
+
+  DepthwiseConv(const ConvParams& params, std::string_view name)
+      : name_(name),
+        kernel_width_(params.geometry.kernel_width),
+        input_zero_point_(params.input_zero_point),
+        requantize_(params),
+        taps_(Backend::taps(params.geometry)),
+        packed_(pack_depthwise<Weight>(params, Backend::order, Backend::vectors, taps_)) {}
+
+  void run(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
+           std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const override {
+    auto** taps = reinterpret_cast<const std::uint8_t**>(scratch);
+    RowWindow<std::uint8_t> window(geometry, input, input_zero_point_, scratch + tap_bytes());
+    DepthwiseRow<Weight> row;
+    row.taps = taps;
+    row.tap_groups = static_cast<int>(taps_.size()) / Backend::order.depth;
+    row.pixels = geometry.out_width;
+    row.pixel_stride = geometry.in_channels;
+    row.output_stride = geometry.out_channels;
+    row.stride = geometry.stride_width;
+    row.requantize = requantize_;
+    for (std::int64_t y = first_row; y < last_row; ++y) {
+      window.move_to(y);
+      std::uint8_t* out = output + y * geometry.out_width * geometry.out_channels;
+      for (const auto& block : packed_.blocks) {
+        point_taps(geometry, window, block.first_channel, taps);
+        row.weights = packed_.weights.data() + block.weights;
+        row.bias = packed_.bias.data() + block.lanes;
+        row.multiplier = packed_.multiplier.data() + block.lanes;
+        row.output = out + block.first_channel;
+        row.channels = block.channels;
+        Backend::run_row(row);
+      }
+    }
+  }
+
+  [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
+    return tap_bytes() + RowWindow<std::uint8_t>::scratch_bytes(geometry);
+  }
+
+  [[nodiscard]] std::string_view name() const override { return name_; }
+
+ private:
+  [[nodiscard]] std::size_t tap_bytes() const {
+    return whole_lines(taps_.size() * sizeof(std::uint8_t*));
+  }
+
+  void point_taps(const ConvGeometry& geometry, const RowWindow<std::uint8_t>& window,
+                  int first_channel, const std::uint8_t** to) const {
+    for (const int slot : taps_) {
+      const int tap = slot < 0 ? 0 : slot;
+      const std::int64_t column = std::int64_t{tap % kernel_width_} * geometry.dilation_width;
+      *to++ = window.row(tap / kernel_width_) + column * geometry.in_channels + first_channel;
+    }
+  }
+
+  std::string_view name_;
+  int kernel_width_;
+  std::uint8_t input_zero_point_;
+  RequantizeParams requantize_;
+  std::vector<int> taps_;
+  PackedDepthwise<Weight> packed_;
+};
+
+/// All taps in order, with empty slots up to a multiple of `depth`.
+[[nodiscard]] std::vector<int> taps_in_order(const ConvGeometry& geometry, int depth);
+
+}  // namespace octet::kernels

@@ -1,0 +1,119 @@
+// Elementwise kernels, 8 values at a time. 512-bit registers would gain nothing: the division
+// bounds quantize and binary, memory bounds dequantize.
+
+#if defined(__x86_64__)
+
+#include "arithmetic/quantize.h"
+#include "kernels/x86/avx2.h"
+#include "kernels/x86/x86_elementwise.h"
+
+namespace octet::kernels {
+namespace {
+
+OCTET_AVX2 inline __m256 dequantize8(const std::uint8_t* from, __m256i zero_point, __m256 scale) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  const __m256i codes = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), zero_point);
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(codes), scale);
+}
+
+struct Quantizer {
+  __m256 scale, low, high;
+  __m256i zero_point;
+};
+
+OCTET_AVX2 inline Quantizer make_quantizer(const CodeParams& params) {
+  return {_mm256_set1_ps(params.scale),
+          _mm256_set1_ps(static_cast<float>(params.low - params.zero_point)),
+          _mm256_set1_ps(static_cast<float>(params.high - params.zero_point)),
+          _mm256_set1_epi32(params.zero_point)};
+}
+
+OCTET_AVX2 inline void quantize8(const Quantizer& q, __m256 values, std::uint8_t* to) {
+  // max returns its second operand when one is NaN: NaN becomes low.
+  const __m256 above = _mm256_max_ps(_mm256_div_ps(values, q.scale), q.low);
+  const __m256i rounded = _mm256_cvtps_epi32(_mm256_min_ps(above, q.high));
+  const __m256i codes = _mm256_add_epi32(rounded, q.zero_point);
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+
+std::uint8_t quantize1(const CodeParams& p, float x) {
+  return static_cast<std::uint8_t>(quantize_narrow(x, p.scale, p.zero_point, p.low, p.high));
+}
+
+OCTET_AVX2 void quantize(const CodeParams& params, const float* input, std::uint8_t* output,
+                         std::int64_t count) {
+  const Quantizer quantizer = make_quantizer(params);
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8) quantize8(quantizer, _mm256_loadu_ps(input + i), output + i);
+  for (; i < count; ++i) output[i] = quantize1(params, input[i]);
+}
+
+OCTET_AVX2 void dequantize(const CodeParams& params, const std::uint8_t* input, float* output,
+                           std::int64_t count) {
+  const __m256 scale = _mm256_set1_ps(params.scale);
+  const __m256i zero_point = _mm256_set1_epi32(params.zero_point);
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    _mm256_storeu_ps(output + i, dequantize8(input + i, zero_point, scale));
+  }
+  for (; i < count; ++i) output[i] = dequantize_value(input[i], params.scale, params.zero_point);
+}
+
+template <BinaryOp op>
+OCTET_AVX2 inline __m256 apply(__m256 a, __m256 b) {
+  if constexpr (op == BinaryOp::add) return _mm256_add_ps(a, b);
+  if constexpr (op == BinaryOp::subtract) return _mm256_sub_ps(a, b);
+  return _mm256_mul_ps(a, b);
+}
+
+template <BinaryOp op>
+float apply(float a, float b) {
+  if constexpr (op == BinaryOp::add) return a + b;
+  if constexpr (op == BinaryOp::subtract) return a - b;
+  return a * b;
+}
+
+template <BinaryOp op>
+OCTET_AVX2 void binary_row(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
+                           std::uint8_t* output, std::int64_t count) {
+  // A copy, so that stores to `output` cannot be taken to change it.
+  const BinaryParams p = params;
+  const __m256 a_scale = _mm256_set1_ps(p.a.scale);
+  const __m256 b_scale = _mm256_set1_ps(p.b.scale);
+  const __m256i a_zero = _mm256_set1_epi32(p.a.zero_point);
+  const __m256i b_zero = _mm256_set1_epi32(p.b.zero_point);
+  const Quantizer quantizer = make_quantizer(p.output);
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m256 x = dequantize8(a + i, a_zero, a_scale);
+    const __m256 y = dequantize8(b + i, b_zero, b_scale);
+    quantize8(quantizer, apply<op>(x, y), output + i);
+  }
+  for (; i < count; ++i) {
+    const float x = dequantize_value(a[i], p.a.scale, p.a.zero_point);
+    const float y = dequantize_value(b[i], p.b.scale, p.b.zero_point);
+    output[i] = quantize1(p.output, apply<op>(x, y));
+  }
+}
+
+void binary_any(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
+                std::uint8_t* output, std::int64_t count) {
+  switch (params.op) {
+    case BinaryOp::add: return binary_row<BinaryOp::add>(params, a, b, output, count);
+    case BinaryOp::subtract: return binary_row<BinaryOp::subtract>(params, a, b, output, count);
+    case BinaryOp::multiply: return binary_row<BinaryOp::multiply>(params, a, b, output, count);
+  }
+}
+
+}  // namespace
+
+const ElementwiseKernels* x86_elementwise_kernels(Isa isa) {
+  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any};
+  return isa >= Isa::avx2 && isa_available(Isa::avx2) ? &avx2 : nullptr;
+}
+
+}  // namespace octet::kernels
+
+#endif

@@ -1,0 +1,28 @@
+#pragma once
+// Vector forms of the elementwise kernels (elementwise.h), bit-equal to them.
+
+#if defined(__x86_64__)
+
+#include <cstdint>
+
+#include "kernels/conv.h"
+#include "kernels/elementwise.h"
+
+namespace octet::kernels {
+
+struct ElementwiseKernels {
+  void (*quantize)(const CodeParams& params, const float* input, std::uint8_t* output,
+                   std::int64_t count) = nullptr;
+  void (*dequantize)(const CodeParams& params, const std::uint8_t* input, float* output,
+                     std::int64_t count) = nullptr;
+  /// `count` codes side by side in both operands and in the output.
+  void (*binary_row)(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
+                     std::uint8_t* output, std::int64_t count) = nullptr;
+};
+
+/// nullptr where plain loops have to do. Code ranges must have low <= high.
+[[nodiscard]] const ElementwiseKernels* x86_elementwise_kernels(Isa isa);
+
+}  // namespace octet::kernels
+
+#endif

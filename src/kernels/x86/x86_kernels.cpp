@@ -1,0 +1,25 @@
+#include "kernels/x86/x86_kernels.h"
+
+#if defined(__x86_64__)
+
+#include <vector>
+
+#include "kernels/x86/kernel_rows.h"
+
+namespace octet::kernels {
+
+std::span<const ConvKernel> x86_conv_kernels() {
+  static const std::vector<ConvKernel> rows = [] {
+    std::vector<ConvKernel> all;
+    for (const auto part : {depthwise_kernels_avx512vnni(), matrix_kernels_avx512vnni(),
+                            depthwise_kernels_avx2(), matrix_kernels_avx2()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return rows;
+}
+
+}  // namespace octet::kernels
+
+#endif

@@ -1,0 +1,42 @@
+#include "arithmetic/quantize.h"
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet::passes {
+namespace {
+
+/// Whether codes with these params reach no further than the bounds.
+bool saturates_within(const ActivationBounds& bounds, const Quantization& output) {
+  const auto qmin = static_cast<std::int32_t>(output.scheme.qmin());
+  const auto qmax = static_cast<std::int32_t>(output.scheme.qmax());
+  const float scale = output.params.scale[0];
+  const std::int32_t zero_point = output.params.zero_point[0];
+  return quantize_value(bounds.low, scale, zero_point, qmin, qmax) == qmin &&
+         quantize_value(bounds.high, scale, zero_point, qmin, qmax) == qmax;
+}
+
+}  // namespace
+
+Status absorb_activations(PassContext& context) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto& fused_into = context.placement.fused_into;
+  for (std::size_t i = fused_into.size(); i-- > 0;) {
+    const auto between = static_cast<ValueId>(i);
+    const auto output = fused_into[i];
+    if (output == ValueId::none) continue;
+    const auto producers = graph.producers();
+    const auto activation = producers[index(output)];
+    const auto producer = producers[i];
+    if (activation == NodeId::none || producer == NodeId::none) continue;
+    if (graph.node(activation).input(0) != between) continue;
+    const auto bounds = activation_bounds(graph, graph.node(activation));
+    if (!bounds || !saturates_within(*bounds, plan.values.at(output))) continue;
+    graph.remove_node(activation);
+    graph.node(producer).outputs[0] = output;
+    plan.values.erase(between);
+  }
+  return {};
+}
+
+}  // namespace octet::passes

@@ -1,0 +1,83 @@
+#include <map>
+
+#include "core/parallel.h"
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet::passes {
+namespace {
+
+struct Group {
+  ValueStatistics seen;
+  std::vector<ValueId> sources;
+  Result<QuantParams> params;
+};
+
+/// Constants that a Concat joins to a group take part in its range.
+void observe_joined_constants(const PassContext& context, ObserverKind observer,
+                              std::map<ValueId, Group>& groups) {
+  const Graph& graph = context.model.graph;
+  const Placement& placement = context.placement;
+  for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
+    if (placement.kinds[i] != IntegerKind::join) continue;
+    const Node& node = graph.node(static_cast<NodeId>(i));
+    auto& seen = groups[placement.group[index(node.output())]].seen;
+    for (const auto input : node.inputs) {
+      const Tensor* constant = graph.constant(input);
+      if (constant == nullptr) continue;
+      ValueStatistics of_constant;
+      if (observer == ObserverKind::minmax || observer == ObserverKind::moving_average) {
+        of_constant.histogram.observe_range(constant->values<float>());
+      } else {
+        of_constant.histogram.observe(constant->values<float>());
+      }
+      of_constant.average_minimum = static_cast<double>(of_constant.histogram.minimum());
+      of_constant.average_maximum = static_cast<double>(of_constant.histogram.maximum());
+      merge_into(seen, of_constant);
+    }
+  }
+}
+
+}  // namespace
+
+Status calibrate(PassContext& context) {
+  const Graph& graph = context.model.graph;
+  const Placement& placement = context.placement;
+  OCTET_ASSIGN(const auto statistics, context.source(graph, placement.sources));
+  std::map<ValueId, Group> groups;
+  for (const auto id : placement.sources) {
+    const auto it = statistics.values.find(graph.value(id).name);
+    if (it == statistics.values.end()) {
+      return bad_input(
+          "the statistics hold nothing of value {}; calibrate with this model and these options",
+          graph.value(id).name);
+    }
+    Group& group = groups[placement.group[index(id)]];
+    group.sources.push_back(id);
+    merge_into(group.seen, it->second);
+  }
+  observe_joined_constants(context, statistics.observer, groups);
+
+  std::vector<Group*> work;
+  for (auto& entry : groups) work.push_back(&entry.second);
+  const auto scheme = context.activation_scheme();
+  parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
+    Group& group = *work[static_cast<std::size_t>(i)];
+    group.params = params_from_statistics(group.seen, statistics.observer, scheme);
+  });
+  for (const auto* group : work) {
+    if (group->sources.empty()) continue;
+    if (!group->params) {
+      return tl::unexpected(group->params.error().with_context(
+          fmt::format("value {}", graph.value(group->sources.front()).name)));
+    }
+    const Origin origin = group->sources.size() > 1 ? Origin::shared : Origin::observed;
+    for (const auto id : group->sources) {
+      context.model.plan.values[id] = {scheme, *group->params, origin,
+                                       context.activation_storage()};
+    }
+  }
+  return {};
+}
+
+}  // namespace octet::passes

@@ -1,0 +1,43 @@
+#include <algorithm>
+
+#include "graph/shape_inference.h"
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet {
+
+QuantScheme PassContext::activation_scheme() const {
+  auto scheme = target.activation;
+  scheme.bits = options.activation_bits;
+  return scheme;
+}
+
+DType PassContext::activation_storage() const {
+  return options.activation_storage.value_or(target.activation_storage);
+}
+
+QuantScheme PassContext::weight_scheme(const Node& node) const {
+  auto scheme = target.weight;
+  scheme.bits = options.reduce_range ? std::min(options.weight_bits, 7) : options.weight_bits;
+  scheme.granularity = options.weight_granularity.value_or(scheme.granularity);
+  scheme.axis = scheme.granularity == Granularity::per_channel ? output_channel_axis(node) : 0;
+  return scheme;
+}
+
+std::vector<NodeId> PassContext::accumulate_nodes() const {
+  std::vector<NodeId> ids;
+  for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
+    if (placement.kinds[i] == IntegerKind::accumulate) ids.push_back(static_cast<NodeId>(i));
+  }
+  return ids;
+}
+
+Status passes::place(PassContext& context) {
+  OCTET_TRY(infer_shapes(context.model.graph));
+  OCTET_ASSIGN(context.placement,
+               octet::place(context.model.graph, context.target, context.options));
+  describe_placement(context.model.graph, context.placement, context.report);
+  return {};
+}
+
+}  // namespace octet

@@ -1,0 +1,150 @@
+#include "passes/integer_rules.h"
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+int rank_of(const Graph& graph, ValueId id) {
+  const auto& shape = graph.value(id).shape;
+  return shape ? static_cast<int>(shape->size()) : -1;
+}
+
+std::string weight_reason(const Graph& graph, const Node& node) {
+  const Tensor* weight = graph.constant(node.input(1));
+  if (weight == nullptr) return "its weights are not constant";
+  if (weight->dtype() != DType::f32) return "its weights are not f32";
+  if (weight->size() == 0) return "its weights are empty";
+  if (node.is("Conv")) {
+    return weight->rank() == 4 ? "" : "only 2-D convolutions run in integers";
+  }
+  return weight->rank() == 2 ? "" : "its weight is not a matrix";
+}
+
+std::string bias_reason(const Graph& graph, const Node& node, std::int64_t channels) {
+  if (node.input(2) == ValueId::none) return "";
+  const Tensor* bias = graph.constant(node.input(2));
+  if (bias == nullptr) return "its bias is not constant";
+  if (bias->dtype() != DType::f32) return "its bias is not f32";
+  const bool row = bias->rank() == 1 || (bias->rank() == 2 && bias->dim(0) == 1);
+  return row && bias->size() == channels ? "" : "its bias is broadcast";
+}
+
+std::string accumulate_reason(const Graph& graph, const Node& node) {
+  if (auto reason = weight_reason(graph, node); !reason.empty()) return reason;
+  if (node.is("MatMul")) {
+    const int rank = rank_of(graph, node.input(0));
+    return rank == 2 || rank == 3 ? "" : "its input is neither a matrix nor a batch of them";
+  }
+  if (node.is("Gemm") &&
+      (node.float_attribute("alpha", 1) != 1 || node.float_attribute("beta", 1) != 1 ||
+       node.int_attribute("transA", 0) != 0)) {
+    return "alpha, beta or transA is set";
+  }
+  if (node.is("Conv") && rank_of(graph, node.input(0)) != 4) return "its input is not an image";
+  const Tensor& weight = *graph.constant(node.input(1));
+  return bias_reason(graph, node, weight.dim(output_channel_axis(node)));
+}
+
+std::string pad_reason(const Graph& graph, const Node& node) {
+  if (node.string_attribute("mode", "constant") != "constant") {
+    return "only constant padding runs in integers";
+  }
+  if (node.input(2) == ValueId::none) return "";
+  const Tensor* fill = graph.constant(node.input(2));
+  const bool zero = fill != nullptr && fill->dtype() == DType::f32 && fill->size() == 1 &&
+                    fill->data<float>()[0] == 0.0F;
+  return zero ? "" : "it pads with something else than the constant 0";
+}
+
+std::string constant_parameters_reason(const Graph& graph, const Node& node) {
+  for (std::size_t i = 1; i < node.inputs.size(); ++i) {
+    if (node.inputs[i] != ValueId::none && graph.constant(node.inputs[i]) == nullptr) {
+      return "its parameters are not constant";
+    }
+  }
+  return "";
+}
+
+std::string type_reason(const Graph& graph, const Node& node) {
+  for (const int i : data_inputs(node)) {
+    const auto id = node.input(static_cast<std::size_t>(i));
+    if (id == ValueId::none) return "it lacks an input";
+    const Value& value = graph.value(id);
+    if (value.dtype != DType::f32) return "input " + value.name + " is not f32";
+    if (const Tensor* constant = graph.constant(id); constant != nullptr && constant->size() == 0) {
+      return "input " + value.name + " is empty";
+    }
+  }
+  const auto others =
+      std::count_if(node.outputs.begin() + (node.outputs.empty() ? 0 : 1), node.outputs.end(),
+                    [](auto id) { return id != ValueId::none; });
+  return others > 0 ? "it has more than one output" : "";
+}
+
+}  // namespace
+
+const IntegerOp* find_integer_op(const TargetProfile& target, const Node& node) {
+  if (!node.domain.empty()) return nullptr;
+  const auto it = std::find_if(target.ops.begin(), target.ops.end(),
+                               [&](const IntegerOp& entry) { return entry.op == node.op; });
+  return it == target.ops.end() ? nullptr : &*it;
+}
+
+std::vector<int> data_inputs(const Node& node) {
+  if (node.is("Concat")) {
+    std::vector<int> all(node.inputs.size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
+    return all;
+  }
+  if (node.is("Add") || node.is("Mul")) return {0, 1};
+  return {0};
+}
+
+std::string float_reason(const Graph& graph, const Node& node) {
+  if (auto reason = type_reason(graph, node); !reason.empty()) return reason;
+  if (node.is("Conv") || node.is("Gemm") || node.is("MatMul")) {
+    return accumulate_reason(graph, node);
+  }
+  if (node.is("Add") || node.is("Mul")) {
+    const int largest = std::max(rank_of(graph, node.input(0)), rank_of(graph, node.input(1)));
+    return largest <= 4 ? "" : "it has more than four dimensions";
+  }
+  if (node.is("MaxPool") || node.is("AveragePool") || node.is("GlobalAveragePool")) {
+    return rank_of(graph, node.input(0)) == 4 ? "" : "its input is not an image";
+  }
+  if (node.is("Clip") && !activation_bounds(graph, node)) return "its bounds are not constant";
+  if (node.is("Pad")) {
+    if (auto reason = pad_reason(graph, node); !reason.empty()) return reason;
+    return constant_parameters_reason(graph, node);
+  }
+  if (node.is("Slice")) return constant_parameters_reason(graph, node);
+  return "";
+}
+
+int output_channel_axis(const Node& node) {
+  if (node.is("Conv")) return 0;
+  return node.is("Gemm") && node.int_attribute("transB", 0) != 0 ? 0 : 1;
+}
+
+std::optional<ActivationBounds> activation_bounds(const Graph& graph, const Node& node) {
+  ActivationBounds bounds;
+  if (node.is("Relu")) {
+    bounds.low = 0;
+    return bounds;
+  }
+  if (!node.is("Clip")) return std::nullopt;
+  for (std::size_t i = 1; i <= 2; ++i) {
+    if (node.input(i) == ValueId::none) continue;
+    const Tensor* constant = graph.constant(node.input(i));
+    if (constant == nullptr || constant->dtype() != DType::f32 || constant->size() != 1) {
+      return std::nullopt;
+    }
+    (i == 1 ? bounds.low : bounds.high) = constant->data<float>()[0];
+  }
+  // ONNX: where min exceeds max, the result is max.
+  bounds.low = std::min(bounds.low, bounds.high);
+  return bounds;
+}
+
+}  // namespace octet

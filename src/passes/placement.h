@@ -1,0 +1,41 @@
+#pragma once
+// Placement: which nodes of a graph run in integers on a target, and which values are quantized.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "passes/pipeline.h"
+
+namespace octet {
+
+struct Placement {
+  /// By node slot: how the node takes part in integer execution; nullopt when it stays float.
+  std::vector<std::optional<IntegerKind>> kinds;
+  /// By node slot: why a live node stays float, else empty.
+  std::vector<std::string> reasons;
+  /// By value slot: computed values and graph inputs that are quantized, fused ones not.
+  std::vector<bool> quantized;
+  /// By value slot: an integer node's output that only a Relu or Clip reads need no codes of its
+  /// own; this is the output of that activation, else ValueId::none.
+  std::vector<ValueId> fused_into;
+  /// By value slot: representative of the values that must share one set of params; the value
+  /// itself when it shares with none.
+  std::vector<ValueId> group;
+  /// Quantized values whose statistics decide the params, in id order: all but the outputs of nodes
+  /// that only move values around.
+  std::vector<ValueId> sources;
+  std::vector<std::string> notes;
+
+  [[nodiscard]] bool integer(NodeId id) const { return kinds[index(id)].has_value(); }
+};
+
+/// Decides for a simplified graph with inferred shapes. Fails when nothing can run in integers,
+/// saying why, and on a cycle.
+[[nodiscard]] Result<Placement> place(const Graph& graph, const TargetProfile& target,
+                                      const QuantizeOptions& options);
+
+/// Fills report.float_nodes and report.integer_mac_share.
+void describe_placement(const Graph& graph, const Placement& placement, QuantizeReport& report);
+
+}  // namespace octet

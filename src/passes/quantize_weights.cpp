@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+
+#include "arithmetic/quantize.h"
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet {
+
+ValueId own_constant(Graph& graph, const Use& use) {
+  const auto input = static_cast<std::size_t>(use.input);
+  const auto id = graph.node(use.node).input(input);
+  std::size_t readers = graph.is_output(id) ? 1 : 0;
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const Node& node = graph.node(static_cast<NodeId>(i));
+    if (!node.alive) continue;
+    readers += static_cast<std::size_t>(std::count(node.inputs.begin(), node.inputs.end(), id));
+  }
+  if (readers <= 1) return id;
+  const auto copy = graph.add_constant(graph.value(id).name, *graph.value(id).constant);
+  graph.node(use.node).inputs[input] = copy;
+  return copy;
+}
+
+namespace passes {
+namespace {
+
+/// Largest magnitude in each slice along `axis`, or in the whole tensor for axis -1.
+std::vector<float> largest_magnitudes(const Tensor& weight, int axis) {
+  std::int64_t inner = 1;
+  for (int i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
+  const std::int64_t channels = axis < 0 ? 1 : weight.dim(axis);
+  if (axis < 0) inner = weight.size();
+  std::vector<float> largest(static_cast<std::size_t>(channels), 0.0F);
+  const auto values = weight.values<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    auto& channel =
+        largest[static_cast<std::size_t>(static_cast<std::int64_t>(i) / inner % channels)];
+    channel = std::max(channel, std::abs(values[i]));
+  }
+  return largest;
+}
+
+/// Max-abs symmetric params. A channel of zeros takes the largest scale of the others, so that its
+/// bias has about the resolution of theirs; `dead` counts such channels.
+QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, int& dead) {
+  const bool per_channel = scheme.granularity == Granularity::per_channel;
+  QuantParams params;
+  params.axis = per_channel ? scheme.axis : -1;
+  const auto largest = largest_magnitudes(weight, params.axis);
+  const float widest = *std::max_element(largest.begin(), largest.end());
+  dead = 0;
+  for (const float magnitude : largest) {
+    const float range = magnitude > 0 ? magnitude : widest > 0 ? widest : 1.0F;
+    dead += magnitude > 0 ? 0 : 1;
+    const auto channel =
+        params_from_range(-static_cast<double>(range), static_cast<double>(range), scheme);
+    params.scale.push_back(channel.scale[0]);
+    params.zero_point.push_back(0);
+  }
+  return params;
+}
+
+/// Whether all readers of a weight would quantize it alike.
+bool same_for_all_readers(const PassContext& context, const std::vector<Use>& readers,
+                          const QuantScheme& scheme) {
+  return std::all_of(readers.begin(), readers.end(), [&](const Use& use) {
+    return context.placement.kinds[index(use.node)] == IntegerKind::accumulate && use.input == 1 &&
+           context.weight_scheme(context.model.graph.node(use.node)) == scheme;
+  });
+}
+
+Status quantize_weight(PassContext& context, NodeId id) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto scheme = context.weight_scheme(graph.node(id));
+  auto weight = graph.node(id).input(1);
+  if (!same_for_all_readers(context, graph.uses()[index(weight)], scheme)) {
+    weight = own_constant(graph, {id, 1});
+  }
+  if (plan.values.contains(weight)) return {};
+  int dead = 0;
+  const Tensor& values = *graph.constant(weight);
+  auto params = weight_params(values, scheme, dead);
+  OCTET_ASSIGN(auto codes, quantize(values, params, scheme, DType::i8));
+  if (dead > 0) {
+    context.report.notes.push_back(fmt::format(
+        "node {}: {} of {} output channels have only zero weights; they take the largest scale",
+        graph.node(id).name, dead, params.count()));
+  }
+  plan.values[weight] = {scheme, std::move(params), Origin::observed,
+                         context.target.weight_storage};
+  plan.payloads[weight] = std::move(codes);
+  return {};
+}
+
+/// A constant operand of Add or Mul is quantized by its own range; one of Concat has its params.
+Status quantize_operand(PassContext& context, const Use& use) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto id = own_constant(graph, use);
+  const Tensor& values = *graph.constant(id);
+  if (!plan.values.contains(id)) {
+    const auto [low, high] =
+        std::minmax_element(values.values<float>().begin(), values.values<float>().end());
+    const auto scheme = context.activation_scheme();
+    plan.values[id] = {
+        scheme, params_from_range(static_cast<double>(*low), static_cast<double>(*high), scheme),
+        Origin::observed, context.activation_storage()};
+  }
+  const auto& quantization = plan.values.at(id);
+  OCTET_ASSIGN(plan.payloads[id],
+               quantize(values, quantization.params, quantization.scheme, DType::i8));
+  return {};
+}
+
+}  // namespace
+
+Status quantize_weights(PassContext& context) {
+  for (const auto id : context.accumulate_nodes()) OCTET_TRY(quantize_weight(context, id));
+  const Graph& graph = context.model.graph;
+  for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
+    const auto kind = context.placement.kinds[i];
+    if (kind != IntegerKind::elementwise && kind != IntegerKind::join) continue;
+    const auto id = static_cast<NodeId>(i);
+    for (const int input : data_inputs(graph.node(id))) {
+      const auto value = graph.node(id).input(static_cast<std::size_t>(input));
+      if (graph.constant(value) != nullptr) OCTET_TRY(quantize_operand(context, {id, input}));
+    }
+  }
+  return {};
+}
+
+}  // namespace passes
+}  // namespace octet

@@ -1,0 +1,66 @@
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet::passes {
+namespace {
+
+/// Params of each group, by its representative.
+std::map<ValueId, Quantization> group_quantizations(const PassContext& context) {
+  std::map<ValueId, Quantization> found;
+  for (const auto id : context.placement.sources) {
+    auto quantization = context.model.plan.values.at(id);
+    quantization.origin = Origin::shared;
+    found.emplace(context.placement.group[index(id)], std::move(quantization));
+  }
+  return found;
+}
+
+/// A value that only a Relu or Clip reads gets the params of what comes out: limiting codes or
+/// limiting reals before quantizing gives the same codes.
+void share_with_fused(PassContext& context) {
+  const Placement& placement = context.placement;
+  for (std::size_t i = 0; i < placement.fused_into.size(); ++i) {
+    ValueId end = placement.fused_into[i];
+    if (end == ValueId::none) continue;
+    while (placement.fused_into[index(end)] != ValueId::none) {
+      end = placement.fused_into[index(end)];
+    }
+    auto quantization = context.model.plan.values.at(end);
+    quantization.origin = Origin::shared;
+    context.model.plan.values[static_cast<ValueId>(i)] = std::move(quantization);
+  }
+}
+
+}  // namespace
+
+Status share_params(PassContext& context) {
+  const Placement& placement = context.placement;
+  auto& plan = context.model.plan;
+  Graph& graph = context.model.graph;
+  const auto groups = group_quantizations(context);
+  for (std::size_t i = 0; i < placement.quantized.size(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    if (!placement.quantized[i] || plan.values.contains(id)) continue;
+    const auto group = groups.find(placement.group[i]);
+    if (group == groups.end()) {
+      return internal_error("value {} shares the params of none", graph.value(id).name);
+    }
+    plan.values[id] = group->second;
+  }
+  for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
+    if (placement.kinds[i] != IntegerKind::join) continue;
+    const auto node = static_cast<NodeId>(i);
+    const auto shared = plan.values.at(graph.node(node).output());
+    for (const int input : data_inputs(graph.node(node))) {
+      const auto id = graph.node(node).input(static_cast<std::size_t>(input));
+      if (graph.constant(id) == nullptr) continue;
+      auto quantization = shared;
+      quantization.origin = Origin::shared;
+      plan.values[own_constant(graph, {node, input})] = std::move(quantization);
+    }
+  }
+  share_with_fused(context);
+  return {};
+}
+
+}  // namespace octet::passes

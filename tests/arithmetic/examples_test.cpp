@@ -1,0 +1,140 @@
+// Executes the worked numbers of docs/arithmetic.md.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "arithmetic/params.h"
+#include "arithmetic/quantize.h"
+#include "arithmetic/requantize.h"
+
+namespace octet {
+namespace {
+
+/// `name key=value ... -> result`, where the result is a number or more keys.
+struct Example {
+  int line = 0;
+  std::string name;
+  std::map<std::string, double> in;
+  std::map<std::string, double> out;  ///< key "" for a bare number
+
+  [[nodiscard]] double number(const std::string& key) const {
+    const auto it = in.find(key);
+    if (it == in.end()) ADD_FAILURE() << "line " << line << " lacks " << key;
+    return it == in.end() ? 0 : it->second;
+  }
+  [[nodiscard]] double number(const std::string& key, double fallback) const {
+    const auto it = in.find(key);
+    return it == in.end() ? fallback : it->second;
+  }
+  [[nodiscard]] float real(const std::string& key) const { return static_cast<float>(number(key)); }
+  [[nodiscard]] std::int32_t integer(const std::string& key) const {
+    return static_cast<std::int32_t>(number(key));
+  }
+  [[nodiscard]] std::int32_t integer(const std::string& key, double fallback) const {
+    return static_cast<std::int32_t>(number(key, fallback));
+  }
+};
+
+std::vector<Example> read_examples() {
+  std::ifstream file(OCTET_SOURCE_DIR "/docs/arithmetic.md");
+  std::vector<Example> examples;
+  bool inside = false;
+  int number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    if (line.starts_with("```")) {
+      inside = line == "```examples";
+      continue;
+    }
+    if (!inside || line.empty()) continue;
+    std::istringstream words(line);
+    Example example;
+    example.line = number;
+    words >> example.name;
+    bool result = false;
+    for (std::string word; words >> word;) {
+      if (word == "->") {
+        result = true;
+        continue;
+      }
+      const auto equals = word.find('=');
+      const std::string key = equals == std::string::npos ? "" : word.substr(0, equals);
+      const std::string text = equals == std::string::npos ? word : word.substr(equals + 1);
+      char* end = nullptr;
+      const double value = std::strtod(text.c_str(), &end);
+      EXPECT_EQ(*end, '\0') << "line " << number << ": " << word;
+      (result ? example.out : example.in)[key] = value;
+    }
+    EXPECT_FALSE(example.out.empty()) << "line " << number << " has no result";
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+QuantScheme scheme_of(const Example& e) {
+  QuantScheme scheme;
+  scheme.bits = e.integer("bits", 8);
+  if (e.number("symmetric", 0) != 0) scheme.symmetry = Symmetry::symmetric;
+  if (e.number("narrow", 0) != 0) scheme.range = CodeRange::narrow;
+  return scheme;
+}
+
+std::int32_t quantize_result(const Example& e) {
+  const auto scheme = scheme_of(e);
+  return quantize_value(e.real("x"), e.real("scale"), e.integer("zp"),
+                        static_cast<std::int32_t>(scheme.qmin()),
+                        static_cast<std::int32_t>(scheme.qmax()));
+}
+
+std::int32_t binary_result(const Example& e) {
+  const float a = dequantize_value(e.integer("a"), e.real("sa"), e.integer("za"));
+  const float b = dequantize_value(e.integer("b"), e.real("sb"), e.integer("zb"));
+  return quantize_narrow(e.name == "add" ? a + b : a * b, e.real("sy"), e.integer("zy"), -128, 127);
+}
+
+double result_of(const Example& e) {
+  const auto low = e.integer("low", -128);
+  const auto high = e.integer("high", 127);
+  if (e.name == "quantize") return quantize_result(e);
+  if (e.name == "dequantize") {
+    return static_cast<double>(dequantize_value(e.integer("q"), e.real("scale"), e.integer("zp")));
+  }
+  if (e.name == "multiplier") {
+    return static_cast<double>(onnx_multiplier(e.real("sx"), e.real("sw"), e.real("sy")));
+  }
+  if (e.name == "requantize") {
+    return requantize_onnx(e.integer("acc"), e.real("m"), e.integer("zp"), low, high);
+  }
+  if (e.name == "add" || e.name == "mul") return binary_result(e);
+  if (e.name == "average") {
+    const float m = onnx_average_multiplier(e.real("sx"), e.real("sy"), e.integer("count"));
+    return requantize_onnx(e.integer("sum"), m, e.integer("zp"), low, high);
+  }
+  ADD_FAILURE() << "line " << e.line << ": unknown example " << e.name;
+  return 0;
+}
+
+TEST(ArithmeticPage, ItsExamplesAreTrue) {
+  const auto examples = read_examples();
+  ASSERT_GT(examples.size(), 30U);
+  for (const auto& e : examples) {
+    if (e.name == "params") {
+      const auto params = params_from_range(e.number("min"), e.number("max"), scheme_of(e));
+      EXPECT_FLOAT_EQ(params.scale[0], static_cast<float>(e.out.at("scale"))) << "line " << e.line;
+      EXPECT_EQ(params.zero_point[0], static_cast<std::int32_t>(e.out.at("zp")))
+          << "line " << e.line;
+      continue;
+    }
+    EXPECT_EQ(static_cast<float>(result_of(e)), static_cast<float>(e.out.at("")))
+        << "line " << e.line;
+  }
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,388 @@
+// Every convolution kernel that this CPU can run against a loop written apart from all of them,
+// bit for bit, with sizes around the edges of tiles.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/conv.h"
+
+namespace octet::kernels {
+namespace {
+
+constexpr std::size_t guard = 64;
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : engine_(seed) {}
+  int in(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
+  float real(float low, float high) {
+    return std::uniform_real_distribution<float>(low, high)(engine_);
+  }
+  template <class T>
+  T of(std::initializer_list<T> choices) {
+    return choices.begin()[in(0, static_cast<int>(choices.size()) - 1)];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+enum class Values { random, extreme };
+enum class Multipliers { real, ties, wild };
+
+struct Problem {
+  ConvParams params;
+  std::vector<std::uint8_t> input;  ///< with `guard` bytes of rubbish behind it
+};
+
+std::size_t count(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+float pick_multiplier(Random& random, Multipliers kind, int taps) {
+  switch (kind) {
+    case Multipliers::real:
+      return random.real(0.2F, 2.0F) / (60.0F * std::sqrt(static_cast<float>(taps)));
+    case Multipliers::ties: return random.of({0.5F, 0.25F, 0.125F, 0x1p-6F, 0x1p-9F});
+    case Multipliers::wild:
+      return random.of({0.0F, 1e-30F, 1e30F, 0.75F, std::numeric_limits<float>::infinity(),
+                        std::numeric_limits<float>::quiet_NaN()});
+  }
+  return 1;
+}
+
+/// Fills weights, bias, multipliers, zero points, limits and input for `geometry`.
+Problem make_problem(const ConvGeometry& g, Random& random, Values values,
+                     Multipliers multipliers) {
+  Problem problem;
+  auto& p = problem.params;
+  p.geometry = g;
+  const int taps = g.kernel_height * g.kernel_width * (g.in_channels / g.groups);
+  p.weights.resize(count(std::int64_t{g.out_channels} * taps));
+  for (auto& w : p.weights) {
+    w = static_cast<std::int8_t>(values == Values::extreme ? random.of({-128, 127})
+                                                           : random.in(-128, 127));
+  }
+  for (int o = 0; o < g.out_channels; ++o) {
+    p.bias.push_back(
+        multipliers == Multipliers::wild
+            ? random.of({std::numeric_limits<int>::max(), std::numeric_limits<int>::min(), 0, 77})
+            : random.in(-3000, 3000));
+    p.multiplier.push_back(pick_multiplier(random, multipliers, taps));
+  }
+  p.input_zero_point = static_cast<std::uint8_t>(random.of({0, 3, 128, 255}));
+  p.output_zero_point = static_cast<std::uint8_t>(random.of({0, 3, 128, 255}));
+  if (random.in(0, 2) == 0) p.low = static_cast<std::uint8_t>(random.in(0, 140));
+  if (random.in(0, 2) == 0) p.high = static_cast<std::uint8_t>(random.in(140, 255));
+  problem.input.resize(count(g.batch * g.in_height * g.in_width * g.in_channels) + guard);
+  for (auto& x : problem.input) {
+    x = static_cast<std::uint8_t>(values == Values::extreme ? random.of({0, 255})
+                                                            : random.in(0, 255));
+  }
+  return problem;
+}
+
+/// Ties to even without the library's rounding.
+double round_even(double x) {
+  const double below = std::floor(x);
+  const double rest = x - below;
+  if (rest > 0.5) return below + 1;
+  if (rest < 0.5) return below;
+  return std::fmod(below, 2.0) == 0 ? below : below + 1;
+}
+
+std::uint8_t naive_code(const ConvParams& p, std::int64_t exact, int o) {
+  // The contract's wrap modulo 2^32.
+  const auto acc = static_cast<std::int32_t>(static_cast<std::uint64_t>(exact) & 0xFFFFFFFFU);
+  const float y = static_cast<float>(acc) * p.multiplier[count(o)];
+  const float low = static_cast<float>(p.low) - static_cast<float>(p.output_zero_point);
+  const float high = static_cast<float>(p.high) - static_cast<float>(p.output_zero_point);
+  if (!(y >= low)) return p.low;
+  if (y > high) return p.high;
+  return static_cast<std::uint8_t>(static_cast<int>(round_even(y)) + p.output_zero_point);
+}
+
+std::vector<std::uint8_t> naive(const Problem& problem) {
+  const auto& p = problem.params;
+  const auto& g = p.geometry;
+  const int inputs = g.in_channels / g.groups;
+  const int outputs = g.out_channels / g.groups;
+  std::vector<std::uint8_t> result;
+  for (std::int64_t n = 0; n < g.batch; ++n) {
+    for (int y = 0; y < g.out_height; ++y) {
+      for (int x = 0; x < g.out_width; ++x) {
+        for (int o = 0; o < g.out_channels; ++o) {
+          std::int64_t sum = p.bias[count(o)];
+          for (int t = 0; t < g.kernel_height * g.kernel_width; ++t) {
+            const int iy = y * g.stride_height - g.pad_top + t / g.kernel_width * g.dilation_height;
+            const int ix = x * g.stride_width - g.pad_left + t % g.kernel_width * g.dilation_width;
+            if (iy < 0 || iy >= g.in_height || ix < 0 || ix >= g.in_width) continue;
+            for (int c = 0; c < inputs; ++c) {
+              const auto at = ((n * g.in_height + iy) * g.in_width + ix) * g.in_channels +
+                              o / outputs * inputs + c;
+              const auto w = (o * g.kernel_height * g.kernel_width + t) * inputs + c;
+              sum +=
+                  (int{problem.input[count(at)]} - p.input_zero_point) * int{p.weights[count(w)]};
+            }
+          }
+          result.push_back(naive_code(p, sum, o));
+        }
+      }
+    }
+  }
+  return result;
+}
+
+/// Runs rows in two calls split at `split`, each with fresh scratch memory full of rubbish, and
+/// checks that nothing beyond the output is written.
+std::vector<std::uint8_t> run_conv(const Conv& conv, const Problem& problem, std::int64_t split) {
+  const auto& g = problem.params.geometry;
+  const std::int64_t rows = g.batch * g.out_height;
+  const std::size_t bytes = count(rows * g.out_width * g.out_channels);
+  std::vector<std::uint8_t> output(bytes + 2 * guard, 0xA5);
+  const auto part = [&](std::int64_t first, std::int64_t last) {
+    std::vector<std::byte> memory(conv.scratch_bytes(g) + 64, std::byte{0x5A});
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % 64;
+    conv.run(g, problem.input.data(), output.data() + guard, first, last,
+             memory.data() + (misaligned == 0 ? 0 : 64 - misaligned));
+  };
+  part(split, rows);
+  part(0, split);
+  for (std::size_t i = 0; i < guard; ++i) {
+    EXPECT_EQ(output[i], 0xA5) << conv.name() << " wrote before its output";
+    EXPECT_EQ(output[guard + bytes + i], 0xA5) << conv.name() << " wrote behind its output";
+  }
+  return {output.begin() + guard, output.begin() + static_cast<std::ptrdiff_t>(guard + bytes)};
+}
+
+std::string describe(const ConvGeometry& g) {
+  return fmt::format("n{} in {}x{}x{} out {}x{}x{} k {}x{} s {}x{} d {}x{} p {},{} g{}", g.batch,
+                     g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
+                     g.out_channels, g.kernel_height, g.kernel_width, g.stride_height,
+                     g.stride_width, g.dilation_height, g.dilation_width, g.pad_top, g.pad_left,
+                     g.groups);
+}
+
+/// All kernels of the table that accept the problem; returns how many ran.
+int check(const Problem& problem, std::int64_t split) {
+  const auto& g = problem.params.geometry;
+  const auto expected = naive(problem);
+  int ran = 0;
+  for (const auto& kernel : conv_kernels()) {
+    if (!isa_available(kernel.isa) || !kernel.accepts(problem.params)) continue;
+    const auto conv = kernel.make(problem.params);
+    EXPECT_EQ(conv->name(), kernel.name);
+    const auto actual = run_conv(*conv, problem, split);
+    ++ran;
+    const auto [a, e] = std::mismatch(actual.begin(), actual.end(), expected.begin());
+    if (a == actual.end()) continue;
+    ADD_FAILURE() << kernel.name << ": " << describe(g) << " zx "
+                  << int{problem.params.input_zero_point} << " zy "
+                  << int{problem.params.output_zero_point} << " [" << int{problem.params.low} << ","
+                  << int{problem.params.high} << "]: code " << (a - actual.begin()) << " is "
+                  << int{*a} << ", expected " << int{*e};
+  }
+  return ran;
+}
+
+/// Output extents that follow from padding behind the image.
+bool fit_outputs(ConvGeometry& g, int pad_bottom, int pad_right) {
+  const auto extent = [](int in, int pads, int kernel, int dilation, int stride) {
+    const int room = in + pads - ((kernel - 1) * dilation + 1);
+    return room < 0 ? 0 : room / stride + 1;
+  };
+  g.out_height = extent(g.in_height, g.pad_top + pad_bottom, g.kernel_height, g.dilation_height,
+                        g.stride_height);
+  g.out_width =
+      extent(g.in_width, g.pad_left + pad_right, g.kernel_width, g.dilation_width, g.stride_width);
+  return g.out_height > 0 && g.out_width > 0;
+}
+
+struct Sweep {
+  int problems;
+  bool depthwise;
+  int max_pixels, max_in, max_out;
+  int max_kernel;
+};
+
+void sweep(const Sweep& s, unsigned seed) {
+  Random random(seed);
+  int done = 0;
+  int fast = 0;
+  while (done < s.problems && !::testing::Test::HasFailure()) {
+    ConvGeometry g;
+    g.batch = random.in(1, 2);
+    g.in_height = random.in(1, s.max_pixels);
+    g.in_width = random.in(1, s.max_pixels);
+    g.in_channels = random.in(1, s.max_in);
+    g.out_channels = s.depthwise ? g.in_channels : random.in(1, s.max_out);
+    if (s.depthwise) g.groups = g.in_channels;
+    g.kernel_height = std::min(random.of({1, 2, 3, 3, 5}), s.max_kernel);
+    g.kernel_width =
+        random.in(0, 3) > 0 ? g.kernel_height : std::min(random.in(1, 5), s.max_kernel);
+    g.stride_height = random.in(1, 2);
+    g.stride_width = random.in(0, 9) > 0 ? g.stride_height : random.in(1, 3);
+    g.dilation_height = random.in(0, 3) == 0 ? 2 : 1;
+    g.dilation_width = random.in(0, 3) == 0 ? 2 : 1;
+    g.pad_top = random.in(0, g.kernel_height);
+    g.pad_left = random.in(0, g.kernel_width);
+    if (random.in(0, 3) == 0) g.pad_top = g.pad_left = 0;
+    const bool none = g.pad_left == 0 && random.in(0, 1) == 0;
+    if (!fit_outputs(g, none ? 0 : random.in(0, 2), none ? 0 : random.in(0, 2))) continue;
+    const auto problem =
+        make_problem(g, random, random.of({Values::random, Values::extreme}),
+                     random.of({Multipliers::real, Multipliers::ties, Multipliers::wild}));
+    const auto rows = static_cast<int>(g.batch) * g.out_height;
+    fast += check(problem, random.in(0, rows)) - 1;
+    ++done;
+  }
+  EXPECT_EQ(done, s.problems);
+  const int available = isa_available(Isa::avx2) ? s.problems : 0;
+  EXPECT_GE(fast, available) << "fast kernels took no part";
+}
+
+TEST(ConvKernels, GeneralConvolutionEqualsTheNaiveLoop) {
+  sweep({300, false, 13, 20, 40, 5}, 1);
+  sweep({60, false, 9, 70, 130, 5}, 2);
+}
+
+TEST(ConvKernels, PointwiseEqualsTheNaiveLoop) { sweep({200, false, 9, 70, 130, 1}, 3); }
+
+TEST(ConvKernels, DepthwiseEqualsTheNaiveLoop) {
+  sweep({250, true, 13, 40, 0, 5}, 4);
+  sweep({150, true, 7, 200, 0, 3}, 5);
+}
+
+TEST(ConvKernels, EveryTileWidthAndHeight) {
+  Random random(6);
+  for (int outputs : {1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 96, 112, 129}) {
+    for (int pixels = 1; pixels <= 25; ++pixels) {
+      ConvGeometry g;
+      g.in_width = g.out_width = pixels;
+      g.in_channels = random.in(1, 9);
+      g.out_channels = outputs;
+      check(make_problem(g, random, Values::random, Multipliers::ties), 0);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(ConvKernels, GroupsEqualTheNaiveLoop) {
+  Random random(7);
+  for (int i = 0; i < 60 && !HasFailure(); ++i) {
+    ConvGeometry g;
+    g.groups = random.in(2, 5);
+    g.in_channels = g.groups * random.in(1, 9);
+    g.out_channels = g.groups * random.in(1, 20);
+    g.in_height = g.in_width = random.in(3, 8);
+    g.kernel_height = g.kernel_width = random.of({1, 3});
+    g.pad_top = g.pad_left = g.kernel_width / 2;
+    g.stride_height = g.stride_width = random.in(1, 2);
+    if (!fit_outputs(g, g.pad_top, g.pad_left)) continue;
+    check(make_problem(g, random, Values::random, Multipliers::real), g.out_height / 2);
+  }
+}
+
+TEST(ConvKernels, PointwiseInSeveralChunks) {
+  Random random(8);
+  ConvGeometry g;
+  g.batch = 2;
+  g.in_height = g.out_height = 7;
+  g.in_width = g.out_width = 11;
+  g.in_channels = 3000;
+  g.out_channels = 20;
+  check(make_problem(g, random, Values::random, Multipliers::real), 5);
+  check(make_problem(g, random, Values::extreme, Multipliers::ties), 14);
+}
+
+TEST(ConvKernels, RealLayerShapes) {
+  Random random(9);
+  const auto layer = [&](int size, int in, int out, int kernel, int stride, int groups) {
+    ConvGeometry g;
+    g.in_height = g.in_width = size;
+    g.in_channels = in;
+    g.out_channels = out;
+    g.kernel_height = g.kernel_width = kernel;
+    g.stride_height = g.stride_width = stride;
+    g.pad_top = g.pad_left = kernel / 2;
+    g.groups = groups;
+    ASSERT_TRUE(fit_outputs(g, kernel / 2, kernel / 2));
+    check(make_problem(g, random, Values::random, Multipliers::real), g.out_height / 3);
+  };
+  layer(32, 3, 16, 3, 1, 1);
+  layer(32, 16, 16, 3, 1, 1);
+  layer(32, 16, 32, 3, 2, 1);
+  layer(8, 64, 64, 3, 1, 1);
+  layer(35, 3, 24, 3, 2, 1);
+  layer(28, 96, 96, 3, 1, 96);
+  layer(28, 144, 144, 3, 2, 144);
+  layer(14, 40, 40, 5, 1, 40);
+  layer(23, 3, 64, 7, 2, 1);
+}
+
+/// A model loaded for one size may be run at another, and with another batch.
+TEST(ConvKernels, ExtentsMayChangeBetweenCalls) {
+  Random random(10);
+  for (int groups : {1, 12}) {
+    ConvGeometry g;
+    g.in_channels = g.out_channels = 12;
+    g.groups = groups;
+    g.kernel_height = g.kernel_width = 3;
+    g.pad_top = g.pad_left = 1;
+    g.in_height = g.in_width = 5;
+    ASSERT_TRUE(fit_outputs(g, 1, 1));
+    auto problem = make_problem(g, random, Values::random, Multipliers::real);
+    for (const auto& kernel : conv_kernels()) {
+      if (!isa_available(kernel.isa) || !kernel.accepts(problem.params)) continue;
+      const auto conv = kernel.make(problem.params);
+      auto other = problem;
+      auto& h = other.params.geometry;
+      h.batch = 3;
+      h.in_height = 9;
+      h.in_width = 17;
+      ASSERT_TRUE(fit_outputs(h, 1, 1));
+      other.input.resize(count(h.batch * h.in_height * h.in_width * h.in_channels) + guard);
+      for (auto& x : other.input) x = static_cast<std::uint8_t>(random.in(0, 255));
+      EXPECT_EQ(run_conv(*conv, other, 4), naive(other)) << kernel.name;
+      EXPECT_EQ(run_conv(*conv, problem, 1), naive(problem)) << kernel.name;
+    }
+  }
+}
+
+TEST(ConvKernels, MalformedParametersAreLeftToTheReference) {
+  Random random(11);
+  ConvGeometry g;
+  g.in_channels = g.out_channels = 4;
+  const auto good = make_problem(g, random, Values::random, Multipliers::real).params;
+  auto negative_pad = good;
+  negative_pad.geometry.pad_left = -1;
+  auto short_weights = good;
+  short_weights.weights.pop_back();
+  auto empty_range = good;
+  empty_range.low = 200;
+  empty_range.high = 100;
+  for (const auto& kernel : conv_kernels()) {
+    if (kernel.isa == Isa::reference) continue;
+    for (const auto& bad : {negative_pad, short_weights, empty_range}) {
+      EXPECT_FALSE(kernel.accepts(bad)) << kernel.name;
+    }
+  }
+}
+
+TEST(ConvKernels, TheTableStartsWithTheFastestAndEndsWithTheReference) {
+  const auto kernels = conv_kernels();
+  ASSERT_FALSE(kernels.empty());
+  EXPECT_EQ(kernels.back().isa, Isa::reference);
+  EXPECT_TRUE(std::is_sorted(kernels.begin(), kernels.end(),
+                             [](const auto& a, const auto& b) { return a.isa > b.isa; }));
+}
+
+}  // namespace
+}  // namespace octet::kernels

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Parity of octet with ONNX Runtime and onnx.checker, on the bundled models and those of ../shared where it is.
+
+    tests/parity/run.py OCTET [MODEL...] [--images N] [--layer-images N] [--verbose]
+
+For each model:
+  float     outputs of octet's float engine equal ONNX Runtime's within 1e-4 of the largest, on 100 images
+  checker   the int8 model that octet writes passes onnx.checker (full) and is smaller than ONNX Runtime's
+  top-1     of the int8 model on all evaluation images: octet's integer engine and ONNX Runtime, with its graph
+            optimizations on and off, agree on at least 99.5 %
+  layers    each piece between two quantized values, fed the same codes: no value more than 1 apart, and at least
+            99.9 % equal; with optimizations on (the arithmetic that octet reproduces) in each piece, off (where
+            ONNX Runtime computes in float between the codes) over all pieces
+Exits with 1 if any of it fails.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import common  # noqa: E402
+import layers  # noqa: E402
+
+FLOAT_IMAGES, FLOAT_TOLERANCE = 100, 1e-4
+LEAST_AGREEMENT, LEAST_EQUAL = 0.995, 0.999
+
+
+class Checks:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def expect(self, good, line):
+        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
+        print(f"{'ok  ' if good else 'FAIL'} {line}", flush=True)
+
+
+def check_float(checks, octet, model, x):
+    ours, theirs = octet.outputs(model.path, x, "float"), common.ort_outputs(model.path, x)
+    relative = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    checks.expect(ours.shape == theirs.shape and relative <= FLOAT_TOLERANCE,
+                  f"{model.name} float: largest difference {relative:.1e} of the largest output, {len(x)} images")
+
+
+def check_file(checks, model, int8):
+    try:
+        onnx.checker.check_model(str(int8), full_check=True)
+        verdict = ""
+    except Exception as error:  # the checker throws several types
+        verdict = str(error).splitlines()[0]
+    checks.expect(not verdict, f"{model.name} onnx.checker: {verdict or 'passes'}")
+
+
+def check_size(checks, model, int8, folder):
+    x, _ = common.load(model.calibration, model.recipe, 8)
+    theirs = f"{folder}/ort.onnx"
+    common.ort_quantize(model.path, theirs, x)
+    a, b = os.path.getsize(int8), os.path.getsize(theirs)
+    checks.expect(a < b, f"{model.name} size: {a:,} bytes, ONNX Runtime's {b:,}")
+
+
+def check_top1(checks, octet, model, int8, x, labels):
+    ours = octet.outputs(int8, x, "integer")
+    for optimized in (True, False):
+        theirs = common.ort_outputs(int8, x, optimized)
+        agreement = (ours.argmax(1) == theirs.argmax(1)).mean()
+        mode = "optimized" if optimized else "not optimized"
+        checks.expect(agreement >= LEAST_AGREEMENT,
+                      f"{model.name} top-1 equals ONNX Runtime's ({mode}) on {100 * agreement:.2f} % of {len(x)}; "
+                      f"top-1 {100 * (ours.argmax(1) == labels).mean():.2f} % and "
+                      f"{100 * (theirs.argmax(1) == labels).mean():.2f} %")
+
+
+def check_layers(checks, octet, model, int8, x, folder, verbose):
+    taps = f"{folder}/taps"
+    octet.outputs(int8, x, "integer", batch=len(x), taps=taps)
+    for optimized in (True, False):
+        mode = "optimized" if optimized else "not optimized"
+        differences, missing = layers.compare_layers(int8, x, taps, optimized)
+        values, different = (sum(getattr(d, key) for d in differences) for key in ("values", "different"))
+        bad = [d for d in differences
+               if d.largest > 1 or (optimized and d.different > (1 - LEAST_EQUAL) * d.values)]
+        enough = different <= (1 - LEAST_EQUAL) * values
+        checks.expect(differences and enough and not bad,
+                      f"{model.name} layers ({mode}): {len(differences)} compared, {different:,} of {values:,} values "
+                      f"differ, largest {max((d.largest for d in differences), default=0)}; "
+                      f"{len(missing)} pieces not made by octet as such")
+        for d in differences if verbose else bad:
+            if d.different:
+                print(f"       {d.label}: {d.different:,} of {d.values:,} differ "
+                      f"({100 * d.different / d.values:.4f} %), largest {d.largest}")
+        if verbose and optimized:
+            for label in missing:
+                print(f"       not compared: {label}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("octet")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--images", type=int, default=0, help="evaluation images for top-1 (0: all)")
+    parser.add_argument("--layer-images", type=int, default=8)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    octet, checks = common.Octet(options.octet), Checks()
+    if not common.SHARED.is_dir():
+        print(f"{common.SHARED} is not there: only the bundled models are compared")
+    for model in common.models(options.models):
+        x, labels = common.load(model.evaluation, model.recipe, options.images)
+        with tempfile.TemporaryDirectory() as folder:
+            int8 = pathlib.Path(folder) / "int8.onnx"
+            octet.quantize(model, int8)
+            check_float(checks, octet, model, x[:: max(1, len(x) // FLOAT_IMAGES)][:FLOAT_IMAGES])
+            check_file(checks, model, int8)
+            check_size(checks, model, int8, folder)
+            check_top1(checks, octet, model, int8, x, labels)
+            step = max(1, len(x) // options.layer_images)
+            check_layers(checks, octet, model, int8, x[::step][:options.layer_images], folder, options.verbose)
+    print(f"parity: {checks.passed} checks passed, {checks.failed} failed")
+    sys.exit(1 if checks.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
