@@ -76,14 +76,16 @@ struct Captured {
   std::vector<std::int8_t> codes;
 };
 
-std::vector<float> channels_last(std::span<const float> plain, const Shape& shape) {
-  const auto n = shape[0], c = shape[1], hw = shape[2] * shape[3];
-  std::vector<float> out(plain.size());
+template <class T>
+std::vector<T> channels_last(std::span<const T> elements, const TapView& view) {
+  std::vector<T> out(elements.begin(), elements.end());
+  if (view.channels_last || view.shape.size() != 4) return out;
+  const auto n = view.shape[0], c = view.shape[1], hw = view.shape[2] * view.shape[3];
   for (std::int64_t b = 0; b < n; ++b) {
     for (std::int64_t k = 0; k < c; ++k) {
       for (std::int64_t p = 0; p < hw; ++p) {
         out[static_cast<std::size_t>((b * hw + p) * c + k)] =
-            plain[static_cast<std::size_t>((b * c + k) * hw + p)];
+            elements[static_cast<std::size_t>((b * c + k) * hw + p)];
       }
     }
   }
@@ -92,17 +94,17 @@ std::vector<float> channels_last(std::span<const float> plain, const Shape& shap
 
 Captured capture(const TapView& view, const QuantPlan& plan) {
   Captured out;
-  out.codes.assign(view.codes.begin(), view.codes.end());
   if (view.codes.empty()) {
-    out.values.assign(view.values.begin(), view.values.end());
-  } else if (const auto* q = plan.find(view.value)) {
-    for (const auto code : view.codes) {
-      out.values.push_back(
-          dequantize_value(code, q->params.scale.front(), q->params.zero_point.front()));
-    }
+    out.values = channels_last(view.values, view);
+    return out;
   }
-  if (!view.channels_last && view.shape.size() == 4) {
-    out.values = channels_last(out.values, view.shape);
+  out.codes = channels_last(view.codes, view);
+  const auto* q = plan.find(view.value);
+  if (q == nullptr) return out;
+  out.values.reserve(out.codes.size());
+  for (const auto code : out.codes) {
+    out.values.push_back(
+        dequantize_value(code, q->params.scale.front(), q->params.zero_point.front()));
   }
   return out;
 }

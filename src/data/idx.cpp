@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "data/file_shape.h"
+
 namespace octet {
 namespace {
 constexpr std::byte unsigned_byte{8};
@@ -29,7 +31,7 @@ Result<IdxHeader> parse_idx_header(std::span<const std::byte> bytes) {
     }
     header.shape.push_back(dim);
   }
-  OCTET_TRY(checked_element_count(header.shape));
+  OCTET_TRY(check_file_shape(header.shape));
   return header;
 }
 

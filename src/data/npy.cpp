@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "data/byte_stream.h"
+#include "data/file_shape.h"
 #include "data/npy_header.h"
 
 namespace octet {
@@ -131,7 +132,7 @@ class HeaderParser {
       ++position_;
     }
     OCTET_TRY(expect(')'));
-    if (!checked_element_count(header_.shape)) return error("the shape is absurdly large");
+    if (!check_file_shape(header_.shape)) return error("the shape is absurdly large");
     return {};
   }
   Result<std::int64_t> dimension() {

@@ -1,5 +1,6 @@
 #include "cli/cli_runner.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,9 +14,13 @@ namespace octet::testing {
 namespace {
 
 std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
+  std::string out(1, '\'');
+  for (const char c : text) {
+    if (c == '\'') out += "'\\'";
+    out += c;
+  }
+  out += '\'';
+  return out;
 }
 
 }  // namespace
@@ -48,9 +53,9 @@ void write_text(const std::string& path, const std::string& text) {
 
 Outcome octet(const std::vector<std::string>& arguments, const std::string& prefix) {
   const TemporaryFolder folder;
-  std::string command = prefix + " " + quoted(OCTET_BINARY);
-  for (const auto& argument : arguments) command += " " + quoted(argument);
-  command += " >" + quoted(folder / "out") + " 2>" + quoted(folder / "err");
+  std::string command = fmt::format("{} {}", prefix, quoted(OCTET_BINARY));
+  for (const auto& argument : arguments) command += fmt::format(" {}", quoted(argument));
+  command += fmt::format(" >{} 2>{}", quoted(folder / "out"), quoted(folder / "err"));
   const int status = std::system(command.c_str());
   Outcome outcome;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -216,6 +216,10 @@ TEST(IdxData, TruncatedAndHostileFilesAreErrors) {
   auto huge = file;
   huge.replace(4, 12, std::string(12, '\xff'));
   EXPECT_ERROR(parse_idx(as_span(huge)), "absurdly large");
+  // The product overflows before the last dimension makes it zero.
+  EXPECT_ERROR(parse_idx(as_span(std::string("\0\0\x08\x04", 4) + std::string(12, '\x7f') +
+                                 std::string(4, '\0'))),
+               "absurdly large");
   const TemporaryFolder folder;
   EXPECT_ERROR(open_dataset(folder.write("x", file.substr(0, 30)), {}), "truncated at byte 30");
   const auto packed = folder.write("x.gz", test::gzip(file.substr(0, 30)));

@@ -49,7 +49,8 @@ std::vector<float> values_for(const CodeParams& p) {
     values.insert(values.end(), 5, x);
   }
   std::mt19937 random(5);
-  for (int i = 0; i < 4000; ++i) values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random())));
+  for (int i = 0; i < 4000; ++i)
+    values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random())));
   return values;
 }
 

@@ -53,8 +53,8 @@ OCTET_AVX2 inline __m128i requantize16(__m256i first, __m256i second, const floa
                                        const Tail& tail) {
   const __m256i words = _mm256_packs_epi32(scale_and_round(first, multiplier, tail.high),
                                            scale_and_round(second, multiplier + 8, tail.high));
-  // Saturating, so that adding the zero point cannot wrap.
-  const __m256i shifted = _mm256_adds_epi16(words, tail.zero_point);
+  // Words lie in [INT16_MIN, 255 - zero point]: the addition cannot wrap.
+  const __m256i shifted = _mm256_add_epi16(words, tail.zero_point);
   const __m128i codes =
       _mm_packus_epi16(_mm256_castsi256_si128(shifted), _mm256_extracti128_si256(shifted, 1));
   return _mm_max_epu8(codes, tail.low);

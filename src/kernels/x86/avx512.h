@@ -45,8 +45,9 @@ OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const floa
                                            scale_and_round(sum[1], multiplier + 16, high));
   const __m512i second = _mm512_packs_epi32(scale_and_round(sum[2], multiplier + 32, high),
                                             scale_and_round(sum[3], multiplier + 48, high));
-  const __m512i codes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_point),
-                                            _mm512_adds_epi16(second, zero_point));
+  // Words lie in [INT16_MIN, 255 - zero point]: the addition cannot wrap.
+  const __m512i codes = _mm512_packus_epi16(_mm512_add_epi16(first, zero_point),
+                                            _mm512_add_epi16(second, zero_point));
   return _mm512_max_epu8(codes, low);
 }
 
@@ -54,9 +55,8 @@ OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const floa
 OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplier, __m512 high,
                                              __m512i zero_point, __m128i low) {
   const __m512i rounded = scale_and_round(sum, multiplier, high);
-  // Saturated to [INT16_MIN, INT16_MAX] first so that adding the zero point cannot wrap.
   const __m256i words =
-      _mm256_adds_epi16(_mm512_cvtsepi32_epi16(rounded), _mm512_castsi512_si256(zero_point));
+      _mm256_add_epi16(_mm512_cvtsepi32_epi16(rounded), _mm512_castsi512_si256(zero_point));
   const __m128i codes =
       _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   return _mm_max_epu8(codes, low);
