@@ -6,18 +6,14 @@ namespace octet {
 
 Result<std::int64_t> checked_element_count(const Shape& shape) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
-  std::int64_t count = 1;
-  bool has_zero = false;
+  // Empty dimensions are left out of the product, so that strides of an empty tensor stay sane too.
+  std::int64_t extent = 1;
   for (const auto dim : shape) {
     if (dim < 0) return bad_input("shape {} has a dimension that is not fixed", to_string(shape));
-    has_zero = has_zero || dim == 0;
+    if (dim > limit / extent) return bad_input("shape {} is absurdly large", to_string(shape));
+    if (dim > 0) extent *= dim;
   }
-  if (has_zero) return 0;
-  for (const auto dim : shape) {
-    if (dim > limit / count) return bad_input("shape {} is absurdly large", to_string(shape));
-    count *= dim;
-  }
-  return count;
+  return element_count(shape);
 }
 
 std::int64_t element_count(const Shape& shape) {

@@ -65,9 +65,10 @@ bool isa_available(Isa isa) {
   switch (isa) {
     case Isa::reference: return true;
 #if defined(__x86_64__)
-    case Isa::avx2: return __builtin_cpu_supports("avx2") != 0;
+    case Isa::avx2:
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
     case Isa::avx512vnni:
-      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("avx512f") != 0 &&
+      return isa_available(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 #else

@@ -1,7 +1,8 @@
 #pragma once
 // Elementwise kernels on 8-bit codes, and the borders between codes and f32. Codes are u8 (signed
-// code + 128). Every formula is rule onnx: the operator as the ONNX specification computes it
-// between DequantizeLinear and QuantizeLinear, in f32 (docs/arithmetic.md).
+// code + 128). Every formula is rule onnx (docs/arithmetic.md): Add as ONNX Runtime's QLinearAdd
+// computes it, the others as the ONNX specification does between DequantizeLinear and
+// QuantizeLinear, in f32.
 
 #include <array>
 #include <cstdint>
@@ -18,6 +19,7 @@ struct CodeParams {
 
 enum class BinaryOp : std::uint8_t { add, subtract, multiply };
 
+/// add: add_onnx of arithmetic/requantize.h. subtract and multiply:
 /// q = clamp(round_half_even((sa * (a - za) op sb * (b - zb)) / s) + z, low, high), with one f32
 /// rounding after each product, the operation and the division.
 struct BinaryParams {

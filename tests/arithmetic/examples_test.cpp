@@ -92,10 +92,16 @@ std::int32_t quantize_result(const Example& e) {
                         static_cast<std::int32_t>(scheme.qmax()));
 }
 
-std::int32_t binary_result(const Example& e) {
+std::int32_t add_result(const Example& e) {
+  const auto add = onnx_add(e.real("sa"), e.integer("za"), e.real("sb"), e.integer("zb"),
+                            e.real("sy"), e.integer("zy"));
+  return add_onnx(add, e.integer("a"), e.integer("b"), 0, 255);
+}
+
+std::int32_t multiply_result(const Example& e) {
   const float a = dequantize_value(e.integer("a"), e.real("sa"), e.integer("za"));
   const float b = dequantize_value(e.integer("b"), e.real("sb"), e.integer("zb"));
-  return quantize_narrow(e.name == "add" ? a + b : a * b, e.real("sy"), e.integer("zy"), -128, 127);
+  return quantize_narrow(a * b, e.real("sy"), e.integer("zy"), -128, 127);
 }
 
 double result_of(const Example& e) {
@@ -111,7 +117,8 @@ double result_of(const Example& e) {
   if (e.name == "requantize") {
     return requantize_onnx(e.integer("acc"), e.real("m"), e.integer("zp"), low, high);
   }
-  if (e.name == "add" || e.name == "mul") return binary_result(e);
+  if (e.name == "add") return add_result(e);
+  if (e.name == "mul") return multiply_result(e);
   if (e.name == "average") {
     const float m = onnx_average_multiplier(e.real("sx"), e.real("sy"), e.integer("count"));
     return requantize_onnx(e.integer("sum"), m, e.integer("zp"), low, high);

@@ -131,10 +131,13 @@ TEST(MseRange, IsAsGoodAsAnExhaustiveSearch) {
 TEST(MseRange, ClipsOutliersAndKeepsOneSide) {
   auto values = samples(Shape::relu, 100000);
   values.push_back(60.0F);
-  const auto range = mse_range(histogram_of(values), asymmetric);
+  // With 4 bits the outlier would cost every other value more than its own clipping does.
+  auto scheme = asymmetric;
+  scheme.bits = 4;
+  const auto range = mse_range(histogram_of(values), scheme);
   EXPECT_EQ(range.minimum, 0);
   EXPECT_LT(range.maximum, 20);
-  EXPECT_GT(range.maximum, 3);
+  EXPECT_GT(range.maximum, 2);
 }
 
 /// KL(P || Q) with the arrays written out.

@@ -19,6 +19,7 @@ TEST(Tensor, CreateRefusesAbsurdShapes) {
   EXPECT_FALSE(Tensor::create(DType::f32, {1 << 30, 1 << 30, 1 << 30}));
   EXPECT_FALSE(Tensor::create(DType::f32, {2, -3}));
   EXPECT_TRUE(Tensor::create(DType::f32, {0, 5}));
+  EXPECT_FALSE(Tensor::create(DType::f32, {std::int64_t{1} << 32, std::int64_t{1} << 32, 0}));
 }
 
 TEST(Tensor, FourBitElementsUnpackLowNibbleFirst) {

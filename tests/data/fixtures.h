@@ -64,7 +64,8 @@ inline constexpr std::string_view npy_empty =
     "202020202020202020202020202020202020202020202020202020202020202020202020202020202020"
     "200a";
 
-// np.savez(b=np.arange(4, dtype="<i8").reshape(2, 2), a=np.arange(6, dtype="<f4").reshape(2, 3), labels=[1, 0])
+// np.savez(b=np.arange(4, dtype="<i8").reshape(2, 2), a=np.arange(6, dtype="<f4").reshape(2, 3),
+// labels=[1, 0])
 inline constexpr std::string_view npz_stored =
     "504b03042d000000000000002100aa702256ffffffffffffffff05001400622e6e707901001000a00000"
     "0000000000a000000000000000934e554d5059010076007b276465736372273a20273c6938272c202766"

@@ -29,8 +29,8 @@ TEST(Simulation, BoundsTheAccumulatorFromTheRealWeights) {
   const auto simulation = compile_simulation(b.model);
   ASSERT_TRUE(simulation) << simulation.error().message;
   ASSERT_EQ(simulation->layers.size(), 1U);
-  // Channel 0: 3 * 155 + 1000; channel 1: 7 * 155 + 20.
-  EXPECT_EQ(simulation->layers[0].accumulator_bound, 1465);
+  // Channel 0: 3 * 155; channel 1: 7 * 155. The bias, of 1000 units, is added in integers.
+  EXPECT_EQ(simulation->layers[0].accumulator_bound, 1085);
   EXPECT_TRUE(simulation->layers[0].exact);
 }
 

@@ -49,9 +49,11 @@ def onnx_runtime(a, b, scales, zero_points):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=50)
-    cases = parser.parse_args().cases
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    cases = args.cases
     a, b = (v.ravel().astype(np.uint8) for v in np.meshgrid(np.arange(256), np.arange(256)))
-    rng, different = np.random.default_rng(0), 0
+    rng, different = np.random.default_rng(args.seed), 0
     for case in range(cases):
         scales = rng.uniform(0.005, 0.2, 3).astype(np.float32)
         if case % 3 == 0:  # ties are common when the ratios are powers of two

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t exact_limit = std::int64_t{1} << 24;
 
-/// Max over channels of sum |w| * max|q - zero_point|, plus |bias|.
+/// Max over channels of sum |w| * max|q - zero_point|.
 std::int64_t accumulator_bound(const AccumulateLayer& layer, const Quantization& input) {
   const std::int64_t zero_point = input.params.zero_point[0];
   const std::int64_t reach =
@@ -26,11 +26,7 @@ std::int64_t accumulator_bound(const AccumulateLayer& layer, const Quantization&
     const auto channel = static_cast<std::size_t>(i / strides[axis] % codes.shape()[axis]);
     sums[channel] += std::abs(int{codes.data<std::int8_t>()[i]});
   }
-  std::int64_t bound = 0;
-  for (std::size_t c = 0; c < sums.size(); ++c) {
-    bound = std::max(bound, sums[c] * reach + std::abs(std::int64_t{layer.bias[c]}));
-  }
-  return bound;
+  return *std::max_element(sums.begin(), sums.end()) * reach;
 }
 
 /// The node alone, without bias, its weight replaced by integer-valued f32.
@@ -132,6 +128,20 @@ CodedActivation to_plain_codes(const CodedActivation& codes) {
   return plain;
 }
 
+namespace {
+
+/// Elements to step in a dense tensor for +1 in each dimension of the shape it broadcasts to.
+std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to) {
+  auto strides = row_major_strides(shape);
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) strides[d] = 0;
+  }
+  strides.insert(strides.begin(), to.size() - shape.size(), 0);
+  return strides;
+}
+
+}  // namespace
+
 Result<CodedActivation> average_codes(const Node& node, const Quantization& input,
                                       const Quantization& output, const Placement& placement,
                                       const CodedActivation& codes) {
@@ -169,6 +179,39 @@ Result<CodedActivation> average_codes(const Node& node, const Quantization& inpu
                                                           placement.low, placement.high));
       }
     }
+  }
+  return result;
+}
+
+Result<CodedActivation> add_codes(const Quantization& a_quantization, const CodedActivation& a,
+                                  const Quantization& b_quantization, const CodedActivation& b,
+                                  const Quantization& output, const Placement& placement) {
+  constexpr std::int32_t to_unsigned = 128;
+  const QuantParams& pa = a_quantization.params;
+  const QuantParams& pb = b_quantization.params;
+  const auto add = onnx_add(pa.scale[0], pa.zero_point[0] + to_unsigned, pb.scale[0],
+                            pb.zero_point[0] + to_unsigned, output.params.scale[0],
+                            output.params.zero_point[0] + to_unsigned);
+  const Tensor x = to_plain_codes(a).codes;
+  const Tensor y = to_plain_codes(b).codes;
+  OCTET_ASSIGN(const auto shape, broadcast_shapes(x.shape(), y.shape()));
+  CodedActivation result{Tensor(DType::i8, shape), false};
+  auto* out = result.codes.mutable_data<std::int8_t>();
+  const auto x_strides = broadcast_strides(x.shape(), shape);
+  const auto y_strides = broadcast_strides(y.shape(), shape);
+  const auto strides = row_major_strides(shape);
+  for (std::int64_t i = 0; i < result.codes.size(); ++i) {
+    std::int64_t from_x = 0;
+    std::int64_t from_y = 0;
+    for (std::size_t d = 0; d < shape.size(); ++d) {
+      const auto position = i / strides[d] % shape[d];
+      from_x += position * x_strides[d];
+      from_y += position * y_strides[d];
+    }
+    const auto code = add_onnx(add, x.data<std::int8_t>()[from_x] + to_unsigned,
+                               y.data<std::int8_t>()[from_y] + to_unsigned,
+                               placement.low + to_unsigned, placement.high + to_unsigned);
+    out[i] = static_cast<std::int8_t>(code - to_unsigned);
   }
   return result;
 }

@@ -46,6 +46,14 @@ class AccumulateOp {
                                                     const Placement& placement,
                                                     const CodedActivation& codes);
 
+/// Add with numpy broadcasting, by rule onnx.
+[[nodiscard]] Result<CodedActivation> add_codes(const Quantization& a_quantization,
+                                                const CodedActivation& a,
+                                                const Quantization& b_quantization,
+                                                const CodedActivation& b,
+                                                const Quantization& output,
+                                                const Placement& placement);
+
 /// The same codes in row-major order of the logical shape.
 [[nodiscard]] CodedActivation to_plain_codes(const CodedActivation& codes);
 

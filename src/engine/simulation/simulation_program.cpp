@@ -1,6 +1,7 @@
 #include "engine/simulation/simulation_program.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "arithmetic/quantize.h"
@@ -182,7 +183,29 @@ class SimulationSession final : public Session {
       set_codes(placement.output, std::move(output));
       return {};
     }
+    if (placement.role == Role::binary && graph.node(node.id).is("Add")) {
+      return run_add(node.id, placement);
+    }
     return run_float(node, placement, state);
+  }
+
+  Status run_add(NodeId id, const Placement& placement) {
+    const Graph& graph = simulated_->model.graph;
+    std::array<CodedActivation, 2> inputs;
+    for (int i = 0; i < 2; ++i) {
+      auto& codes = inputs[static_cast<std::size_t>(i)];
+      const auto value = graph.node(id).input(static_cast<std::size_t>(i));
+      if (graph.constant(value) == nullptr) {
+        OCTET_ASSIGN(codes, coded_input(id, i));
+      } else {
+        OCTET_ASSIGN(codes.codes, constant_codes(simulated_->model, {id, i}));
+      }
+    }
+    OCTET_ASSIGN(auto output, simulation::add_codes(*plan().find(graph, {id, 0}), inputs[0],
+                                                    *plan().find(graph, {id, 1}), inputs[1],
+                                                    *plan().find(placement.output), placement));
+    set_codes(placement.output, std::move(output));
+    return {};
   }
 
   Status run_float(const SimulatedNode& node, const Placement& placement, FloatOp::State* state) {
@@ -246,6 +269,11 @@ void note_last_reads(SimulatedModel& simulated) {
   }
 }
 
+bool is_integer_add(const SimulatedModel& simulated, NodeId id) {
+  return simulated.placements[index(id)].role == Role::binary &&
+         simulated.model.graph.node(id).is("Add");
+}
+
 Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer>& layers) {
   const Placement& placement = simulated.placements[index(id)];
   if (placement.role == Role::absorbed) return {};
@@ -254,7 +282,7 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
   if (placement.role == Role::accumulate) {
     OCTET_ASSIGN(node.accumulate, AccumulateOp::make(simulated.model, id, placement));
     layers.push_back(node.accumulate->summary());
-  } else if (placement.role != Role::average) {
+  } else if (placement.role != Role::average && !is_integer_add(simulated, id)) {
     OCTET_ASSIGN(node.op, make_float_op(simulated.graph, id));
   }
   simulated.nodes.push_back(std::move(node));

@@ -1,9 +1,9 @@
 #pragma once
 // The simulation: the quantized model on the float engine, convolving integer-valued f32.
 //
-// A layer whose worst-case |accumulator| (from its real weight codes) stays below 2^24 is exact:
-// the simulation gives the same codes as the integer engine. The other layers are counted and
-// named.
+// A layer whose worst-case |sum| of products (from its real weight codes) stays below 2^24 is
+// exact: the simulation gives the same codes as the integer engine. The other layers are counted
+// and named.
 
 #include <memory>
 #include <string>
@@ -16,7 +16,8 @@ namespace octet {
 
 struct SimulatedLayer {
   std::string node;
-  std::int64_t accumulator_bound = 0;  ///< max over channels of sum |w| * max|q - zp|, plus |bias|
+  std::int64_t accumulator_bound = 0;  ///< max over channels of sum |w| * max|q - zp|; the
+                                       ///< bias is added in integers and does not count
   bool exact = true;                   ///< accumulator_bound < 2^24
 };
 

@@ -1,6 +1,9 @@
 #include "kernels/elementwise.h"
 
+#include <functional>
+
 #include "arithmetic/quantize.h"
+#include "arithmetic/requantize.h"
 #include "kernels/x86/x86_elementwise.h"
 
 namespace octet::kernels {
@@ -13,29 +16,47 @@ const ElementwiseKernels* fast(const CodeParams& output) {
 }
 #endif
 
-struct Add {
-  float operator()(float a, float b) const { return a + b; }
+/// One pair of codes to one code; the constants are worked out once.
+class Add {
+ public:
+  explicit Add(const BinaryParams& p)
+      : constants_(onnx_add(p.a.scale, p.a.zero_point, p.b.scale, p.b.zero_point, p.output.scale,
+                            p.output.zero_point)),
+        low_(p.output.low),
+        high_(p.output.high) {}
+  std::int32_t operator()(std::int32_t a, std::int32_t b) const {
+    return add_onnx(constants_, a, b, low_, high_);
+  }
+
+ private:
+  OnnxAdd constants_;
+  std::int32_t low_;
+  std::int32_t high_;
 };
-struct Subtract {
-  float operator()(float a, float b) const { return a - b; }
-};
-struct Multiply {
-  float operator()(float a, float b) const { return a * b; }
+
+/// Dequantize, operate in f32, quantize.
+template <class Op>
+class OnFloats {
+ public:
+  explicit OnFloats(const BinaryParams& params) : p_(params) {}
+  std::int32_t operator()(std::int32_t a, std::int32_t b) const {
+    const float x = dequantize_value(a, p_.a.scale, p_.a.zero_point);
+    const float y = dequantize_value(b, p_.b.scale, p_.b.zero_point);
+    return quantize_narrow(Op{}(x, y), p_.output.scale, p_.output.zero_point, p_.output.low,
+                           p_.output.high);
+  }
+
+ private:
+  BinaryParams p_;
 };
 
 template <class Op>
-void binary_row(const BinaryParams& params, const std::uint8_t* a, std::int64_t a_step,
-                const std::uint8_t* b, std::int64_t b_step, std::uint8_t* output,
-                std::int64_t count) {
-  // Copies, so that stores to `output` cannot be taken to change them.
-  const CodeParams pa = params.a;
-  const CodeParams pb = params.b;
-  const CodeParams po = params.output;
+void binary_row(const Op& op, const std::uint8_t* a, std::int64_t a_step, const std::uint8_t* b,
+                std::int64_t b_step, std::uint8_t* output, std::int64_t count) {
+  // A copy, so that stores to `output` cannot be taken to change it.
+  const Op op_copy = op;
   for (std::int64_t i = 0; i < count; ++i) {
-    const float x = dequantize_value(a[i * a_step], pa.scale, pa.zero_point);
-    const float y = dequantize_value(b[i * b_step], pb.scale, pb.zero_point);
-    output[i] = static_cast<std::uint8_t>(
-        quantize_narrow(Op{}(x, y), po.scale, po.zero_point, po.low, po.high));
+    output[i] = static_cast<std::uint8_t>(op_copy(a[i * a_step], b[i * b_step]));
   }
 }
 
@@ -46,6 +67,7 @@ void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std:
 #if defined(__x86_64__)
   const auto* vector = fast(params.output);
 #endif
+  const Op op(params);
   for (std::int64_t row = first_row; row < last_row; ++row) {
     const std::int64_t i2 = row % g.extent[2];
     const std::int64_t i1 = row / g.extent[2] % g.extent[1];
@@ -60,9 +82,9 @@ void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std:
         continue;
       }
 #endif
-      binary_row<Op>(params, pa, 1, pb, 1, out, g.extent[3]);
+      binary_row(op, pa, 1, pb, 1, out, g.extent[3]);
     } else {
-      binary_row<Op>(params, pa, g.a_stride[3], pb, g.b_stride[3], out, g.extent[3]);
+      binary_row(op, pa, g.a_stride[3], pb, g.b_stride[3], out, g.extent[3]);
     }
   }
 }
@@ -76,9 +98,11 @@ void binary(const BinaryParams& params, const BinaryGeometry& geometry, const st
     case BinaryOp::add:
       return binary_rows<Add>(params, geometry, a, b, output, first_row, last_row);
     case BinaryOp::subtract:
-      return binary_rows<Subtract>(params, geometry, a, b, output, first_row, last_row);
+      return binary_rows<OnFloats<std::minus<float>>>(params, geometry, a, b, output, first_row,
+                                                      last_row);
     case BinaryOp::multiply:
-      return binary_rows<Multiply>(params, geometry, a, b, output, first_row, last_row);
+      return binary_rows<OnFloats<std::multiplies<float>>>(params, geometry, a, b, output,
+                                                           first_row, last_row);
   }
 }
 

@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 
 #include "arithmetic/quantize.h"
+#include "arithmetic/requantize.h"
 #include "kernels/x86/avx2.h"
 #include "kernels/x86/x86_elementwise.h"
 
@@ -28,14 +29,18 @@ OCTET_AVX2 inline Quantizer make_quantizer(const CodeParams& params) {
           _mm256_set1_epi32(params.zero_point)};
 }
 
+/// Stores eight 32-bit codes, each within 0..255, as bytes.
+OCTET_AVX2 inline void store8(__m256i codes, std::uint8_t* to) {
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+
 OCTET_AVX2 inline void quantize8(const Quantizer& q, __m256 values, std::uint8_t* to) {
   // max returns its second operand when one is NaN: NaN becomes low.
   const __m256 above = _mm256_max_ps(_mm256_div_ps(values, q.scale), q.low);
   const __m256i rounded = _mm256_cvtps_epi32(_mm256_min_ps(above, q.high));
-  const __m256i codes = _mm256_add_epi32(rounded, q.zero_point);
-  const __m128i words =
-      _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+  store8(_mm256_add_epi32(rounded, q.zero_point), to);
 }
 
 std::uint8_t quantize1(const CodeParams& p, float x) {
@@ -61,18 +66,43 @@ OCTET_AVX2 void dequantize(const CodeParams& params, const std::uint8_t* input, 
   for (; i < count; ++i) output[i] = dequantize_value(input[i], params.scale, params.zero_point);
 }
 
+OCTET_AVX2 inline __m256 floats8(const std::uint8_t* from) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+
+OCTET_AVX2 void add_row(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
+                        std::uint8_t* output, std::int64_t count) {
+  const CodeParams out = params.output;
+  const OnnxAdd add = onnx_add(params.a.scale, params.a.zero_point, params.b.scale,
+                               params.b.zero_point, out.scale, out.zero_point);
+  const __m256 a_ratio = _mm256_set1_ps(add.a_ratio);
+  const __m256 b_ratio = _mm256_set1_ps(add.b_ratio);
+  const __m256 offset = _mm256_set1_ps(add.offset);
+  const __m256 low = _mm256_set1_ps(out.low);
+  const __m256 high = _mm256_set1_ps(out.high);
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m256 b_part = _mm256_fmadd_ps(floats8(b + i), b_ratio, offset);
+    const __m256 sum = _mm256_fmadd_ps(floats8(a + i), a_ratio, b_part);
+    // max returns its second operand when one is NaN, as saturate does.
+    const __m256 limited = _mm256_min_ps(_mm256_max_ps(sum, low), high);
+    store8(_mm256_cvtps_epi32(limited), output + i);
+  }
+  for (; i < count; ++i) {
+    output[i] = static_cast<std::uint8_t>(add_onnx(add, a[i], b[i], out.low, out.high));
+  }
+}
+
 template <BinaryOp op>
 OCTET_AVX2 inline __m256 apply(__m256 a, __m256 b) {
-  if constexpr (op == BinaryOp::add) return _mm256_add_ps(a, b);
   if constexpr (op == BinaryOp::subtract) return _mm256_sub_ps(a, b);
   return _mm256_mul_ps(a, b);
 }
 
 template <BinaryOp op>
 float apply(float a, float b) {
-  if constexpr (op == BinaryOp::add) return a + b;
-  if constexpr (op == BinaryOp::subtract) return a - b;
-  return a * b;
+  return op == BinaryOp::subtract ? a - b : a * b;
 }
 
 template <BinaryOp op>
@@ -101,7 +131,7 @@ OCTET_AVX2 void binary_row(const BinaryParams& params, const std::uint8_t* a, co
 void binary_any(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
                 std::uint8_t* output, std::int64_t count) {
   switch (params.op) {
-    case BinaryOp::add: return binary_row<BinaryOp::add>(params, a, b, output, count);
+    case BinaryOp::add: return add_row(params, a, b, output, count);
     case BinaryOp::subtract: return binary_row<BinaryOp::subtract>(params, a, b, output, count);
     case BinaryOp::multiply: return binary_row<BinaryOp::multiply>(params, a, b, output, count);
   }

@@ -4,7 +4,7 @@
 
 #define OCTET_AVX512VNNI \
   __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
-#define OCTET_AVX2 __attribute__((target("avx2")))
+#define OCTET_AVX2 __attribute__((target("avx2,fma")))
 
 // Before a loop over registers: an array of accumulators stays in registers only where the
 // compiler has unrolled every index away.
