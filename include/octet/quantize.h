@@ -23,6 +23,7 @@ struct QuantizeRequest {
   std::string observer = "mse";
   std::optional<bool> per_channel;  ///< of the weights; default: what the target takes
   bool reduce_range = false;        ///< 7-bit weights
+  bool bias_correction = true;      ///< take the mean error of the rounded weights out of the bias
   int weight_bits = 8;
   int activation_bits = 8;
   std::string activation_storage;       ///< int8 or uint8 in the file; "": what the target takes

@@ -19,6 +19,7 @@ nlohmann::ordered_json options_json(const QuantizeRequest& request) {
   json["activations"] = request.activation_bits;
   if (request.per_channel) json["per_channel"] = *request.per_channel;
   if (!request.keep_float.empty()) json["keep_float"] = request.keep_float;
+  json["bias_correction"] = request.bias_correction;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.statistics.empty()) json["seed"] = request.data.seed;
   return json;
@@ -33,7 +34,8 @@ void write_provenance(Graph& graph, const QuantizeRequest& request, const std::s
   graph.metadata["octet.options"] = options_json(request).dump();
   graph.metadata["octet.float_model"] = float_hash;
   graph.metadata["octet.statistics"] = content_hash(std::as_bytes(std::span(bytes)));
-  graph.metadata["octet.data"] = statistics.data_name;
+  if (!statistics.data_name.empty()) graph.metadata["octet.data"] = statistics.data_name;
+  graph.metadata["octet.data_fingerprint"] = statistics.data_fingerprint;
   graph.metadata["octet.samples"] = std::to_string(statistics.samples);
 }
 

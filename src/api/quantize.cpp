@@ -61,6 +61,7 @@ Result<QuantizeOptions> to_options(const QuantizeRequest& request) {
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;
+  if (!request.bias_correction) options.skip.emplace_back("correct_bias");
   options.dump_after = request.dump_after;
   options.dump = request.dump;
   return options;

@@ -2,6 +2,7 @@
 #include <mutex>
 
 #include "calibration/statistics.h"
+#include "core/hash.h"
 #include "core/parallel.h"
 #include "engine/float/float_program.h"
 
@@ -64,6 +65,8 @@ bool needs_counts(ObserverKind observer) {
 struct Worker {
   std::unique_ptr<Session> session;
   std::vector<Histogram> histograms;  ///< one for each observed value
+  std::vector<ChannelMeans> means;    ///< likewise
+  std::string fingerprint;
   TapRequest taps;
   std::vector<Histogram> batch;  ///< of the running batch, for the moving average
 };
@@ -87,6 +90,7 @@ class CalibrationSweep {
     const bool averages = options_.observer == ObserverKind::moving_average;
     if (averages) worker.batch.assign(values_.size(), {});
     OCTET_TRY(worker.session->run(batch.inputs, &worker.taps));
+    worker.fingerprint = add_hashes(worker.fingerprint, hash_of(batch));
     OCTET_TRY(check_finite(averages ? worker.batch : worker.histograms, batch));
     if (!averages) return {};
     BatchRanges ranges;
@@ -108,7 +112,9 @@ class CalibrationSweep {
       ValueStatistics seen;
       averages_.store(i, seen);
       for (const auto& worker : workers_) {
-        if (!worker.histograms.empty()) seen.histogram.merge(worker.histograms[i]);
+        if (worker.histograms.empty()) continue;
+        seen.histogram.merge(worker.histograms[i]);
+        seen.means.merge(worker.means[i]);
       }
       if (seen.histogram.total() == 0) {
         return internal_error("calibration saw nothing of value {}", value);
@@ -118,15 +124,30 @@ class CalibrationSweep {
     return all;
   }
 
+  std::string fingerprint() const {
+    std::string sum;
+    for (const auto& worker : workers_) sum = add_hashes(sum, worker.fingerprint);
+    return sum;
+  }
+
  private:
+  /// One sample to a batch: its inputs' hashes in order.
+  static std::string hash_of(const Batch& batch) {
+    std::string hashes;
+    for (const auto& input : batch.inputs) hashes += content_hash({input.raw(), input.bytes()});
+    return content_hash(std::as_bytes(std::span(hashes)));
+  }
+
   Status prepare(Worker& worker) {
     OCTET_ASSIGN(worker.session, program_.session());
     worker.histograms.resize(values_.size());
+    worker.means.resize(values_.size());
     worker.taps.values = values_;
     worker.taps.tap = [this, &worker](const TapView& view) {
       const int slot = slots_[index(view.value)];
       if (slot < 0) return;
       const auto i = static_cast<std::size_t>(slot);
+      worker.means[i].observe(view);
       if (needs_counts(options_.observer)) {
         worker.histograms[i].observe(view.values);
       } else if (options_.observer == ObserverKind::moving_average) {
@@ -174,6 +195,7 @@ Result<Statistics> calibrate(const Graph& graph, const std::vector<ValueId>& val
                                                  }));
   Statistics statistics;
   statistics.data_name = dataset.name();
+  statistics.data_fingerprint = sweep.fingerprint();
   statistics.samples = report.samples;
   statistics.observer = options.observer;
   OCTET_ASSIGN(statistics.values, sweep.result());

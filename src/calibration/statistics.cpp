@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
+
 namespace octet {
 
 void merge_into(ValueStatistics& into, const ValueStatistics& other) {
@@ -13,6 +15,7 @@ void merge_into(ValueStatistics& into, const ValueStatistics& other) {
     into.average_maximum = std::max(into.average_maximum, other.average_maximum);
   }
   into.histogram.merge(other.histogram);
+  into.means.merge(other.means);
 }
 
 Result<Statistics> merge(const Statistics& a, const Statistics& b) {
@@ -28,7 +31,7 @@ Result<Statistics> merge(const Statistics& a, const Statistics& b) {
                      b.model_hash);
   }
   Statistics merged = a;
-  if (a.data_name != b.data_name) merged.data_name = a.data_name + "+" + b.data_name;
+  merged.data_fingerprint = add_hashes(a.data_fingerprint, b.data_fingerprint);
   merged.samples += b.samples;
   for (const auto& [value, seen] : b.values) {
     const auto it = merged.values.find(value);

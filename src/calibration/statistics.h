@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "calibration/channel_means.h"
 #include "calibration/observer.h"
 #include "data/dataset.h"
 #include "engine/program.h"
@@ -20,13 +21,19 @@ struct ValueStatistics {
   /// Exponentially smoothed minimum and maximum per batch, in selection order.
   double average_minimum = 0;
   double average_maximum = 0;
+  /// Mean per channel, whatever the observer; bias correction needs it.
+  ChannelMeans means;
 
   friend bool operator==(const ValueStatistics&, const ValueStatistics&) = default;
 };
 
 struct Statistics {
   std::string model_hash;
+  /// Name of the data set, for people; not stored in files, where shards of any name add up.
   std::string data_name;
+  /// Says which samples were seen: the sum modulo 2^128 of the content hashes of what the model was
+  /// fed, as 32 hexadecimal digits. Shards add up to the fingerprint of one run.
+  std::string data_fingerprint;
   std::int64_t samples = 0;
   ObserverKind observer = ObserverKind::mse;
   std::map<std::string, ValueStatistics> values;
@@ -36,11 +43,11 @@ struct Statistics {
 
 /// Sums of two disjoint shards; equal, byte for byte, to one run over both. Fails when model,
 /// observer or the names of the values differ, and for moving_average, whose result depends on
-/// order. Shards of differently named data sets give "a+b" as name.
+/// order.
 [[nodiscard]] Result<Statistics> merge(const Statistics& a, const Statistics& b);
 
 /// Adds what was seen of a value elsewhere (another shard, or another value that shares its
-/// params): histograms add up, averages become their hull.
+/// params): histograms and channel means add up, averages become their hull.
 void merge_into(ValueStatistics& into, const ValueStatistics& other);
 
 /// Compact binary form that depends on the contents alone: magic "octstats", version, fields,

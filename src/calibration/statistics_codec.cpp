@@ -13,6 +13,7 @@ constexpr std::string_view magic = "octstats";
 constexpr std::uint64_t format_version = 1;
 constexpr std::size_t checksum_size = 32;
 /// More values than any model has; each may ask for 32 kB.
+constexpr std::uint64_t most_channels = std::uint64_t{1} << 24U;
 constexpr std::uint64_t most_values = 1U << 16U;
 
 class Writer {
@@ -96,7 +97,7 @@ class Reader {
 
 }  // namespace
 
-/// The only one that fills a Histogram other than by observing.
+/// The only one that fills a Histogram or ChannelMeans other than by observing.
 class StatisticsCodec {
  public:
   static void write(Writer& out, const Histogram& histogram) {
@@ -141,6 +142,35 @@ class StatisticsCodec {
     return histogram;
   }
 
+  static void write(Writer& out, const ChannelMeans& means) {
+    out.number(means.valid_ ? 1 : 0);
+    out.number(static_cast<std::uint64_t>(means.samples_));
+    out.number(means.sums_.size());
+    // Zigzag: small magnitudes of either sign stay short.
+    for (const auto sum : means.sums_) {
+      const auto bits = static_cast<std::uint64_t>(sum);
+      out.number((bits << 1U) ^ (sum < 0 ? ~std::uint64_t{0} : 0));
+    }
+  }
+
+  static Result<ChannelMeans> read_means(Reader& in) {
+    ChannelMeans means;
+    OCTET_ASSIGN(const auto valid, in.number());
+    OCTET_ASSIGN(const auto samples, in.number());
+    OCTET_ASSIGN(const auto channels, in.number());
+    if (valid > 1 || samples > std::uint64_t{1} << 62U || channels > most_channels) {
+      return bad_input("impossible channel means before byte {}", in.at());
+    }
+    means.valid_ = valid == 1;
+    means.samples_ = static_cast<std::int64_t>(samples);
+    for (std::uint64_t c = 0; c < channels; ++c) {
+      OCTET_ASSIGN(const auto bits, in.number());
+      means.sums_.push_back(
+          static_cast<std::int64_t>((bits >> 1U) ^ ((bits & 1U) != 0 ? ~std::uint64_t{0} : 0)));
+    }
+    return means;
+  }
+
  private:
   static Status read_counts(Reader& in, std::uint64_t filled, Histogram& histogram) {
     constexpr std::uint64_t bins = Histogram::bin_count;
@@ -179,13 +209,14 @@ std::string encode(const Statistics& statistics) {
   out.raw(magic);
   out.number(format_version);
   out.text(statistics.model_hash);
-  out.text(statistics.data_name);
+  out.text(statistics.data_fingerprint);
   out.number(static_cast<std::uint64_t>(statistics.samples));
   out.text(name(statistics.observer));
   out.number(statistics.values.size());
   for (const auto& [value, seen] : statistics.values) {
     out.text(value);
     StatisticsCodec::write(out, seen.histogram);
+    StatisticsCodec::write(out, seen.means);
     if (statistics.observer != ObserverKind::moving_average) continue;
     out.real(seen.average_minimum);
     out.real(seen.average_maximum);
@@ -199,6 +230,7 @@ namespace {
 Result<ValueStatistics> read_value(Reader& in, ObserverKind observer) {
   ValueStatistics seen;
   OCTET_ASSIGN(seen.histogram, StatisticsCodec::read(in));
+  OCTET_ASSIGN(seen.means, StatisticsCodec::read_means(in));
   if (observer != ObserverKind::moving_average) return seen;
   OCTET_ASSIGN(seen.average_minimum, in.real64());
   OCTET_ASSIGN(seen.average_maximum, in.real64());
@@ -228,7 +260,7 @@ Result<Statistics> decode_statistics(std::span<const std::byte> bytes) {
   }
   Statistics statistics;
   OCTET_ASSIGN(statistics.model_hash, in.text());
-  OCTET_ASSIGN(statistics.data_name, in.text());
+  OCTET_ASSIGN(statistics.data_fingerprint, in.text());
   OCTET_ASSIGN(const auto samples, in.number());
   if (samples > std::uint64_t{1} << 62U) return bad_input("{} samples", samples);
   statistics.samples = static_cast<std::int64_t>(samples);

@@ -136,6 +136,8 @@ void add_quantize(CLI::App& app, Context& context) {
                    "Bits of activation codes, 2 to 8")
       ->capture_default_str();
   command->add_flag("--reduce-range", request.reduce_range, "7-bit weights, for x86 without VNNI");
+  command->add_flag("--bias-correction,!--no-bias-correction", request.bias_correction,
+                    "Take the mean error of the rounded weights out of the bias (default: on)");
   command->add_option("--keep-float", request.keep_float,
                       "Keep nodes whose name fits the pattern in float");
   command->add_option("--skip", request.skip, "Skip a pass by name");

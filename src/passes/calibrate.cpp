@@ -55,6 +55,7 @@ Status calibrate(PassContext& context) {
     Group& group = groups[placement.group[index(id)]];
     group.sources.push_back(id);
     merge_into(group.seen, it->second);
+    context.means[id] = it->second.means;
   }
   observe_joined_constants(context, statistics.observer, groups);
 

@@ -1,6 +1,8 @@
 #pragma once
 // The passes of the pipeline and the state they hand on.
 
+#include <map>
+
 #include "passes/placement.h"
 
 namespace octet {
@@ -12,6 +14,8 @@ struct PassContext {
   const StatisticsSource& source;
   QuantizeReport& report;
   Placement placement;  ///< from `place` on; indexes the graph as it was then
+  /// By value: mean per channel over the calibration data, from `calibrate` on.
+  std::map<ValueId, ChannelMeans> means;
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
@@ -34,6 +38,8 @@ namespace passes {
 [[nodiscard]] Status share_params(PassContext& context);
 /// Params and codes of weights and of constant operands.
 [[nodiscard]] Status quantize_weights(PassContext& context);
+/// Moves each bias by the mean error that rounding the weights causes on the calibration data.
+[[nodiscard]] Status correct_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32; raises weight scales where a bias would overflow.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Removes a Relu or Clip whose effect the saturation of its output's codes has anyway.

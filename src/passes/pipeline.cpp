@@ -32,6 +32,7 @@ constexpr std::array pipeline = {
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
     Pass{"quantize_weights", "place", Skippable::no, passes::quantize_weights},
+    Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
 };
@@ -114,7 +115,7 @@ Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& optio
   OCTET_ASSIGN(const auto* target, target_of(options));
   OCTET_TRY(check_finite_constants(graph));
   OCTET_TRY(infer_shapes(graph));
-  PassContext context{{std::move(graph), {}}, options, *target, statistics, report, {}};
+  PassContext context{{std::move(graph), {}}, options, *target, statistics, report, {}, {}};
   context.model.plan.target = std::string(target->name);
   context.model.plan.rule = target->rule;
   std::vector<std::string_view> ran;

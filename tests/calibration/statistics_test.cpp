@@ -22,7 +22,7 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 Statistics some_statistics(ObserverKind observer = ObserverKind::mse) {
   Statistics statistics;
   statistics.model_hash = "0123";
-  statistics.data_name = "digits";
+  statistics.data_fingerprint = "0123456789abcdef0123456789abcdef";
   statistics.samples = 17;
   statistics.observer = observer;
   int seed = 1;
