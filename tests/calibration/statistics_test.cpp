@@ -28,7 +28,12 @@ Statistics some_statistics(ObserverKind observer = ObserverKind::mse) {
   int seed = 1;
   for (const auto* name : {"a", "b", "conv/out:0"}) {
     auto& seen = statistics.values[name];
-    seen.histogram.observe(GraphBuilder::pseudo_random({1000}, seed++).values<float>());
+    const auto sample = GraphBuilder::pseudo_random({1, 10, 10, 10}, seed++);
+    seen.histogram.observe(sample.values<float>());
+    TapView view;
+    view.shape = sample.shape();
+    view.values = sample.values<float>();
+    seen.means.observe(view);
     if (observer == ObserverKind::moving_average) {
       seen.average_minimum = -0.25 * seed;
       seen.average_maximum = 0.1 * seed;

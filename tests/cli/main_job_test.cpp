@@ -82,6 +82,35 @@ TEST(Statistics, StoredOnesGiveTheSameModel) {
   EXPECT_EQ(a["provenance"]["statistics"], b["provenance"]["statistics"]);
 }
 
+TEST(Statistics, MergedShardsAreTheBytesOfOneRun) {
+  const TemporaryFolder folder;
+  namespace fs = std::filesystem;
+  for (int digit = 0; digit < 10; ++digit) {
+    const auto name = std::to_string(digit);
+    fs::create_directories(folder / "left/" + name);
+    fs::create_directories(folder / "right/" + name);
+    for (const auto& image : fs::directory_iterator(digits("images/" + name))) {
+      const auto file = image.path().filename().string();
+      const bool left = file < "07.png";
+      fs::create_symlink(image.path(), folder / (left ? "left/" : "right/") + name + "/" + file);
+    }
+  }
+  const auto model = digits("digits_cnn.onnx");
+  for (const std::string observer : {"minmax", "percentile", "mse", "entropy"}) {
+    const auto calibrate = [&](const std::string& data, const std::string& output) {
+      json_of({"calibrate", model, "--data", data, "--observer", observer, "-o", folder / output});
+    };
+    calibrate(folder / "left", "left.stats");
+    calibrate(folder / "right", "right.stats");
+    calibrate(digits("images"), "all.stats");
+    json_of({"calibrate", "--merge", folder / "left.stats", folder / "right.stats", "-o",
+             folder / "merged.stats"});
+    const auto all = read_text(folder / "all.stats");
+    EXPECT_FALSE(all.empty());
+    EXPECT_TRUE(all == read_text(folder / "merged.stats")) << observer;
+  }
+}
+
 TEST(Statistics, OfAnotherModelAreRefused) {
   const TemporaryFolder folder;
   json_of({"calibrate", digits("digits_cnn.onnx"), "--data", train, "-o", folder / "stats"});

@@ -5,6 +5,7 @@
 #include "arithmetic/quantize.h"
 #include "core/log.h"
 #include "engine/integer/fake_constants.h"
+#include "graph/op_schema.h"
 #include "graph/shape_inference.h"
 
 namespace octet::integer {
@@ -314,7 +315,10 @@ class Lowering {
 
   Status lower_float(NodeId id, const Placement& placement) {
     const Node& node = out_.graph.node(id);
-    if (!placement.reason.empty()) log_info("{} runs in float: {}", node.name, placement.reason);
+    // Only what costs time is worth a line.
+    if (!placement.reason.empty() && node_macs(out_.graph, node) > 0) {
+      log_info("{} runs in float: {}", node.name, placement.reason);
+    }
     std::vector<int> inputs;
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
       OCTET_ASSIGN(const int buffer, float_input(id, i));
