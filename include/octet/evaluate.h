@@ -67,6 +67,7 @@ struct Comparison {
   double agreement = 0;  ///< share of samples with the same top-1
   double kl = 0;         ///< mean KL(first || second) of the class probabilities, in nats
   std::int64_t count = 0;
+  std::int64_t skipped = 0;
   std::int64_t differing_values = -1;  ///< of codes, when both are quantized; -1 otherwise
   std::int64_t compared_values = 0;
   std::vector<LayerError> layers;  ///< worst first

@@ -68,6 +68,7 @@ struct CalibrateRequest {
 struct CalibrateSummary {
   std::string output;
   std::int64_t samples = 0;
+  std::int64_t skipped_samples = 0;
   std::size_t values = 0;
   double seconds = 0;
   std::int64_t peak_rss_bytes = 0;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -136,12 +135,17 @@ class Comparer {
     OCTET_ASSIGN(auto* second, second_sessions_.get(worker));
     OCTET_ASSIGN(const auto a, first->run(batch.inputs));
     OCTET_ASSIGN(const auto b, second->run(batch.inputs));
-    if (a[0].dtype() != DType::f32 || b[0].dtype() != DType::f32 || a[0].size() != b[0].size()) {
-      return bad_input("the models' first outputs differ in type or size: {} {} and {} {}",
-                       name(a[0].dtype()), to_string(a[0].shape()), name(b[0].dtype()),
-                       to_string(b[0].shape()));
+    OCTET_TRY(check_scores(a[0], batch.indices.size()));
+    OCTET_TRY(check_scores(b[0], batch.indices.size()));
+    if (a[0].size() != b[0].size()) {
+      return bad_input("the models' first outputs differ in size: {} and {}",
+                       to_string(a[0].shape()), to_string(b[0].shape()));
     }
-    classes_ = static_cast<std::int64_t>(row(a[0], 0).size());
+    std::call_once(labels_checked_, [&] {
+      const bool labelled = !data_.dataset->labels().empty();
+      if (labelled) labels_fit_ = check_labels(data_, a[0].size() / a[0].dim(0));
+    });
+    OCTET_TRY(labels_fit_);
     for (std::size_t i = 0; i < batch.indices.size(); ++i) {
       results_[static_cast<std::size_t>(batch.first) + i] =
           judge(row(a[0], static_cast<std::int64_t>(i)), row(b[0], static_cast<std::int64_t>(i)),
@@ -214,8 +218,6 @@ class Comparer {
     }
   }
 
-  [[nodiscard]] std::int64_t classes() const { return classes_; }
-
  private:
   [[nodiscard]] std::size_t label_of(std::int64_t sample) const {
     return static_cast<std::size_t>(data_.dataset->labels()[static_cast<std::size_t>(sample)] +
@@ -249,7 +251,8 @@ class Comparer {
   WorkerSessions second_sessions_;
   std::vector<SampleResult> results_;
   LayerTotals totals_;
-  std::atomic<std::int64_t> classes_{0};
+  std::once_flag labels_checked_;
+  Status labels_fit_;
 };
 
 Status measure_speed(const Side& side, ComparedModel& out) {
@@ -271,7 +274,8 @@ Result<Comparison> compare(const CompareRequest& request) {
   const std::vector<std::string> every = {"*"};
   OCTET_ASSIGN(const auto first, open_side(request.first, request.first_engine, {}));
   OCTET_ASSIGN(const auto second, open_side(request.second, request.second_engine, {}));
-  OCTET_ASSIGN(const auto data, open_data(request.data, first.file.model.graph, 0));
+  OCTET_ASSIGN(const auto data,
+               open_data(request.data, first.file.model.graph, 0, &second.file.model.graph));
   Comparer comparer(first, second, data);
 
   LoaderOptions options;
@@ -284,9 +288,6 @@ Result<Comparison> compare(const CompareRequest& request) {
                                                    return comparer.visit(worker, batch);
                                                  }));
   if (report.samples == 0) return bad_input("{}: no sample could be used", data.dataset->name());
-  if (!data.dataset->labels().empty()) {
-    OCTET_TRY(check_labels(data, comparer.classes()));
-  }
 
   // Layers are compared on a graph whose values between fused operators exist, one batch at a time.
   OCTET_ASSIGN(const auto first_tapped, open_side(request.first, request.first_engine, every));
@@ -301,6 +302,7 @@ Result<Comparison> compare(const CompareRequest& request) {
                            }));
 
   Comparison out;
+  out.skipped = report.skipped;
   Comparison of_layers;
   comparer.fill(out);
   layers.fill(of_layers);

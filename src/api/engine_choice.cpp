@@ -43,7 +43,13 @@ Result<ChosenEngine> float_engine(const ModelFile& file, std::span<const std::st
   return chosen;
 }
 
-Result<Recipe> recipe_for(const DataSource& source, const Graph& graph) {
+Result<Recipe> stored_recipe(const std::string& json) {
+  auto recipe = parse_recipe(json);
+  if (!recipe) return tl::unexpected(recipe.error().with_context("recipe stored in the model"));
+  return recipe;
+}
+
+Result<Recipe> recipe_for(const DataSource& source, const Graph& graph, const Graph* other) {
   if (!source.recipe.empty()) {
     OCTET_ASSIGN(const auto file, FileView::open(source.recipe));
     auto recipe = parse_recipe(file.text());
@@ -51,10 +57,31 @@ Result<Recipe> recipe_for(const DataSource& source, const Graph& graph) {
     return recipe;
   }
   const auto it = graph.metadata.find(recipe_key);
-  if (it == graph.metadata.end()) return Recipe{};
-  auto recipe = parse_recipe(it->second);
-  if (!recipe) return tl::unexpected(recipe.error().with_context("recipe stored in the model"));
+  const bool found = it != graph.metadata.end();
+  if (other == nullptr || !other->metadata.contains(recipe_key)) {
+    return found ? stored_recipe(it->second) : Recipe{};
+  }
+  OCTET_ASSIGN(const auto others, stored_recipe(other->metadata.at(recipe_key)));
+  if (!found) return others;
+  OCTET_ASSIGN(const auto recipe, stored_recipe(it->second));
+  if (!(recipe == others)) {
+    log_warning("the two models carry different recipes; both are fed by the first one's");
+  }
   return recipe;
+}
+
+/// Samples come one by one, so a batch that the model fixes must be 1.
+Status check_batch(const Graph& graph) {
+  for (const auto id : graph.inputs) {
+    const auto& value = graph.value(id);
+    if (!value.shape || value.shape->empty() || value.shape->front() <= 1) continue;
+    return bad_input(
+        "input {} has shape {}: its batch is fixed at {}; samples are fed one by one, so export "
+        "the "
+        "model with a dynamic batch or a batch of 1",
+        value.name, to_string(*value.shape), value.shape->front());
+  }
+  return {};
 }
 
 }  // namespace
@@ -84,9 +111,10 @@ Result<ChosenEngine> choose_engine(const ModelFile& file, const EngineName& engi
 }
 
 Result<OpenData> open_data(const DataSource& source, const Graph& graph,
-                           std::int64_t default_samples) {
+                           std::int64_t default_samples, const Graph* other) {
   OpenData data;
-  OCTET_ASSIGN(data.recipe, recipe_for(source, graph));
+  OCTET_TRY(check_batch(graph));
+  OCTET_ASSIGN(data.recipe, recipe_for(source, graph, other));
   DatasetOptions options;
   options.recipe = data.recipe;
   options.labels = source.labels;
@@ -96,6 +124,11 @@ Result<OpenData> open_data(const DataSource& source, const Graph& graph,
         {value.name, value.dtype, value.shape.value_or(Shape{}), ImageLayout::nchw});
   }
   OCTET_ASSIGN(data.dataset, open_dataset(source.path, options));
+  if (data.dataset->holds_images() && data.recipe == Recipe{}) {
+    log_warning(
+        "no recipe: the pixels are fed as they are, 0 to 255; --recipe says how images become the "
+        "input");
+  }
   const auto count = source.samples > 0 ? source.samples : default_samples;
   data.selection = select_samples(*data.dataset, count, source.seed);
   return data;
@@ -106,7 +139,7 @@ int sweep_batch(const Graph& graph) {
   for (const auto id : graph.inputs) {
     const auto& shape = graph.value(id).shape;
     if (!shape || shape->empty()) return 1;
-    if (shape->front() > 0) return static_cast<int>(std::min<std::int64_t>(shape->front(), 4096));
+    if (shape->front() > 0) return 1;
     for (std::size_t i = 1; i < shape->size(); ++i) {
       if ((*shape)[i] > 0) elements = std::min(elements * (*shape)[i], std::int64_t{1} << 30);
     }
@@ -133,6 +166,15 @@ Status check_labels(const OpenData& data, std::int64_t classes) {
       return bad_input("{}: sample {} has class {}, outside the model's {} scores",
                        data.dataset->name(), index, label, classes);
     }
+  }
+  return {};
+}
+
+Status check_scores(const Tensor& scores, std::size_t samples) {
+  if (scores.dtype() != DType::f32 || scores.rank() < 2 ||
+      scores.dim(0) != static_cast<std::int64_t>(samples)) {
+    return bad_input("the first output has type {} and shape {}; class scores are f32 [N, classes]",
+                     name(scores.dtype()), to_string(scores.shape()));
   }
   return {};
 }

@@ -39,16 +39,21 @@ struct OpenData {
   std::vector<std::int64_t> selection;
 };
 
-/// Opens a data source for a model: the recipe comes from the request, else from the model.
-/// `default_samples` is used when the source does not say.
+/// Opens a data source for a model: the recipe comes from the request, else from the model, else
+/// from `other`, a model that is compared with it. `default_samples` is used when the source does
+/// not say.
 [[nodiscard]] Result<OpenData> open_data(const DataSource& source, const Graph& graph,
-                                         std::int64_t default_samples);
+                                         std::int64_t default_samples,
+                                         const Graph* other = nullptr);
 
 /// Micro-batch for accuracy sweeps; depends on the model's input alone, never on threads.
 [[nodiscard]] int sweep_batch(const Graph& graph);
 
 /// Checks that labels fit an output of `classes` scores; the error says what does not.
 [[nodiscard]] Status check_labels(const OpenData& data, std::int64_t classes);
+
+/// Checks that an output holds f32 scores, one row for each of `samples`.
+[[nodiscard]] Status check_scores(const Tensor& scores, std::size_t samples);
 
 /// Sessions made on demand, one per worker.
 class WorkerSessions {

@@ -24,15 +24,6 @@ SampleResult judge(std::span<const float> scores, std::size_t label) {
           -std::log(probabilities[label])};
 }
 
-Status check_scores(const Tensor& scores, std::size_t samples) {
-  if (scores.dtype() != DType::f32 || scores.rank() < 2 ||
-      scores.dim(0) != static_cast<std::int64_t>(samples)) {
-    return bad_input("the first output has type {} and shape {}; class scores are f32 [N, classes]",
-                     name(scores.dtype()), to_string(scores.shape()));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Evaluation> evaluate(const EvaluateRequest& request) {

@@ -82,11 +82,10 @@ struct Sweep {
   const Progress& progress;
   const std::string& model_hash;
   std::int64_t skipped = 0;
-  std::string recipe_json;
 
   Result<Statistics> run(const Graph& graph, const std::vector<ValueId>& values) {
     OCTET_ASSIGN(const auto data, open_data(source, graph, default_samples));
-    if (!(data.recipe == Recipe{})) recipe_json = to_json(data.recipe);
+    const auto recipe_json = data.recipe == Recipe{} ? std::string() : to_json(data.recipe);
     CalibrationOptions options;
     options.observer = observer;
     options.selection = data.selection;
@@ -94,6 +93,7 @@ struct Sweep {
     options.progress = progress;
     OCTET_ASSIGN(auto statistics, calibrate(graph, values, *data.dataset, options));
     statistics.model_hash = model_hash;
+    statistics.recipe = recipe_json;
     skipped = static_cast<std::int64_t>(data.selection.size()) - statistics.samples;
     return statistics;
   }
@@ -133,11 +133,12 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   OCTET_TRY(check_request(request));
   OCTET_ASSIGN(auto options, to_options(request));
   if (!request.dry_run) {
+    OCTET_TRY(check_model_suffix(request.output));
     OCTET_TRY(check_writable(request.output));
   }
   OCTET_ASSIGN(auto file, read_float_model(request.model));
 
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
   Statistics statistics;
   const auto source = [&](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
@@ -150,7 +151,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   };
   QuantizeReport report;
   OCTET_ASSIGN(auto model, quantize_static(std::move(file.model.graph), options, source, report));
-  if (!sweep.recipe_json.empty()) model.graph.metadata[recipe_key] = sweep.recipe_json;
+  if (!statistics.recipe.empty()) model.graph.metadata[recipe_key] = statistics.recipe;
   auto provenance = request;
   provenance.observer = std::string(name(statistics.observer));
   write_provenance(model.graph, provenance, file.hash, statistics);
@@ -185,12 +186,12 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_ASSIGN(auto file, read_float_model(request.model));
   OCTET_TRY(simplify(file.model.graph));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
   OCTET_TRY(check_cancel());
   OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));
-  return CalibrateSummary{request.output, statistics.samples, statistics.values.size(),
-                          seconds_since(start), peak_rss_bytes()};
+  return CalibrateSummary{request.output,           statistics.samples,   sweep.skipped,
+                          statistics.values.size(), seconds_since(start), peak_rss_bytes()};
 }
 
 Result<CalibrateSummary> merge_statistics(const std::vector<std::string>& inputs,
@@ -201,13 +202,16 @@ Result<CalibrateSummary> merge_statistics(const std::vector<std::string>& inputs
   OCTET_ASSIGN(auto merged, read_statistics(inputs[0]));
   for (std::size_t i = 1; i < inputs.size(); ++i) {
     OCTET_ASSIGN(const auto next, read_statistics(inputs[i]));
+    if (next.data_fingerprint == merged.data_fingerprint) {
+      return bad_input("{} holds the same samples as what it is merged with", inputs[i]);
+    }
     auto sum = merge(merged, next);
     if (!sum) return tl::unexpected(sum.error().with_context(inputs[i]));
     merged = std::move(*sum);
   }
   OCTET_TRY(write_file(output, std::string_view(encode(merged))));
-  return CalibrateSummary{output, merged.samples, merged.values.size(), seconds_since(start),
-                          peak_rss_bytes()};
+  return CalibrateSummary{
+      output, merged.samples, 0, merged.values.size(), seconds_since(start), peak_rss_bytes()};
 }
 
 }  // namespace octet

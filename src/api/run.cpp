@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/engine_choice.h"
 #include "api/latency.h"
@@ -55,11 +56,26 @@ Status make_folder(const fs::path& folder) {
   return {};
 }
 
-std::string safe_file_name(std::string name) {
+/// NAME.npy with what a file name cannot hold replaced, and numbered where that makes two alike.
+std::string safe_file_name(std::string name, std::set<std::string>& taken) {
   for (auto& c : name) {
-    if (c == '/' || c == '\\' || c == '\0') c = '_';
+    if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20) c = '_';
   }
-  return name + ".npy";
+  auto file = name + ".npy";
+  for (int i = 1; !taken.insert(file).second; ++i) file = fmt::format("{}_{}.npy", name, i);
+  return file;
+}
+
+/// Values that a run makes or is fed.
+std::vector<ValueId> made_values(const Graph& graph) {
+  const auto producers = graph.producers();
+  std::vector<ValueId> ids;
+  for (std::size_t i = 0; i < graph.value_slots(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    const bool made = producers[i] != NodeId::none || graph.is_input(id);
+    if (made && !graph.value(id).is_constant()) ids.push_back(id);
+  }
+  return ids;
 }
 
 Status write_npy(const fs::path& path, const Tensor& tensor) {
@@ -121,9 +137,7 @@ Result<RunSummary> run(const RunRequest& request) {
   TapRequest tap_request;
   if (!request.taps.empty()) {
     OCTET_TRY(make_folder(request.taps));
-    for (std::size_t i = 0; i < engine.model.graph.value_slots(); ++i) {
-      tap_request.values.push_back(static_cast<ValueId>(i));
-    }
+    tap_request.values = made_values(engine.model.graph);
     tap_request.tap = [&taps](const TapView& view) { taps.add(view); };
   }
   OCTET_ASSIGN(const auto outputs,
@@ -139,10 +153,11 @@ Result<RunSummary> run(const RunRequest& request) {
   if (to_folder) {
     OCTET_TRY(make_folder(request.output));
   }
+  std::set<std::string> taken;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const fs::path path =
-        to_folder ? fs::path(request.output) / safe_file_name(graph.value(graph.outputs[i]).name)
-                  : fs::path(request.output);
+    const auto& output = graph.value(graph.outputs[i]).name;
+    const fs::path path = to_folder ? fs::path(request.output) / safe_file_name(output, taken)
+                                    : fs::path(request.output);
     OCTET_TRY(write_npy(path, outputs[i]));
     out.files.push_back(path.string());
   }

@@ -30,6 +30,10 @@ Result<Statistics> merge(const Statistics& a, const Statistics& b) {
     return bad_input("the statistics are of different models (hash {} and {})", a.model_hash,
                      b.model_hash);
   }
+  if (a.recipe != b.recipe) {
+    return bad_input("the statistics were made with different recipes: {} and {}", a.recipe,
+                     b.recipe);
+  }
   Statistics merged = a;
   merged.data_fingerprint = add_hashes(a.data_fingerprint, b.data_fingerprint);
   merged.samples += b.samples;

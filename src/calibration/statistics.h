@@ -34,6 +34,8 @@ struct Statistics {
   /// Says which samples were seen: the sum modulo 2^128 of the content hashes of what the model was
   /// fed, as 32 hexadecimal digits. Shards add up to the fingerprint of one run.
   std::string data_fingerprint;
+  /// JSON of the recipe that made the inputs, "" when there was none.
+  std::string recipe;
   std::int64_t samples = 0;
   ObserverKind observer = ObserverKind::mse;
   std::map<std::string, ValueStatistics> values;
@@ -42,7 +44,7 @@ struct Statistics {
 };
 
 /// Sums of two disjoint shards; equal, byte for byte, to one run over both. Fails when model,
-/// observer or the names of the values differ, and for moving_average, whose result depends on
+/// observer, recipe or the names of the values differ, and for moving_average, whose result depends on
 /// order.
 [[nodiscard]] Result<Statistics> merge(const Statistics& a, const Statistics& b);
 

@@ -210,6 +210,7 @@ std::string encode(const Statistics& statistics) {
   out.number(format_version);
   out.text(statistics.model_hash);
   out.text(statistics.data_fingerprint);
+  out.text(statistics.recipe);
   out.number(static_cast<std::uint64_t>(statistics.samples));
   out.text(name(statistics.observer));
   out.number(statistics.values.size());
@@ -261,6 +262,7 @@ Result<Statistics> decode_statistics(std::span<const std::byte> bytes) {
   Statistics statistics;
   OCTET_ASSIGN(statistics.model_hash, in.text());
   OCTET_ASSIGN(statistics.data_fingerprint, in.text());
+  OCTET_ASSIGN(statistics.recipe, in.text());
   OCTET_ASSIGN(const auto samples, in.number());
   if (samples > std::uint64_t{1} << 62U) return bad_input("{} samples", samples);
   statistics.samples = static_cast<std::int64_t>(samples);

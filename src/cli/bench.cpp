@@ -49,7 +49,9 @@ void add_bench(CLI::App& app, Context& context) {
   auto request = std::make_shared<BenchRequest>();
   command->add_option("model", request->model, "Model (.onnx)")->required();
   command->add_option("--batch", request->batch, "Samples in a batch")->capture_default_str();
-  command->add_option("--seconds", request->seconds, "How long to measure")->capture_default_str();
+  command->add_option("--seconds", request->seconds, "How long to measure")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
   command->add_flag("--layers", request->layers, "Time of each layer");
   command->add_option("--engine", request->engine, "float|simulate|integer");
   add_common_options(*command, context);

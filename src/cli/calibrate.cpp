@@ -26,6 +26,7 @@ int execute(Options& options, const Context& context) {
   if (!summary) return context.report(summary.error());
   const Json json = {{"output", summary->output},
                      {"samples", summary->samples},
+                     {"skipped_samples", summary->skipped_samples},
                      {"values", summary->values},
                      {"seconds", summary->seconds},
                      {"peak_rss_bytes", summary->peak_rss_bytes}};

@@ -28,6 +28,7 @@ Json to_json(const Comparison& c) {
           {"agreement", c.agreement},
           {"kl", c.kl},
           {"count", c.count},
+          {"skipped", c.skipped},
           {"compared_values", c.compared_values},
           {"differing_values", c.differing_values},
           {"layers", layers}};
@@ -45,8 +46,8 @@ std::string to_text(const Comparison& c) {
     text += fmt::format("{:14}{:>14.3f}{:>14.3f}\n", "median ms", c.first.median_ms,
                         c.second.median_ms);
   }
-  text += fmt::format("agreement {}, mean KL {:.5f} on {} samples\n", percent(c.agreement), c.kl,
-                      c.count);
+  text += fmt::format("agreement {}, mean KL {:.5f} on {} samples{}\n", percent(c.agreement), c.kl,
+                      c.count, skipped_text(c.skipped));
   if (c.differing_values >= 0) {
     text += fmt::format("{} of {} codes differ\n", c.differing_values, c.compared_values);
   }

@@ -87,7 +87,7 @@ Progress Context::progress() const {
 }
 
 int Context::report(const Error& error) const {
-  fmt::print(stderr, "octet: {}\n", error.message);
+  fmt::print(stderr, "octet: {}\n", one_line(error.message));
   switch (error.kind) {
     case ErrorKind::usage: return exit_usage;
     case ErrorKind::bad_input: return exit_bad_input;
@@ -119,10 +119,52 @@ void add_data_options(CLI::App& command, DataSource& data) {
   command.add_option("--labels", data.labels, "Labels as .npy, for .npy data");
   command.add_option("--recipe", data.recipe, "JSON that says how an image becomes the input");
   command.add_option("--samples", data.samples, "Samples to draw over the whole set")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   command.add_option("--seed", data.seed, "Seed of the draw");
   command.add_flag("--skip-undecodable", data.skip_undecodable,
                    "Leave out images that cannot be decoded (each is named) instead of failing");
+}
+
+std::string skipped_text(std::int64_t skipped) {
+  return skipped == 0 ? std::string() : fmt::format(", {} skipped", skipped);
+}
+
+namespace {
+
+/// Bytes of the UTF-8 sequence that starts `text`, 0 when it is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    const auto byte = static_cast<unsigned char>(text[0]);
+    // U+0080 to U+009F are control characters too.
+    const bool c1 = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    if (length == 0 || byte < 0x20 || byte == 0x7F || c1) {
+      out += fmt::format("\\x{:02X}", byte);
+      text.remove_prefix(1);
+      continue;
+    }
+    out += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return out;
 }
 
 std::string with_commas(std::uint64_t number) {

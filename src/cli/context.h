@@ -42,6 +42,13 @@ void add_common_options(CLI::App& command, Context& context);
 /// Adds --data, --labels, --recipe, --samples, --seed and --skip-undecodable.
 void add_data_options(CLI::App& command, DataSource& data);
 
+/// ", 3 skipped" when samples were left out, else "".
+[[nodiscard]] std::string skipped_text(std::int64_t skipped);
+
+/// `text` as one line that a terminal shows as it is: control characters and bytes that are not
+/// UTF-8 become \\xNN.
+[[nodiscard]] std::string one_line(std::string_view text);
+
 /// 1234567 -> "1,234,567"
 [[nodiscard]] std::string with_commas(std::uint64_t number);
 /// 0.9146 -> "91.46 %"

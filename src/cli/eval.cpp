@@ -19,9 +19,9 @@ int execute(EvaluateRequest& request, const Context& context) {
                      {"engine", result->engine},
                      {"seconds", result->seconds},
                      {"inexact_layers", result->inexact_layers}};
-  auto text = fmt::format("top-1 {}, top-5 {}, loss {:.4f} on {} samples ({} engine, {:.2f} s)\n",
+  auto text = fmt::format("top-1 {}, top-5 {}, loss {:.4f} on {} samples{} ({} engine, {:.2f} s)\n",
                           percent(result->top1), percent(result->top5), result->loss, result->count,
-                          result->engine, result->seconds);
+                          skipped_text(result->skipped), result->engine, result->seconds);
   if (result->engine == "simulate") {
     text += fmt::format("  layers not proven exact: {}\n", result->inexact_layers.size());
   }

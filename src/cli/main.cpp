@@ -33,13 +33,16 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
-    fmt::print(stderr, "octet: {} (octet --help lists commands and options)\n", error.what());
+    const bool unknown = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
+    const auto what = unknown ? fmt::format("no command '{}'", argv[1]) : error.what();
+    fmt::print(stderr, "octet: {} (octet --help lists commands and options)\n", one_line(what));
     return exit_usage;
   }
   octet::set_thread_count(context.threads);
   if (!context.quiet) {
     octet::set_log_sink([](octet::LogLevel level, std::string_view line) {
-      fmt::print(stderr, "{}{}\n", level == octet::LogLevel::warning ? "warning: " : "", line);
+      fmt::print(stderr, "{}{}\n", level == octet::LogLevel::warning ? "warning: " : "",
+                 one_line(line));
     });
   }
   const int code = context.action();

@@ -26,7 +26,8 @@ std::string float_nodes_text(const std::vector<Obstacle>& nodes) {
       return text + fmt::format("    ... and {} more (--json lists all)\n",
                                 nodes.size() - most_nodes_listed);
     }
-    text += fmt::format("    {} ({}): {}\n", node.name, node.op, node.reason);
+    text += fmt::format("    {}\n",
+                        one_line(fmt::format("{} ({}): {}", node.name, node.op, node.reason)));
   }
   return text;
 }
@@ -44,9 +45,9 @@ std::string to_text(const QuantizeSummary& s) {
                       percent(s.integer_mac_share));
   text += fmt::format("  nodes left in float: {}\n", s.float_nodes.size());
   text += float_nodes_text(s.float_nodes);
-  for (const auto& note : s.notes) text += fmt::format("  note: {}\n", note);
-  text += fmt::format("  {} samples, {:.2f} s, peak memory {} MB\n", s.samples, s.seconds,
-                      s.peak_rss_bytes / 1000000);
+  for (const auto& note : s.notes) text += fmt::format("  note: {}\n", one_line(note));
+  text += fmt::format("  {} samples{}, {:.2f} s, peak memory {} MB\n", s.samples,
+                      skipped_text(s.skipped_samples), s.seconds, s.peak_rss_bytes / 1000000);
   return text;
 }
 

@@ -85,8 +85,11 @@ Result<FileView> FileView::open(const std::filesystem::path& path) {
   return view;
 }
 
-Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+Status write_file(const std::filesystem::path& given, std::span<const std::byte> bytes) {
   std::error_code error;
+  // A link stays a link: what it points to is replaced.
+  const bool is_link = std::filesystem::is_symlink(given, error);
+  const auto path = is_link ? std::filesystem::weakly_canonical(given, error) : given;
   const auto kind = std::filesystem::status(path, error).type();
   using std::filesystem::file_type;
   if (kind == file_type::directory)

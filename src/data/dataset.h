@@ -56,6 +56,8 @@ class Dataset {
   [[nodiscard]] virtual const std::string& name() const = 0;
   /// Class of each sample (label_offset not yet added), or empty when there are no labels.
   [[nodiscard]] virtual const std::vector<std::int32_t>& labels() const = 0;
+  /// Whether samples are images that a recipe turns into inputs.
+  [[nodiscard]] virtual bool holds_images() const { return false; }
   /// Number of classes when the source states it (class folders), else 0.
   [[nodiscard]] virtual int class_count() const = 0;
   /// `selection` must be sorted, without repeats.

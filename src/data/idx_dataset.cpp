@@ -65,6 +65,7 @@ class IdxDataset final : public Dataset {
 
   std::int64_t size() const override { return header_.shape[0]; }
   const std::string& name() const override { return name_; }
+  bool holds_images() const override { return true; }
   const std::vector<std::int32_t>& labels() const override { return labels_; }
   int class_count() const override { return 0; }
 

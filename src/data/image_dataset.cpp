@@ -98,6 +98,7 @@ class ImageDataset final : public Dataset {
 
   std::int64_t size() const override { return static_cast<std::int64_t>(entries_->size()); }
   const std::string& name() const override { return name_; }
+  bool holds_images() const override { return true; }
   const std::vector<std::int32_t>& labels() const override { return labels_; }
   int class_count() const override { return class_count_; }
 

@@ -10,19 +10,6 @@
 namespace octet {
 namespace {
 
-Status check_suffix(const std::filesystem::path& path) {
-  const auto suffix = path.extension().string();
-  if (suffix == ".onnx") return {};
-  if (suffix == ".tflite") {
-    return bad_input("{}: .tflite is not supported by this version of octet, only .onnx",
-                     path.string());
-  }
-  if (suffix.empty()) {
-    return bad_input("{}: a model file needs a suffix that says its format (.onnx)", path.string());
-  }
-  return bad_input("{}: {} is no model format that octet knows (.onnx)", path.string(), suffix);
-}
-
 Result<ModelFile> read_onnx(const std::filesystem::path& path) {
   OCTET_ASSIGN(const auto view, FileView::open(path));
   OCTET_ASSIGN(auto parsed, onnx::parse_model(view.bytes(), path.parent_path()));
@@ -46,8 +33,21 @@ Result<ModelFile> read_onnx(const std::filesystem::path& path) {
 
 }  // namespace
 
+Status check_model_suffix(const std::filesystem::path& path) {
+  const auto suffix = path.extension().string();
+  if (suffix == ".onnx") return {};
+  if (suffix == ".tflite") {
+    return bad_input("{}: .tflite is not supported by this version of octet, only .onnx",
+                     path.string());
+  }
+  if (suffix.empty()) {
+    return bad_input("{}: a model file needs a suffix that says its format (.onnx)", path.string());
+  }
+  return bad_input("{}: {} is no model format that octet knows (.onnx)", path.string(), suffix);
+}
+
 Result<ModelFile> read_model(const std::filesystem::path& path) {
-  OCTET_TRY(check_suffix(path));
+  OCTET_TRY(check_model_suffix(path));
   auto file = read_onnx(path);
   if (file) return file;
   // Errors about the file itself name it already.
@@ -57,7 +57,7 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
 }
 
 Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
-  OCTET_TRY(check_suffix(path));
+  OCTET_TRY(check_model_suffix(path));
   std::string bytes;
   if (model.plan.empty()) {
     OCTET_ASSIGN(bytes, onnx::serialize(model.graph));

@@ -21,6 +21,9 @@ struct ModelFile {
 /// Errors of kind bad_input name the file and the byte, node or tensor at fault.
 [[nodiscard]] Result<ModelFile> read_model(const std::filesystem::path& path);
 
+/// Fails when write_model knows no format for the suffix of `path`.
+[[nodiscard]] Status check_model_suffix(const std::filesystem::path& path);
+
 /// Writes float (empty plan) or quantized models, atomically.
 [[nodiscard]] Status write_model(const QuantizedGraph& model, const std::filesystem::path& path);
 

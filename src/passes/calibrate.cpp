@@ -38,6 +38,26 @@ void observe_joined_constants(const PassContext& context, ObserverKind observer,
   }
 }
 
+/// Notes values that never changed: a dead layer, or data or a recipe that does not fit the model.
+void note_constant_values(PassContext& context, const Statistics& statistics) {
+  constexpr int shown = 5;
+  int count = 0;
+  for (const auto id : context.placement.sources) {
+    const std::string& name = context.model.graph.value(id).name;
+    const Histogram& seen = statistics.values.at(name).histogram;
+    if (seen.total() < 2 || seen.minimum() != seen.maximum()) continue;
+    if (++count > shown) continue;
+    const auto what = seen.minimum() == 0
+                          ? std::string("0 in all samples")
+                          : fmt::format("the constant {} in all samples", seen.minimum());
+    context.report.notes.push_back(
+        fmt::format("value {} is {}; check data and recipe", name, what));
+  }
+  if (count <= shown) return;
+  context.report.notes.push_back(
+      fmt::format("{} more values are constant in all samples", count - shown));
+}
+
 }  // namespace
 
 Status calibrate(PassContext& context) {
@@ -57,6 +77,7 @@ Status calibrate(PassContext& context) {
     merge_into(group.seen, it->second);
     context.means[id] = it->second.means;
   }
+  note_constant_values(context, statistics);
   observe_joined_constants(context, statistics.observer, groups);
 
   std::vector<Group*> work;

@@ -156,7 +156,7 @@ void take_over_output(Graph& graph, const Linear& linear, NodeId removed,
   graph.remove_node(removed);
 }
 
-bool fold_into_producer(Graph& graph, NodeId id) {
+Result<bool> fold_into_producer(Graph& graph, NodeId id) {
   const auto& node = graph.node(id);
   const bool normalizes = node.is("BatchNormalization");
   const std::size_t slots = normalizes ? 1 : std::min<std::size_t>(node.inputs.size(), 2);
@@ -164,8 +164,12 @@ bool fold_into_producer(Graph& graph, NodeId id) {
     const auto linear = match_linear(graph, sole_producer(graph, node.input(slot)));
     if (!linear) continue;
     if (normalizes && linear->axis != 1) continue;
-    const auto affine = normalizes ? batch_norm_affine(graph, node, linear->channels)
-                                   : arithmetic_affine(graph, node, slot, *linear);
+    std::optional<ChannelAffine> affine;
+    if (normalizes) {
+      OCTET_ASSIGN(affine, batch_norm_affine(graph, node, linear->channels));
+    } else {
+      affine = arithmetic_affine(graph, node, slot, *linear);
+    }
     if (!affine || !apply(graph, *linear, *affine)) continue;
     take_over_output(graph, *linear, id, *affine);
     return true;
@@ -182,7 +186,9 @@ Result<int> fold_affine(Graph& graph) {
     const auto& node = graph.node(id);
     const bool candidate = node.is("BatchNormalization") || node.is("Add") || node.is("Sub") ||
                            node.is("Mul") || node.is("Div");
-    if (candidate && fold_into_producer(graph, id)) ++changes;
+    if (!candidate) continue;
+    OCTET_ASSIGN(const bool folded, fold_into_producer(graph, id));
+    if (folded) ++changes;
   }
   return changes;
 }

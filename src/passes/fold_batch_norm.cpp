@@ -52,15 +52,17 @@ void become_arithmetic(Graph& graph, NodeId id, std::int64_t channels, std::size
 
 }  // namespace
 
-std::optional<ChannelAffine> batch_norm_affine(const Graph& graph, const Node& node,
-                                               std::int64_t channels) {
-  if (node.int_attribute("training_mode", 0) != 0) return std::nullopt;
+Result<std::optional<ChannelAffine>> batch_norm_affine(const Graph& graph, const Node& node,
+                                                       std::int64_t channels) {
+  if (node.int_attribute("training_mode", 0) != 0) return std::optional<ChannelAffine>();
   for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    if (node.outputs[i] != ValueId::none) return std::nullopt;
+    if (node.outputs[i] != ValueId::none) return std::optional<ChannelAffine>();
   }
   for (std::size_t i = 1; i < 5; ++i) {
     const auto* parameter = f32_constant(graph, node, i);
-    if (parameter == nullptr || parameter->size() != channels) return std::nullopt;
+    if (parameter == nullptr || parameter->size() != channels) {
+      return std::optional<ChannelAffine>();
+    }
   }
   const double epsilon = node.float_attribute("epsilon", 1e-5F);
   const auto* gamma = f32_constant(graph, node, 1)->data<float>();
@@ -69,11 +71,21 @@ std::optional<ChannelAffine> batch_norm_affine(const Graph& graph, const Node& n
   const auto* variance = f32_constant(graph, node, 4)->data<float>();
   ChannelAffine affine;
   for (std::int64_t c = 0; c < channels; ++c) {
+    if (!(variance[c] >= 0) || !(variance[c] + epsilon > 0)) {
+      return bad_input("node {} (BatchNormalization): channel {} has variance {} and epsilon {}",
+                       node.name, c, variance[c], static_cast<float>(epsilon));
+    }
     const double scale = gamma[c] / std::sqrt(variance[c] + epsilon);
+    const double offset = beta[c] - mean[c] * scale;
+    if (!std::isfinite(static_cast<float>(scale)) || !std::isfinite(static_cast<float>(offset))) {
+      return bad_input(
+          "node {} (BatchNormalization): channel {} becomes {} * x + {}, which f32 cannot hold",
+          node.name, c, scale, offset);
+    }
     affine.scale.push_back(scale);
-    affine.offset.push_back(beta[c] - mean[c] * scale);
+    affine.offset.push_back(offset);
   }
-  return affine;
+  return std::optional(std::move(affine));
 }
 
 void set_batch_norm_moments(Graph& graph, const Node& batch_norm, ValueId output) {
@@ -97,7 +109,7 @@ Result<int> fold_lone_batch_norm(Graph& graph) {
     if (!shape || shape->size() < 2 || gamma == nullptr) continue;
     const auto rank = shape->size();
     const auto channels = gamma->size();
-    const auto affine = batch_norm_affine(graph, node, channels);
+    OCTET_ASSIGN(const auto affine, batch_norm_affine(graph, node, channels));
     if (!affine) continue;
     const auto scale = to_f32_tensor(affine->scale, {channels});
     const auto offset = to_f32_tensor(affine->offset, {channels});

@@ -5,6 +5,9 @@
 namespace octet {
 namespace {
 
+/// Products to a sum: with more, weight codes would have to stay below 8 to be sure of int32.
+constexpr std::int64_t depth_limit = std::int64_t{1} << 20;
+
 int rank_of(const Graph& graph, ValueId id) {
   const auto& shape = graph.value(id).shape;
   return shape ? static_cast<int>(shape->size()) : -1;
@@ -43,7 +46,12 @@ std::string accumulate_reason(const Graph& graph, const Node& node) {
   }
   if (node.is("Conv") && rank_of(graph, node.input(0)) != 4) return "its input is not an image";
   const Tensor& weight = *graph.constant(node.input(1));
-  return bias_reason(graph, node, weight.dim(output_channel_axis(node)));
+  const std::int64_t channels = weight.dim(output_channel_axis(node));
+  if (weight.size() / channels > depth_limit) {
+    return fmt::format("it sums {} products, too many for int32 and weights of useful precision",
+                       weight.size() / channels);
+  }
+  return bias_reason(graph, node, channels);
 }
 
 std::string pad_reason(const Graph& graph, const Node& node) {

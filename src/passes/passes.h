@@ -36,11 +36,11 @@ namespace passes {
 /// Hands params on to values that take them over: outputs of pooling, reshape and Concat, constant
 /// inputs of Concat, and values that an activation limits.
 [[nodiscard]] Status share_params(PassContext& context);
-/// Params and codes of weights and of constant operands.
+/// Params and codes of weights and of constant operands; see make_accumulator_room.
 [[nodiscard]] Status quantize_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
-/// Bias = input scale * weight scale in int32; raises weight scales where a bias would overflow.
+/// Bias = input scale * weight scale in int32.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Removes a Relu or Clip whose effect the saturation of its output's codes has anyway.
 [[nodiscard]] Status absorb_activations(PassContext& context);
@@ -49,5 +49,9 @@ namespace passes {
 
 /// The constant that this use reads, for it alone: a copy when somebody else reads it too.
 [[nodiscard]] ValueId own_constant(Graph& graph, const Use& use);
+
+/// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
+/// sum of products and bias would overflow int32 or come within `reserve` of that.
+[[nodiscard]] Status make_accumulator_room(PassContext& context, NodeId id, double reserve);
 
 }  // namespace octet

@@ -31,7 +31,7 @@ constexpr std::array pipeline = {
     Pass{"place", "", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
-    Pass{"quantize_weights", "place", Skippable::no, passes::quantize_weights},
+    Pass{"quantize_weights", "share_params", Skippable::no, passes::quantize_weights},
     Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
@@ -73,6 +73,39 @@ Result<const TargetProfile*> target_of(const QuantizeOptions& options) {
               fmt::join(target_names(), ", "));
 }
 
+/// Operators that work on codes or make them, as QOperator and dynamically quantized models and
+/// what QDQ import leaves behind have.
+bool is_quantized_operator(const Node& node) {
+  if (!node.domain.empty() && node.domain != "com.microsoft") return false;
+  constexpr std::array<std::string_view, 14> names = {"QuantizeLinear",
+                                                      "DequantizeLinear",
+                                                      "DynamicQuantizeLinear",
+                                                      "ConvInteger",
+                                                      "MatMulInteger",
+                                                      "MatMulIntegerToFloat",
+                                                      "MatMulInteger16",
+                                                      "DynamicQuantizeMatMul",
+                                                      "DynamicQuantizeLSTM",
+                                                      "QGemm",
+                                                      "QAttention",
+                                                      "QEmbedLayerNormalization",
+                                                      "MatMulNBits",
+                                                      "GatherBlockQuantized"};
+  return node.op.starts_with("QLinear") ||
+         std::find(names.begin(), names.end(), node.op) != names.end();
+}
+
+Status check_float_model(const Graph& graph) {
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const Node& node = graph.node(static_cast<NodeId>(i));
+    if (!node.alive || !is_quantized_operator(node)) continue;
+    return bad_input(
+        "the model is quantized already (node {} is a {}); give the float model it was made from",
+        node.name, node.op);
+  }
+  return {};
+}
+
 Status run_pass(const Pass& pass, PassContext& context) {
   OCTET_TRY(check_cancel());
   const auto start = std::chrono::steady_clock::now();
@@ -96,6 +129,7 @@ std::vector<std::string_view> pass_names() {
 
 Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                const QuantizeOptions& options) {
+  OCTET_TRY(check_float_model(simplified));
   OCTET_ASSIGN(const auto* target, target_of(options));
   OCTET_ASSIGN(auto placement, place(simplified, *target, options));
   return std::move(placement.sources);
@@ -113,6 +147,7 @@ Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& optio
                                        const StatisticsSource& statistics, QuantizeReport& report) {
   OCTET_TRY(check_options(options));
   OCTET_ASSIGN(const auto* target, target_of(options));
+  OCTET_TRY(check_float_model(graph));
   OCTET_TRY(check_finite_constants(graph));
   OCTET_TRY(infer_shapes(graph));
   PassContext context{{std::move(graph), {}}, options, *target, statistics, report, {}, {}};

@@ -25,6 +25,9 @@ ValueId own_constant(Graph& graph, const Use& use) {
 namespace passes {
 namespace {
 
+/// More than bias correction adds to a bias: half a code of error for a million products and more.
+constexpr double correction_reserve = 0x1.0p27;
+
 /// Largest magnitude in each slice along `axis`, or in the whole tensor for axis -1.
 std::vector<float> largest_magnitudes(const Tensor& weight, int axis) {
   std::int64_t inner = 1;
@@ -118,6 +121,10 @@ Status quantize_operand(PassContext& context, const Use& use) {
 
 Status quantize_weights(PassContext& context) {
   for (const auto id : context.accumulate_nodes()) OCTET_TRY(quantize_weight(context, id));
+  // Before biases are corrected for the codes of the weights, with room for what that changes.
+  for (const auto id : context.accumulate_nodes()) {
+    OCTET_TRY(make_accumulator_room(context, id, correction_reserve));
+  }
   const Graph& graph = context.model.graph;
   for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
     const auto kind = context.placement.kinds[i];

@@ -46,9 +46,12 @@ struct ChannelAffine {
 };
 
 /// The transform that a BatchNormalization in inference mode applies, from constant f32 parameters
-/// of `channels` elements; nullopt when they are not that.
-[[nodiscard]] std::optional<ChannelAffine> batch_norm_affine(const Graph& graph, const Node& node,
-                                                             std::int64_t channels);
+/// of `channels` elements; nullopt when they are not that. Fails, naming node and channel, where a
+/// variance is negative, or 0 without an epsilon, or the transform does not fit f32: the model
+/// would compute NaN or infinity.
+[[nodiscard]] Result<std::optional<ChannelAffine>> batch_norm_affine(const Graph& graph,
+                                                                     const Node& node,
+                                                                     std::int64_t channels);
 
 /// Records beta and |gamma| of a BatchNormalization as the moments of `output`.
 void set_batch_norm_moments(Graph& graph, const Node& batch_norm, ValueId output);

@@ -23,6 +23,7 @@ Statistics some_statistics(ObserverKind observer = ObserverKind::mse) {
   Statistics statistics;
   statistics.model_hash = "0123";
   statistics.data_fingerprint = "0123456789abcdef0123456789abcdef";
+  statistics.recipe = "{\"crop\": 8}";
   statistics.samples = 17;
   statistics.observer = observer;
   int seed = 1;

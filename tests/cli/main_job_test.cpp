@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "cli/cli_runner.h"
+#include "core/file.h"
+#include "formats/onnx/onnx.h"
 
 namespace octet::testing {
 namespace {
@@ -80,6 +82,52 @@ TEST(Statistics, StoredOnesGiveTheSameModel) {
   const auto b = json_of({"inspect", folder / "b.onnx"});
   EXPECT_EQ(a["quantized_values"], b["quantized_values"]);
   EXPECT_EQ(a["provenance"]["statistics"], b["provenance"]["statistics"]);
+}
+
+/// The example without the recipe that it carries, as most models come.
+std::string without_recipe(const TemporaryFolder& folder) {
+  const auto file = FileView::open(digits("digits_cnn.onnx"));
+  EXPECT_TRUE(file);
+  auto graph = onnx::parse(file->bytes(), OCTET_SOURCE_DIR);
+  EXPECT_TRUE(graph);
+  graph->metadata.clear();
+  const auto bytes = onnx::serialize(*graph);
+  EXPECT_TRUE(bytes);
+  write_text(folder / "plain.onnx", *bytes);
+  return folder / "plain.onnx";
+}
+
+TEST(Recipe, TravelsThroughStatisticsIntoTheModelAndCompare) {
+  const TemporaryFolder folder;
+  const auto model = without_recipe(folder);
+  const auto recipe = digits("recipe.json");
+  json_of({"calibrate", model, "--data", train, "--recipe", recipe, "-o", folder / "stats"});
+  json_of({"quantize", model, "--stats", folder / "stats", "-o", folder / "int8.onnx"});
+  const auto evaluated = json_of({"eval", folder / "int8.onnx", "--data", test});
+  EXPECT_GT(evaluated["top1"], 0.97);
+  const auto compared = json_of({"compare", model, folder / "int8.onnx", "--data", test});
+  EXPECT_GT(compared["first"]["top1"], 0.97);
+  const auto warned = octet({"eval", model, "--data", test});
+  EXPECT_NE(warned.err.find("no recipe"), std::string::npos) << warned.err;
+}
+
+TEST(Run, TapsOfAFloatModelHoldEveryComputedValue) {
+  const TemporaryFolder folder;
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 8, 8), }";
+  std::string npy = "\x93NUMPY\x01";
+  npy += '\0';
+  const std::string padded = header + std::string(118 - header.size() - 1, ' ') + "\n";
+  npy += static_cast<char>(padded.size());
+  npy += '\0';
+  npy += padded + std::string(64 * 4, '\0');
+  write_text(folder / "x.npy", npy);
+  json_of({"run", digits("digits_cnn.onnx"), "--input", folder / "x.npy", "-o", folder / "y.npy",
+           "--taps", folder / "taps"});
+  const auto index = Json::parse(read_text(folder / "taps/index.json"));
+  EXPECT_GT(index.size(), 5U);
+  for (const auto& entry : index) {
+    EXPECT_TRUE(std::filesystem::exists(folder / "taps/" + entry["file"].get<std::string>()));
+  }
 }
 
 TEST(Statistics, MergedShardsAreTheBytesOfOneRun) {

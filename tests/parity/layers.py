@@ -20,9 +20,12 @@ class Piece:
         self.quantize, self.nodes, self.code_inputs, self.float_inputs, self.initializers = quantize, [], [], [], []
 
     @property
+    def operators(self):
+        return [n.op_type for n in self.nodes if n.op_type not in (QUANTIZE, DEQUANTIZE)]
+
+    @property
     def label(self):
-        inner = [n.op_type for n in self.nodes if n.op_type not in (QUANTIZE, DEQUANTIZE)]
-        return f"{'+'.join(inner) or 'quantize'} -> {self.quantize.input[0]}"
+        return f"{'+'.join(self.operators) or 'quantize'} -> {self.quantize.input[0]}"
 
 
 class Cutter:
@@ -103,8 +106,9 @@ class Taps:
 
 
 class Difference:
-    def __init__(self, label, values, different, largest):
-        self.label, self.values, self.different, self.largest = label, values, different, largest
+    def __init__(self, piece, delta):
+        self.label, self.operators = piece.label, piece.operators
+        self.values, self.different, self.largest = delta.size, int((delta > 0).sum()), int(delta.max(initial=0))
 
 
 def compare_layers(model_path, x, taps_folder, optimized):
@@ -122,5 +126,5 @@ def compare_layers(model_path, x, taps_folder, optimized):
             continue
         got = common.ort_session(cutter.model(piece), optimized).run(None, feeds)[0]
         delta = np.abs(got.astype(np.int32) - wanted.reshape(got.shape).astype(np.int32))
-        differences.append(Difference(piece.label, delta.size, int((delta > 0).sum()), int(delta.max(initial=0))))
+        differences.append(Difference(piece, delta))
     return differences, missing

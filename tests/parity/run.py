@@ -9,8 +9,9 @@ For each model:
   top-1     of the int8 model on all evaluation images: octet's integer engine and ONNX Runtime, with its graph
             optimizations on and off, agree on at least 99.5 %
   layers    each piece between two quantized values, fed the same codes: no value more than 1 apart, and at least
-            99.9 % equal; with optimizations on (the arithmetic that octet reproduces) in each piece, off (where
-            ONNX Runtime computes in float between the codes) over all pieces
+            99.9 % equal, in each piece and over all of them; ONNX Runtime with optimizations on (the arithmetic
+            that octet reproduces) and off. Off, the pieces of FLOAT_WITHOUT_OPTIMIZATIONS alone need not be 99.9 %
+            equal: they are named with their counts
 Exits with 1 if any of it fails.
 """
 
@@ -29,6 +30,9 @@ import layers  # noqa: E402
 
 FLOAT_IMAGES, FLOAT_TOLERANCE = 100, 1e-4
 LEAST_AGREEMENT, LEAST_EQUAL = 0.995, 0.999
+# Without optimizations ONNX Runtime runs these in f32 on dequantized codes, each step rounded, where octet has an
+# exact integer sum (the pools) or its optimized QLinearAdd, which breaks ties otherwise (docs/arithmetic.md, 4 and 5).
+FLOAT_WITHOUT_OPTIMIZATIONS = {"AveragePool", "GlobalAveragePool", "Add"}
 
 
 class Checks:
@@ -76,6 +80,22 @@ def check_top1(checks, octet, model, int8, x, labels):
                       f"{100 * (theirs.argmax(1) == labels).mean():.2f} %")
 
 
+def mostly_equal(different, values):
+    return different <= (1 - LEAST_EQUAL) * values
+
+
+def may_differ_by_one(difference, optimized):
+    first = difference.operators[0] if difference.operators else ""
+    return not optimized and first in FLOAT_WITHOUT_OPTIMIZATIONS
+
+
+def print_differences(differences):
+    for d in differences:
+        if d.different:
+            print(f"       {d.label}: {d.different:,} of {d.values:,} differ "
+                  f"({100 * d.different / d.values:.4f} %), largest {d.largest}")
+
+
 def check_layers(checks, octet, model, int8, x, folder, verbose):
     taps = f"{folder}/taps"
     octet.outputs(int8, x, "integer", batch=len(x), taps=taps)
@@ -83,17 +103,14 @@ def check_layers(checks, octet, model, int8, x, folder, verbose):
         mode = "optimized" if optimized else "not optimized"
         differences, missing = layers.compare_layers(int8, x, taps, optimized)
         values, different = (sum(getattr(d, key) for d in differences) for key in ("values", "different"))
+        apart = [d for d in differences if not mostly_equal(d.different, d.values)]
         bad = [d for d in differences
-               if d.largest > 1 or (optimized and d.different > (1 - LEAST_EQUAL) * d.values)]
-        enough = different <= (1 - LEAST_EQUAL) * values
-        checks.expect(differences and enough and not bad,
+               if d.largest > 1 or (d in apart and not may_differ_by_one(d, optimized))]
+        checks.expect(differences and mostly_equal(different, values) and not bad,
                       f"{model.name} layers ({mode}): {len(differences)} compared, {different:,} of {values:,} values "
                       f"differ, largest {max((d.largest for d in differences), default=0)}; "
                       f"{len(missing)} pieces not made by octet as such")
-        for d in differences if verbose else bad:
-            if d.different:
-                print(f"       {d.label}: {d.different:,} of {d.values:,} differ "
-                      f"({100 * d.different / d.values:.4f} %), largest {d.largest}")
+        print_differences(differences if verbose else [d for d in differences if d in bad or d in apart])
         if verbose and optimized:
             for label in missing:
                 print(f"       not compared: {label}")

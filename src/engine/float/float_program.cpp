@@ -1,5 +1,7 @@
 #include "engine/float/float_program.h"
 
+#include "core/progress.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -205,6 +207,7 @@ class FloatSession : public Session {
       offer(id, wanted, taps);
     }
     for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
+      OCTET_TRY(check_cancel());
       OCTET_TRY(run_step(i, wanted, taps));
     }
     std::vector<Tensor> outputs;

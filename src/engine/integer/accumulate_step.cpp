@@ -101,10 +101,13 @@ class AccumulateStep final : public Step {
     BoundStep bound;
     bound.macs = macs;
     bound.scratch_bytes = scratch * static_cast<std::size_t>(threads);
-    bound.run = [this, g, scratch, threads, macs](RunContext& context) -> Status {
+    const double nanoseconds =
+        static_cast<double>(macs) /
+        (g.groups == 1 ? per_nanosecond::dense_macs : per_nanosecond::depthwise_macs);
+    bound.run = [this, g, scratch, threads, nanoseconds](RunContext& context) -> Status {
       const auto* in = context.codes[static_cast<std::size_t>(inputs[0])];
       auto* out = context.codes[static_cast<std::size_t>(this->outputs[0])];
-      split_rows(g.batch * g.out_height, threads, macs,
+      split_rows(g.batch * g.out_height, threads, nanoseconds,
                  [&](int chunk, std::int64_t first, std::int64_t last) {
                    conv_->run(g, in, out, first, last,
                               context.scratch + scratch * static_cast<std::size_t>(chunk));
@@ -156,7 +159,7 @@ Shape typical_shape(const Graph& graph, NodeId id) {
 }  // namespace
 
 StepPointer make_accumulate_step(const Graph& graph, NodeId node, const AccumulateLayer& layer,
-                                 const Placement& placement, const Buffer& input,
+                                 const NodePlacement& placement, const Buffer& input,
                                  const Buffer& output, int input_buffer, int output_buffer,
                                  kernels::Isa isa) {
   auto step = std::make_unique<AccumulateStep>(graph, node, layer, input_buffer, output_buffer);

@@ -23,15 +23,16 @@ class BinaryStep final : public Step {
     const Shape& out = shapes[at(outputs[0])];
     auto geometry = make_geometry(shapes[at(inputs[0])], shapes[at(inputs[1])], out);
     const std::int64_t rows = geometry.extent[0] * geometry.extent[1] * geometry.extent[2];
+    const double nanoseconds =
+        static_cast<double>(rows * geometry.extent[3]) / per_nanosecond::binary_elements;
     BoundStep bound;
-    bound.run = [this, geometry, rows, threads](RunContext& context) -> Status {
+    bound.run = [this, geometry, rows, nanoseconds, threads](RunContext& context) -> Status {
       const auto* a = context.codes[at(inputs[0])];
       const auto* b = context.codes[at(inputs[1])];
       auto* out_codes = context.codes[at(outputs[0])];
-      split_rows(rows, threads, rows * geometry.extent[3] * 4,
-                 [&](int, std::int64_t first, std::int64_t last) {
-                   kernels::binary(params_, geometry, a, b, out_codes, first, last);
-                 });
+      split_rows(rows, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
+        kernels::binary(params_, geometry, a, b, out_codes, first, last);
+      });
       return {};
     };
     return bound;
@@ -92,16 +93,17 @@ class PoolStep final : public Step {
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     OCTET_ASSIGN(const auto g, geometry(shapes[at(inputs[0])]));
     const std::int64_t rows = g.batch * g.out_height;
-    const std::int64_t work =
+    const std::int64_t taps =
         rows * g.out_width * g.channels * std::int64_t{g.kernel_height} * g.kernel_width;
+    const double nanoseconds = static_cast<double>(taps) / per_nanosecond::pool_taps;
     const auto count = description_.int_attribute("count_include_pad", 0) != 0
                            ? kernels::PoolCount::padded
                            : kernels::PoolCount::inside;
     BoundStep bound;
-    bound.run = [this, g, rows, work, count, threads](RunContext& context) -> Status {
+    bound.run = [this, g, rows, nanoseconds, count, threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
-      split_rows(rows, threads, work, [&](int, std::int64_t first, std::int64_t last) {
+      split_rows(rows, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
         if (description_.is("MaxPool")) {
           kernels::max_pool(g, out_.low, in, out, first, last);
         } else {
@@ -164,10 +166,11 @@ class LookupStep final : public Step {
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     const std::int64_t count = element_count(shapes[at(inputs[0])]);
     BoundStep bound;
-    bound.run = [this, count, threads](RunContext& context) -> Status {
+    const double nanoseconds = static_cast<double>(count) / per_nanosecond::lookups;
+    bound.run = [this, count, nanoseconds, threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
-      split_rows(count, threads, count, [&](int, std::int64_t first, std::int64_t last) {
+      split_rows(count, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
         kernels::lookup(table_, in + first, out + first, last - first);
       });
       return {};

@@ -5,7 +5,7 @@
 namespace octet {
 
 Result<Graph> with_fake_constants(const QuantizedGraph& model,
-                                  const std::vector<Placement>& placements) {
+                                  const std::vector<NodePlacement>& placements) {
   Graph graph = model.graph;
   for (std::size_t slot = 0; slot < placements.size(); ++slot) {
     const auto id = static_cast<NodeId>(slot);

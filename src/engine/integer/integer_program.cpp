@@ -1,5 +1,7 @@
 #include "engine/integer/integer_program.h"
 
+#include "core/progress.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -86,6 +88,7 @@ class IntegerSession final : public Session {
     std::size_t next_tap = 0;
     call_taps(-1, next_tap, wanted, taps, *plan, context);
     for (int i = 0; i < static_cast<int>(program_->steps.size()); ++i) {
+      OCTET_TRY(check_cancel());
       OCTET_TRY(run_step(i, *plan, context));
       call_taps(i, next_tap, wanted, taps, *plan, context);
       release(i, context);

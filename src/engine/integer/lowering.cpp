@@ -201,7 +201,7 @@ class Lowering {
   // Nodes
 
   Status lower_node(NodeId id) {
-    const Placement& placement = placements_[index(id)];
+    const NodePlacement& placement = placements_[index(id)];
     if (placement.role == Role::absorbed) return {};
     if (placement.role == Role::floating) return lower_float(id, placement);
     kernels::CodeParams output = code_params(*model_.plan.find(placement.output));
@@ -214,7 +214,7 @@ class Lowering {
     return {};
   }
 
-  Result<int> lower_coded(NodeId id, const Placement& placement,
+  Result<int> lower_coded(NodeId id, const NodePlacement& placement,
                           const kernels::CodeParams& output) {
     switch (placement.role) {
       case Role::accumulate: return lower_accumulate(id, placement, output);
@@ -243,7 +243,7 @@ class Lowering {
     return internal_error("no integer step");
   }
 
-  Result<int> lower_accumulate(NodeId id, const Placement& placement,
+  Result<int> lower_accumulate(NodeId id, const NodePlacement& placement,
                                const kernels::CodeParams& output) {
     OCTET_ASSIGN(int input, coded_input(id, 0));
     OCTET_ASSIGN(const auto layer, accumulate_layer(model_, id));
@@ -263,7 +263,7 @@ class Lowering {
     return plain;
   }
 
-  Result<int> lower_binary(NodeId id, const Placement& placement,
+  Result<int> lower_binary(NodeId id, const NodePlacement& placement,
                            const kernels::CodeParams& output) {
     OCTET_ASSIGN(const int a, coded_input(id, 0));
     OCTET_ASSIGN(const int b, coded_input(id, 1));
@@ -280,7 +280,8 @@ class Lowering {
     return buffer;
   }
 
-  Result<int> lower_move(NodeId id, const Placement& placement, const kernels::CodeParams& output) {
+  Result<int> lower_move(NodeId id, const NodePlacement& placement,
+                         const kernels::CodeParams& output) {
     OCTET_ASSIGN(int input, coded_input(id, 0));
     input = converted(input, output, id);
     const int buffer = add_codes(placement.output, output);
@@ -301,7 +302,8 @@ class Lowering {
     return buffer;
   }
 
-  Result<int> lower_join(NodeId id, const Placement& placement, const kernels::CodeParams& output) {
+  Result<int> lower_join(NodeId id, const NodePlacement& placement,
+                         const kernels::CodeParams& output) {
     const Node& node = model_.graph.node(id);
     std::vector<int> parts;
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
@@ -313,7 +315,7 @@ class Lowering {
     return buffer;
   }
 
-  Status lower_float(NodeId id, const Placement& placement) {
+  Status lower_float(NodeId id, const NodePlacement& placement) {
     const Node& node = out_.graph.node(id);
     // Only what costs time is worth a line.
     if (!placement.reason.empty() && node_macs(out_.graph, node) > 0) {
@@ -371,7 +373,7 @@ class Lowering {
 
   QuantizedGraph model_;
   kernels::Isa isa_;
-  std::vector<Placement> placements_;
+  std::vector<NodePlacement> placements_;
   Lowered out_;
   std::map<ValueId, int> defined_;
   std::map<ValueId, int> constants_;

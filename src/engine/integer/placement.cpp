@@ -50,7 +50,7 @@ class Placer {
   explicit Placer(const QuantizedGraph& model)
       : model_(model), graph_(model.graph), uses_(graph_.uses()), result_(graph_.node_slots()) {}
 
-  Result<std::vector<Placement>> run() {
+  Result<std::vector<NodePlacement>> run() {
     OCTET_ASSIGN(const auto order, graph_.topological_order());
     for (const auto id : order) {
       auto& placement = result_[index(id)];
@@ -62,7 +62,7 @@ class Placer {
   }
 
  private:
-  void place(NodeId id, Placement& placement) {
+  void place(NodeId id, NodePlacement& placement) {
     const Node& node = graph_.node(id);
     const Role role = candidate(id, placement.reason);
     if (role == Role::floating) return;
@@ -83,7 +83,7 @@ class Placer {
   }
 
   /// Lets the node compute the Relu or Clip that alone reads its unquantized output.
-  bool fuse(const Node& node, Placement& placement) {
+  bool fuse(const Node& node, NodePlacement& placement) {
     const auto value = node.output();
     const auto& readers = uses_[index(value)];
     if (model_.plan.find(value) != nullptr || graph_.is_output(value)) return false;
@@ -202,7 +202,7 @@ class Placer {
   const QuantizedGraph& model_;
   const Graph& graph_;
   std::vector<std::vector<Use>> uses_;
-  std::vector<Placement> result_;
+  std::vector<NodePlacement> result_;
 };
 
 }  // namespace
@@ -212,7 +212,7 @@ bool is_coded(const Quantization* quantization) {
          !quantization->params.per_channel() && quantization->params.count() == 1;
 }
 
-Result<std::vector<Placement>> place_nodes(const QuantizedGraph& model) {
+Result<std::vector<NodePlacement>> place_nodes(const QuantizedGraph& model) {
   if (model.plan.rule != Rule::onnx) {
     return fail(ErrorKind::usage, "rule {} is not implemented; this engine computes rule onnx",
                 name(model.plan.rule));

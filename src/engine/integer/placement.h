@@ -11,7 +11,7 @@
 namespace octet {
 
 enum class Role : std::uint8_t {
-  floating,    ///< a float op on (fake-quantized) float values; see Placement::reason
+  floating,    ///< a float op on (fake-quantized) float values; see NodePlacement::reason
   absorbed,    ///< a Relu or Clip that its producer computes by narrowing its output codes
   accumulate,  ///< Conv, Gemm, MatMul with constant weights: int32 accumulator, then requantize
   binary,      ///< Add, Sub, Mul of two quantized values
@@ -22,7 +22,7 @@ enum class Role : std::uint8_t {
   join,        ///< Concat: bytes move
 };
 
-struct Placement {
+struct NodePlacement {
   Role role = Role::floating;
   std::string reason;  ///< why a floating node with quantized neighbours is not integer, or empty
   /// What the node computes: its output, or that of the activation fused into it.
@@ -37,7 +37,7 @@ struct Placement {
 
 /// One entry for each node slot; shapes must have been inferred. Fails on a cycle and on a rule
 /// other than onnx.
-[[nodiscard]] Result<std::vector<Placement>> place_nodes(const QuantizedGraph& model);
+[[nodiscard]] Result<std::vector<NodePlacement>> place_nodes(const QuantizedGraph& model);
 
 /// What an accumulate node multiplies with, as the plan states it.
 struct AccumulateLayer {

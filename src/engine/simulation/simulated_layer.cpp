@@ -58,7 +58,7 @@ Result<std::unique_ptr<FloatOp>> integer_valued_op(const QuantizedGraph& model, 
 }  // namespace
 
 Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& model, NodeId id,
-                                                         const Placement& placement) {
+                                                         const NodePlacement& placement) {
   const Node& node = model.graph.node(id);
   OCTET_ASSIGN(const auto layer, accumulate_layer(model, id));
   const auto& input = *model.plan.find(model.graph, {id, 0});
@@ -143,7 +143,7 @@ std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to)
 }  // namespace
 
 Result<CodedActivation> average_codes(const Node& node, const Quantization& input,
-                                      const Quantization& output, const Placement& placement,
+                                      const Quantization& output, const NodePlacement& placement,
                                       const CodedActivation& codes) {
   const CodedActivation plain = to_plain_codes(codes);
   const Shape& shape = plain.codes.shape();
@@ -185,7 +185,7 @@ Result<CodedActivation> average_codes(const Node& node, const Quantization& inpu
 
 Result<CodedActivation> add_codes(const Quantization& a_quantization, const CodedActivation& a,
                                   const Quantization& b_quantization, const CodedActivation& b,
-                                  const Quantization& output, const Placement& placement) {
+                                  const Quantization& output, const NodePlacement& placement) {
   constexpr std::int32_t to_unsigned = 128;
   const QuantParams& pa = a_quantization.params;
   const QuantParams& pb = b_quantization.params;

@@ -21,7 +21,7 @@ class AccumulateOp {
  public:
   [[nodiscard]] static Result<std::unique_ptr<AccumulateOp>> make(const QuantizedGraph& model,
                                                                   NodeId node,
-                                                                  const Placement& placement);
+                                                                  const NodePlacement& placement);
 
   [[nodiscard]] Result<CodedActivation> run(const CodedActivation& input,
                                             FloatOp::State* state) const;
@@ -43,7 +43,7 @@ class AccumulateOp {
 /// AveragePool and GlobalAveragePool: int64 sums of (q - zero_point), then rule onnx.
 [[nodiscard]] Result<CodedActivation> average_codes(const Node& node, const Quantization& input,
                                                     const Quantization& output,
-                                                    const Placement& placement,
+                                                    const NodePlacement& placement,
                                                     const CodedActivation& codes);
 
 /// Add with numpy broadcasting, by rule onnx.
@@ -52,7 +52,7 @@ class AccumulateOp {
                                                 const Quantization& b_quantization,
                                                 const CodedActivation& b,
                                                 const Quantization& output,
-                                                const Placement& placement);
+                                                const NodePlacement& placement);
 
 /// The same codes in row-major order of the logical shape.
 [[nodiscard]] CodedActivation to_plain_codes(const CodedActivation& codes);

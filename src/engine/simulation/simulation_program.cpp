@@ -5,6 +5,7 @@
 #include <set>
 
 #include "arithmetic/quantize.h"
+#include "core/progress.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/simulation/simulated_layer.h"
 #include "graph/shape_inference.h"
@@ -27,7 +28,7 @@ struct SimulatedNode {
 struct SimulatedModel {
   QuantizedGraph model;
   Graph graph;  ///< with the quantized constants replaced by what their codes stand for
-  std::vector<Placement> placements;
+  std::vector<NodePlacement> placements;
   std::vector<SimulatedNode> nodes;
 };
 
@@ -84,6 +85,7 @@ class SimulationSession final : public Session {
     }
     for (std::size_t i = 0; i < simulated_->nodes.size(); ++i) {
       const auto& node = simulated_->nodes[i];
+      OCTET_TRY(check_cancel());
       if (auto status = run_node(node, states_[i].get()); !status) {
         return tl::unexpected(status.error().with_context(graph.node(node.id).name));
       }
@@ -167,7 +169,7 @@ class SimulationSession final : public Session {
   }
 
   Status run_node(const SimulatedNode& node, FloatOp::State* state) {
-    const Placement& placement = simulated_->placements[index(node.id)];
+    const NodePlacement& placement = simulated_->placements[index(node.id)];
     const Graph& graph = simulated_->model.graph;
     if (node.accumulate) {
       OCTET_ASSIGN(const auto input, coded_input(node.id, 0));
@@ -189,7 +191,7 @@ class SimulationSession final : public Session {
     return run_float(node, placement, state);
   }
 
-  Status run_add(NodeId id, const Placement& placement) {
+  Status run_add(NodeId id, const NodePlacement& placement) {
     const Graph& graph = simulated_->model.graph;
     std::array<CodedActivation, 2> inputs;
     for (int i = 0; i < 2; ++i) {
@@ -208,7 +210,8 @@ class SimulationSession final : public Session {
     return {};
   }
 
-  Status run_float(const SimulatedNode& node, const Placement& placement, FloatOp::State* state) {
+  Status run_float(const SimulatedNode& node, const NodePlacement& placement,
+                   FloatOp::State* state) {
     const Node& description = simulated_->graph.node(node.id);
     std::vector<Activation> inputs(description.inputs.size());
     std::vector<const Activation*> arguments;
@@ -275,7 +278,7 @@ bool is_integer_add(const SimulatedModel& simulated, NodeId id) {
 }
 
 Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer>& layers) {
-  const Placement& placement = simulated.placements[index(id)];
+  const NodePlacement& placement = simulated.placements[index(id)];
   if (placement.role == Role::absorbed) return {};
   SimulatedNode node;
   node.id = id;
