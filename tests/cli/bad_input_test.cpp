@@ -1,5 +1,6 @@
 // Every kind of bad input: one line that names it, the right exit code, no file left behind.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
