@@ -6,8 +6,8 @@
 For each model:
   float     outputs of octet's float engine equal ONNX Runtime's within 1e-4 of the largest, on 100 images
   checker   the int8 model that octet writes passes onnx.checker (full) and is smaller than ONNX Runtime's
-  top-1     of the int8 model on all evaluation images: octet's integer engine and ONNX Runtime, with its graph
-            optimizations on and off, agree on at least 99.5 %
+  top-1     of the int8 model on all evaluation images: octet's integer engine and ONNX Runtime agree on at least
+            99.5 %; with its graph optimizations off at least as often as its own two modes do
   layers    each piece between two quantized values, fed the same codes: no value more than 1 apart, and at least
             99.9 % equal, in each piece and over all of them; ONNX Runtime with optimizations on (the arithmetic
             that octet reproduces) and off. Off, the pieces of FLOAT_WITHOUT_OPTIMIZATIONS alone need not be 99.9 %
@@ -69,15 +69,18 @@ def check_size(checks, model, int8, folder):
 
 
 def check_top1(checks, octet, model, int8, x, labels):
-    ours = octet.outputs(int8, x, "integer")
-    for optimized in (True, False):
-        theirs = common.ort_outputs(int8, x, optimized)
-        agreement = (ours.argmax(1) == theirs.argmax(1)).mean()
-        mode = "optimized" if optimized else "not optimized"
-        checks.expect(agreement >= LEAST_AGREEMENT,
+    """Without graph optimizations ONNX Runtime convolves in f32, and its own two modes disagree on some images: there
+    octet must agree as often as the optimized mode does."""
+    ours = octet.outputs(int8, x, "integer").argmax(1)
+    optimized, plain = (common.ort_outputs(int8, x, mode).argmax(1) for mode in (True, False))
+    between_modes = (optimized == plain).mean()
+    for mode, theirs, least in (("optimized", optimized, LEAST_AGREEMENT),
+                                ("not optimized", plain, min(LEAST_AGREEMENT, between_modes))):
+        agreement = (ours == theirs).mean()
+        checks.expect(agreement >= least,
                       f"{model.name} top-1 equals ONNX Runtime's ({mode}) on {100 * agreement:.2f} % of {len(x)}; "
-                      f"top-1 {100 * (ours.argmax(1) == labels).mean():.2f} % and "
-                      f"{100 * (theirs.argmax(1) == labels).mean():.2f} %")
+                      f"top-1 {100 * (ours == labels).mean():.2f} % and {100 * (theirs == labels).mean():.2f} %; "
+                      f"its two modes agree on {100 * between_modes:.2f} %")
 
 
 def mostly_equal(different, values):
