@@ -44,8 +44,8 @@ struct Statistics {
 };
 
 /// Sums of two disjoint shards; equal, byte for byte, to one run over both. Fails when model,
-/// observer, recipe or the names of the values differ, and for moving_average, whose result depends on
-/// order.
+/// observer, recipe or the names of the values differ, and for moving_average, whose result depends
+/// on order.
 [[nodiscard]] Result<Statistics> merge(const Statistics& a, const Statistics& b);
 
 /// Adds what was seen of a value elsewhere (another shard, or another value that shares its
