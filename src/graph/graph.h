@@ -95,9 +95,9 @@ struct Node {
     return value ? *value : std::string(fallback);
   }
   [[nodiscard]] std::vector<std::int64_t> ints_attribute(
-      std::string_view key, std::vector<std::int64_t> fallback = {}) const {
+      std::string_view key, const std::vector<std::int64_t>& fallback = {}) const {
     const auto* value = attribute<std::vector<std::int64_t>>(key);
-    return value ? *value : std::move(fallback);
+    return value ? *value : fallback;
   }
 };
 
