@@ -223,15 +223,15 @@ TEST(Interrupt, LeavesNothingBehind) {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "classes/a");
   const auto image = digits("images/0/00.png");
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 20000; ++i) {
     std::filesystem::create_symlink(image, folder / "classes/a/" + std::to_string(i) + ".png");
   }
   // The signal must come while the sweep runs. Before octet handles signals, on a busy machine, it
   // merely ends the process: later then. A machine too fast for that finishes with code 0.
-  for (double seconds = 0.05; seconds < 30; seconds *= 2) {
-    const auto outcome =
-        octet({"calibrate", model, "--data", folder / "classes", "-o", folder / "out", "--quiet"},
-              fmt::format("timeout --preserve-status -s INT {}", seconds));
+  for (double seconds = 0.025; seconds < 30; seconds *= 2) {
+    const auto outcome = octet({"calibrate", model, "--data", folder / "classes", "-o",
+                                folder / "out", "--quiet", "--samples", "20000"},
+                               fmt::format("timeout --preserve-status -s INT {}", seconds));
     if (outcome.code == 0) GTEST_SKIP() << "done before the signal came";
     ASSERT_EQ(outcome.code, 130) << outcome.err;
     ASSERT_EQ(folder.files(), 1U);
