@@ -5,6 +5,7 @@ namespace octet {
 std::string_view name(Rule rule) {
   switch (rule) {
     case Rule::onnx: return "onnx";
+    case Rule::openvino: return "openvino";
     case Rule::xnnpack: return "xnnpack";
     case Rule::tflite: return "tflite";
   }
@@ -12,7 +13,7 @@ std::string_view name(Rule rule) {
 }
 
 std::optional<Rule> rule_from_name(std::string_view text) {
-  for (const auto rule : {Rule::onnx, Rule::xnnpack, Rule::tflite}) {
+  for (const auto rule : {Rule::onnx, Rule::openvino, Rule::xnnpack, Rule::tflite}) {
     if (name(rule) == text) return rule;
   }
   return std::nullopt;

@@ -14,7 +14,7 @@
 namespace octet {
 
 /// Named after what they reproduce; see docs/arithmetic.md for the table op x rule x type.
-enum class Rule : std::uint8_t { onnx, xnnpack, tflite };
+enum class Rule : std::uint8_t { onnx, openvino, xnnpack, tflite };
 
 [[nodiscard]] std::string_view name(Rule rule);
 [[nodiscard]] std::optional<Rule> rule_from_name(std::string_view name);

@@ -12,8 +12,15 @@ std::string_view name(Origin origin) {
     case Origin::learned: return "learned";
     case Origin::fixed: return "fixed";
     case Origin::imported: return "imported";
+    case Origin::dynamic: return "dynamic";
   }
   return "observed";
+}
+
+bool is_dynamic(const Quantization& quantization) { return quantization.origin == Origin::dynamic; }
+
+Quantization dynamic_quantization() {
+  return {QuantScheme{}, QuantParams{}, Origin::dynamic, DType::u8};
 }
 
 const Quantization* QuantPlan::find(ValueId id) const {

@@ -19,9 +19,16 @@ enum class Origin : std::uint8_t {
   learned,   ///< trained
   fixed,     ///< demanded by the target (Softmax output, a graph's u8 image input)
   imported,  ///< read from a quantized file
+  dynamic,   ///< computed at run time from the range of each tensor; params are empty
 };
 
 [[nodiscard]] std::string_view name(Origin origin);
+
+/// How a file states a dynamically quantized operator.
+enum class DynamicForm : std::uint8_t {
+  integer_operators,  ///< DynamicQuantizeLinear, MatMulInteger or ConvInteger, Cast, Mul
+  qdq,                ///< DynamicQuantizeLinear, DequantizeLinear, and the float operator
+};
 
 struct Quantization {
   QuantScheme scheme;
@@ -34,10 +41,16 @@ struct Quantization {
   friend bool operator==(const Quantization&, const Quantization&) = default;
 };
 
+/// 8-bit asymmetric per-tensor with params computed at run time.
+[[nodiscard]] bool is_dynamic(const Quantization& quantization);
+[[nodiscard]] Quantization dynamic_quantization();
+
 class QuantPlan {
  public:
   std::map<ValueId, Quantization> values;
-  /// Where one use of a value needs another quantization than `values` gives.
+  /// Where one use of a value needs another quantization than `values` gives. Only here may a
+  /// quantization be dynamic: a Conv, Gemm or MatMul with coded weights then quantizes that input
+  /// at run time (ONNX DynamicQuantizeLinear, over the whole tensor) and gives floats.
   std::map<Use, Quantization> overrides;
   /// Signed codes (i8, i16, i32) of constants. Where present they are authoritative and the float
   /// constant is only their image; a pass that edits the weight or its scale must erase the
@@ -47,6 +60,7 @@ class QuantPlan {
   Rule rule = Rule::onnx;
   /// Name of the target profile that the plan was made for, "" when imported.
   std::string target;
+  DynamicForm dynamic_form = DynamicForm::integer_operators;
 
   [[nodiscard]] bool empty() const { return values.empty() && overrides.empty(); }
   /// Quantization of a value, or nullptr when it stays float.

@@ -154,6 +154,15 @@ Status check_quantization(const Value& value, const Quantization& quantization) 
   return {};
 }
 
+Status check_dynamic(const Value& value, const Quantization& quantization) {
+  if (value.is_constant()) return bad_input("a constant cannot be quantized dynamically");
+  if (quantization.params != QuantParams{} || quantization.scheme != QuantScheme{}) {
+    return bad_input(
+        "a dynamic quantization has no params and the scheme s8 asymmetric per-tensor");
+  }
+  return {};
+}
+
 Status check_payload(const Value& value, const Quantization* quantization, const Tensor& codes) {
   if (!value.constant) return bad_input("codes for a value that is not constant");
   if (quantization == nullptr) return bad_input("codes without a quantization");
@@ -230,8 +239,10 @@ Status verify(const QuantizedGraph& model) {
       return internal_error("the plan overrides input {} of {}, which is absent", use.input,
                             label(node));
     }
-    OCTET_TRY(in_context(check_quantization(graph.value(id), quantization), "quantization at",
-                         node.name));
+    const auto status = is_dynamic(quantization)
+                            ? check_dynamic(graph.value(id), quantization)
+                            : check_quantization(graph.value(id), quantization);
+    OCTET_TRY(in_context(status, "quantization at", node.name));
   }
   for (const auto& [id, codes] : model.plan.payloads) {
     if (!in_range(graph, id))

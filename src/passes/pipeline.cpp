@@ -121,6 +121,22 @@ Status run_pass(const Pass& pass, PassContext& context) {
 
 }  // namespace
 
+std::string_view name(Method method) {
+  switch (method) {
+    case Method::static_ranges: return "static";
+    case Method::dynamic: return "dynamic";
+    case Method::weight_only: return "weight-only";
+  }
+  return "static";
+}
+
+std::optional<Method> method_from_name(std::string_view text) {
+  for (const auto method : {Method::static_ranges, Method::dynamic, Method::weight_only}) {
+    if (name(method) == text) return method;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string_view> pass_names() {
   std::vector<std::string_view> names;
   for (const auto& pass : pipeline) names.push_back(pass.name);

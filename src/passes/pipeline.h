@@ -12,7 +12,23 @@
 
 namespace octet {
 
+/// What is quantized, and when.
+enum class Method : std::uint8_t {
+  static_ranges,  ///< weights and activations; ranges of activations from calibration
+  dynamic,        ///< weights, and activations at run time
+  weight_only,    ///< weights; they are dequantized before use
+};
+
+[[nodiscard]] std::string_view name(Method method);
+[[nodiscard]] std::optional<Method> method_from_name(std::string_view name);
+
+/// How weights are kept in a dynamic or weight-only model.
+enum class WeightType : std::uint8_t { int8, float16 };
+
 struct QuantizeOptions {
+  Method method = Method::static_ranges;
+  WeightType weights = WeightType::int8;  ///< float16: weight-only
+  DynamicForm dynamic_form = DynamicForm::integer_operators;
   std::string target = "onnxruntime";
   ObserverKind observer = ObserverKind::mse;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
@@ -69,5 +85,10 @@ using StatisticsSource =
 [[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
                                                      const StatisticsSource& statistics,
                                                      QuantizeReport& report);
+
+/// Dynamic and weight-only quantization: the passes that need no data.
+[[nodiscard]] Result<QuantizedGraph> quantize_without_data(Graph graph,
+                                                           const QuantizeOptions& options,
+                                                           QuantizeReport& report);
 
 }  // namespace octet
