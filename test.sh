@@ -49,7 +49,8 @@ step_fuzz() { scripts/fuzz.sh "${OCTET_FUZZ_SECONDS:-30}"; }
 step_package() { build release && tests/package/run.sh build/release; }
 step_parity() {
   scripts/setup.sh --python && build release &&
-    build/venv/bin/python tests/parity/run.py build/release/octet
+    build/venv/bin/python tests/parity/run.py build/release/octet &&
+    build/venv/bin/python tests/parity/node_cases.py build/release/octet
 }
 
 scripts/setup.sh --dev

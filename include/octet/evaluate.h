@@ -2,6 +2,7 @@
 // Accuracy of one model, and of two side by side.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,29 @@ struct EvaluateRequest {
   std::string model;
   DataSource data;
   EngineName engine;
+  /// top1, top5, agreement, kl, sqnr, mse, cosine or auc (docs/cli.md defines them); "" for top-1,
+  /// top-5 and loss.
+  std::string metric;
+  std::string reference;  ///< model that agreement, kl, sqnr, mse and cosine compare with
+  EngineName reference_engine;
   Progress progress;
 };
 
+/// An output of a model against that of another; what cannot be compared has no numbers.
+struct OutputError {
+  std::string name;
+  std::optional<double> sqnr_db;
+  std::optional<double> mse;
+  std::optional<double> cosine;
+};
+
 struct Evaluation {
-  double top1 = 0;  ///< 0..1
-  double top5 = 0;
-  double loss = 0;  ///< mean cross-entropy, natural logarithm
+  std::string metric;           ///< as requested
+  std::optional<double> value;  ///< of that metric
+  std::optional<double> top1;   ///< 0..1; top1, top5 and loss need labels and class scores
+  std::optional<double> top5;
+  std::optional<double> loss;        ///< mean cross-entropy, natural logarithm
+  std::vector<OutputError> outputs;  ///< against the reference, when there is one
   std::int64_t count = 0;
   std::int64_t skipped = 0;
   std::string engine;
@@ -34,7 +51,7 @@ struct Evaluation {
   std::vector<std::string> inexact_layers;
 };
 
-/// Needs labels.
+/// Needs labels without a metric, and for top1, top5 and auc.
 [[nodiscard]] Result<Evaluation> evaluate(const EvaluateRequest& request);
 
 struct CompareRequest {
@@ -43,13 +60,19 @@ struct CompareRequest {
   DataSource data;
   EngineName first_engine;
   EngineName second_engine;
+  std::string metric;  ///< as in EvaluateRequest; first against second
+  /// "propagated": both models run on their own, so that errors add up on the way. "alike": beside
+  /// that each layer of the second model, which must be quantized, is fed what the first model has
+  /// at the layer's inputs. "none".
+  std::string layers = "propagated";
   bool measure_speed = true;
   Progress progress;
 };
 
 struct ComparedModel {
-  double top1 = -1;  ///< -1 when the data has no labels
+  double top1 = -1;  ///< -1 when the data has no labels, or the outputs are no class scores
   double top5 = -1;
+  std::optional<double> value;  ///< of the requested metric, when it judges a model by labels
   std::uint64_t bytes = 0;
   double median_ms = 0;  ///< batch 1, thread_count() threads
   std::string engine;
@@ -59,22 +82,29 @@ struct LayerError {
   std::string name;  ///< of the value
   std::string op;    ///< that made it
   double sqnr_db = 0;
+  std::optional<double> sqnr_alike_db;  ///< when asked for, and the layer can run on its own
 };
 
 struct Comparison {
   ComparedModel first;
   ComparedModel second;
-  double agreement = 0;  ///< share of samples with the same top-1
-  double kl = 0;         ///< mean KL(first || second) of the class probabilities, in nats
+  std::string metric;           ///< as requested
+  std::optional<double> value;  ///< of that metric: of the pair, or of the second model
+  /// Share of samples (positions of a sequence or a map) with the same largest score in the first
+  /// output, or the same class; none when it holds neither.
+  std::optional<double> agreement;
+  std::optional<double> kl;          ///< mean KL(first || second) of the class probabilities, nats
+  std::vector<OutputError> outputs;  ///< second against first
+  OutputError all_outputs;           ///< over all of them together
   std::int64_t count = 0;
   std::int64_t skipped = 0;
   std::int64_t differing_values = -1;  ///< of codes, when both are quantized; -1 otherwise
   std::int64_t compared_values = 0;
-  std::vector<LayerError> layers;  ///< worst first
+  std::vector<LayerError> layers;  ///< worst first, by the mode that was asked for
 };
 
-/// Same top-1 counts by the arg max of the first output; KL takes outputs as probabilities when
-/// they are non-negative and sum to 1, else as logits.
+/// KL takes scores as probabilities when they are non-negative and sum to 1, else as logits. Needs
+/// no labels, except for the metrics top1, top5 and auc.
 [[nodiscard]] Result<Comparison> compare(const CompareRequest& request);
 
 }  // namespace octet

@@ -19,14 +19,25 @@ struct QuantizeRequest {
   std::string output;
   DataSource data;         ///< samples 0 means the default, 512 or all
   std::string statistics;  ///< a file from calibrate(), instead of data
+  /// static, dynamic or weight-only; "": weight-only for float16 weights, static where there are
+  /// data or statistics, else dynamic.
+  std::string method;
+  std::string weights = "int8";  ///< or float16 (weight-only)
+  std::string dynamic_form;      ///< integer (default) or qdq: how the file states the operators
   std::string target = "onnxruntime";
+  std::string rule;  ///< by which octet requantizes the model: onnx, openvino; "": the target's
   std::string observer = "mse";
-  std::optional<bool> per_channel;  ///< of the weights; default: what the target takes
-  bool reduce_range = false;        ///< 7-bit weights
-  bool bias_correction = true;      ///< take the mean error of the rounded weights out of the bias
+  std::optional<bool> per_channel;      ///< of the weights; default: what the target takes
+  bool reduce_range = false;            ///< 7-bit weights
+  std::string optimize;                 ///< none or fast (bias correction); "": fast
+  std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
+                                        ///< bias; default: as optimize says
   int weight_bits = 8;
   int activation_bits = 8;
   std::string activation_storage;       ///< int8 or uint8 in the file; "": what the target takes
+  std::string io = "float";             ///< type of the written model's inputs and outputs
+  bool requantize = false;              ///< dequantize a model that is quantized already first
+  bool data_free = false;               ///< not in this version
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names
@@ -42,6 +53,7 @@ struct PassDuration {
 
 struct QuantizeSummary {
   std::string output;
+  std::string method;  ///< static, dynamic or weight-only
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   double seconds = 0;

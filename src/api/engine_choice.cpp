@@ -50,12 +50,7 @@ Result<Recipe> stored_recipe(const std::string& json) {
 }
 
 Result<Recipe> recipe_for(const DataSource& source, const Graph& graph, const Graph* other) {
-  if (!source.recipe.empty()) {
-    OCTET_ASSIGN(const auto file, FileView::open(source.recipe));
-    auto recipe = parse_recipe(file.text());
-    if (!recipe) return tl::unexpected(recipe.error().with_context(source.recipe));
-    return recipe;
-  }
+  if (!source.recipe.empty()) return read_recipe(source.recipe);
   const auto it = graph.metadata.find(recipe_key);
   const bool found = it != graph.metadata.end();
   if (other == nullptr || !other->metadata.contains(recipe_key)) {
@@ -85,6 +80,24 @@ Status check_batch(const Graph& graph) {
 }
 
 }  // namespace
+
+Result<Recipe> read_recipe(const std::string& path) {
+  OCTET_ASSIGN(const auto file, FileView::open(path));
+  auto recipe = parse_recipe(file.text());
+  if (!recipe) return tl::unexpected(recipe.error().with_context(path));
+  return recipe;
+}
+
+Result<ModelFile> open_model(const std::string& path) {
+  OCTET_ASSIGN(auto file, read_model(path));
+  const auto& metadata = file.model.graph.metadata;
+  if (const auto it = metadata.find(rule_key); it != metadata.end()) {
+    const auto rule = rule_from_name(it->second);
+    if (!rule) return bad_input("{}: its metadata names an unknown rule '{}'", path, it->second);
+    file.model.plan.rule = *rule;
+  }
+  return file;
+}
 
 Result<ChosenEngine> choose_engine(const ModelFile& file, const EngineName& engine,
                                    std::span<const std::string> tap_names) {

@@ -18,7 +18,16 @@ namespace octet {
 /// Keys under which octet keeps things in a model's metadata.
 inline constexpr const char* recipe_key = "octet.recipe";
 
+/// Rule by which the model's integers are to be requantized; written unless it is onnx.
+inline constexpr const char* rule_key = "octet.rule";
+
+/// read_model, with the plan's rule as the model's metadata states it.
+[[nodiscard]] Result<ModelFile> open_model(const std::string& path);
+
 [[nodiscard]] inline bool is_quantized(const ModelFile& file) { return !file.model.plan.empty(); }
+
+/// The recipe in a JSON file; errors name the file.
+[[nodiscard]] Result<Recipe> read_recipe(const std::string& path);
 
 struct ChosenEngine {
   std::unique_ptr<Program> program;

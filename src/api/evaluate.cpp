@@ -1,63 +1,129 @@
 #include "octet/evaluate.h"
 
 #include <chrono>
-#include <cmath>
-#include <mutex>
 
-#include "analysis/metrics.h"
-#include "api/engine_choice.h"
+#include "api/compare_layers.h"
+#include "api/judging.h"
+#include "core/parallel.h"
 
 namespace octet {
 namespace {
 
-/// What one sample contributes; kept by position so that sums do not depend on the order of work.
-struct SampleResult {
-  bool visited = false;
-  bool top1 = false;
-  bool top5 = false;
-  double loss = 0;
+/// What a request asks for, checked before any work.
+struct Wanted {
+  std::optional<Metric> metric;
+  bool reference = false;
 };
 
-SampleResult judge(std::span<const float> scores, std::size_t label) {
-  const auto probabilities = class_probabilities(scores);
-  return {true, arg_max(scores) == label, in_top_k(scores, label, 5),
-          -std::log(probabilities[label])};
+Result<Wanted> parse_request(const EvaluateRequest& request) {
+  OCTET_ASSIGN(const auto metric, parse_metric(request.metric));
+  const bool reference = !request.reference.empty();
+  if (!metric && reference) {
+    return fail(ErrorKind::usage, "a reference needs --metric agreement, kl, sqnr, mse or cosine");
+  }
+  if (metric && reference && !takes_reference(*metric)) {
+    return fail(ErrorKind::usage, "metric {} judges by labels; it takes no reference",
+                name(*metric));
+  }
+  if (metric && !reference && takes_reference(*metric) && *metric != Metric::mse) {
+    return fail(ErrorKind::usage, "metric {} compares with another model: give --reference FLOAT",
+                name(*metric));
+  }
+  return Wanted{metric, reference};
+}
+
+JudgeOptions judge_options(const Wanted& wanted) {
+  JudgeOptions options;
+  const bool classes =
+      !wanted.metric || wanted.metric == Metric::top1 || wanted.metric == Metric::top5;
+  options.accuracy = classes ? LabelUse::needed : LabelUse::ignored;
+  options.roc = wanted.metric == Metric::auc;
+  options.reconstruction = wanted.metric == Metric::mse && !wanted.reference;
+  return options;
+}
+
+/// The model that the judged one is compared with, and what came of it by worker.
+struct Reference {
+  Reference(Side opened, const Graph& judged, std::vector<std::size_t> order)
+      : side(std::move(opened)),
+        input_order(std::move(order)),
+        sessions(*side.engine.program),
+        comparisons(static_cast<std::size_t>(std::max(thread_count(), 1)),
+                    OutputComparison(pair_outputs(side.file.model.graph, judged))) {}
+
+  Status add(int worker, const Batch& batch, std::span<const Tensor> outputs) {
+    OCTET_ASSIGN(auto* session, sessions.get(worker));
+    std::vector<Tensor> inputs;
+    for (const auto i : input_order) inputs.push_back(batch.inputs[i]);
+    OCTET_ASSIGN(const auto expected, session->run(inputs));
+    comparisons[static_cast<std::size_t>(worker)].add(
+        expected, outputs, static_cast<std::int64_t>(batch.indices.size()));
+    return {};
+  }
+
+  OutputComparison total() const {
+    auto total = comparisons.front();
+    for (std::size_t i = 1; i < comparisons.size(); ++i) total.merge(comparisons[i]);
+    return total;
+  }
+
+  Side side;
+  std::vector<std::size_t> input_order;
+  WorkerSessions sessions;
+  std::vector<OutputComparison> comparisons;
+};
+
+Result<std::unique_ptr<Reference>> open_reference(const EvaluateRequest& request,
+                                                  const Graph& judged) {
+  if (request.reference.empty()) return std::unique_ptr<Reference>();
+  OCTET_ASSIGN(auto side, open_side(request.reference, request.reference_engine));
+  OCTET_ASSIGN(auto order, match_inputs(judged, side.file.model.graph));
+  return std::make_unique<Reference>(std::move(side), judged, std::move(order));
+}
+
+Status fill(const Wanted& wanted, const Tally& tally, const Reference* reference, Evaluation& out) {
+  if (tally.accuracy.samples() > 0) {
+    out.top1 = tally.accuracy.top1();
+    out.top5 = tally.accuracy.top5();
+    out.loss = tally.accuracy.loss();
+  }
+  std::optional<OutputComparison> comparison;
+  if (reference != nullptr) {
+    comparison = reference->total();
+    out.outputs = output_errors(*comparison);
+  }
+  if (!wanted.metric) return {};
+  OCTET_ASSIGN(out.value, metric_value(*wanted.metric, tally, comparison ? &*comparison : nullptr));
+  return {};
 }
 
 }  // namespace
 
 Result<Evaluation> evaluate(const EvaluateRequest& request) {
   const auto start = std::chrono::steady_clock::now();
-  OCTET_ASSIGN(const auto file, read_model(request.model));
-  OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine));
-  OCTET_ASSIGN(const auto data, open_data(request.data, file.model.graph, 0));
-  const auto& labels = data.dataset->labels();
-  if (labels.empty()) {
-    return bad_input("{} has no labels, which accuracy needs", data.dataset->name());
+  OCTET_ASSIGN(const auto wanted, parse_request(request));
+  OCTET_ASSIGN(const auto judged, open_side(request.model, request.engine));
+  const auto& graph = judged.file.model.graph;
+  OCTET_ASSIGN(const auto reference, open_reference(request, graph));
+  const auto* other = reference ? &reference->side.file.model.graph : nullptr;
+  OCTET_ASSIGN(const auto data, open_data(request.data, graph, 0, other));
+  const auto judging = judge_options(wanted);
+  if (data.dataset->labels().empty() && (judging.accuracy == LabelUse::needed || judging.roc)) {
+    return bad_input("{} has no labels, which {} needs (--metric names measures that need none)",
+                     data.dataset->name(), judging.roc ? "auc" : "accuracy");
   }
 
-  WorkerSessions sessions(*engine.program);
-  std::vector<SampleResult> results(data.selection.size());
-  std::once_flag labels_checked;
-  Status labels_fit;
+  Judge judge(data, judging);
+  WorkerSessions sessions(*judged.engine.program);
   const auto visit = [&](int worker, const Batch& batch) -> Status {
     OCTET_ASSIGN(auto* session, sessions.get(worker));
     OCTET_ASSIGN(const auto outputs, session->run(batch.inputs));
-    OCTET_TRY(check_scores(outputs[0], batch.indices.size()));
-    const auto& scores = outputs[0];
-    std::call_once(labels_checked,
-                   [&] { labels_fit = check_labels(data, scores.size() / scores.dim(0)); });
-    OCTET_TRY(labels_fit);
-    for (std::size_t i = 0; i < batch.indices.size(); ++i) {
-      const auto label =
-          labels[static_cast<std::size_t>(batch.indices[i])] + data.recipe.label_offset;
-      results[static_cast<std::size_t>(batch.first) + i] =
-          judge(row(scores, static_cast<std::int64_t>(i)), static_cast<std::size_t>(label));
-    }
-    return {};
+    OCTET_TRY(judge.add(worker, batch, outputs));
+    return reference ? reference->add(worker, batch, outputs) : Status();
   };
   LoaderOptions options;
-  options.batch_size = sweep_batch(file.model.graph);
+  options.batch_size = judging_batch(graph);
+  if (other != nullptr) options.batch_size = std::min(options.batch_size, judging_batch(*other));
   options.undecodable = request.data.skip_undecodable ? Undecodable::skip : Undecodable::error;
   options.task = "evaluate";
   options.progress = request.progress;
@@ -65,19 +131,12 @@ Result<Evaluation> evaluate(const EvaluateRequest& request) {
   if (report.samples == 0) return bad_input("{}: no sample could be used", data.dataset->name());
 
   Evaluation out;
-  for (const auto& result : results) {
-    out.count += result.visited ? 1 : 0;
-    out.top1 += result.top1 ? 1 : 0;
-    out.top5 += result.top5 ? 1 : 0;
-    out.loss += result.loss;
-  }
-  const auto count = static_cast<double>(out.count);
-  out.top1 /= count;
-  out.top5 /= count;
-  out.loss /= count;
+  out.metric = request.metric;
+  out.count = report.samples;
   out.skipped = report.skipped;
-  out.engine = engine.name;
-  for (const auto& layer : engine.simulated_layers) {
+  out.engine = judged.engine.name;
+  OCTET_TRY(fill(wanted, judge.total(), reference.get(), out));
+  for (const auto& layer : judged.engine.simulated_layers) {
     if (!layer.exact) out.inexact_layers.push_back(layer.node);
   }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -1,7 +1,9 @@
 #include "api/provenance.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/engine_choice.h"
 #include "core/hash.h"
 
 namespace octet {
@@ -9,34 +11,52 @@ namespace {
 
 constexpr std::string_view prefix = "octet.";
 
-nlohmann::ordered_json options_json(const QuantizeRequest& request) {
+nlohmann::ordered_json options_json(const Provenance& provenance) {
+  const auto& options = provenance.options;
+  const auto& request = provenance.request;
+  const bool with_data = options.method == Method::static_ranges;
   nlohmann::ordered_json json;
-  json["method"] = "static";
-  json["target"] = request.target;
-  json["observer"] = request.observer;
-  json["weights"] =
-      fmt::format("int{}", request.reduce_range ? request.weight_bits - 1 : request.weight_bits);
-  json["activations"] = request.activation_bits;
+  json["method"] = name(options.method);
+  json["target"] = options.target;
+  const int bits = options.reduce_range ? options.weight_bits - 1 : options.weight_bits;
+  json["weights"] = options.weights == WeightType::float16 ? "float16" : fmt::format("int{}", bits);
+  if (options.method == Method::dynamic) {
+    json["dynamic_form"] = options.dynamic_form == DynamicForm::qdq ? "qdq" : "integer";
+  }
+  if (with_data) {
+    json["observer"] = name(provenance.statistics->observer);
+    json["activations"] = options.activation_bits;
+    const auto& skip = options.skip;
+    json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
+  }
   if (request.per_channel) json["per_channel"] = *request.per_channel;
-  if (!request.keep_float.empty()) json["keep_float"] = request.keep_float;
-  json["bias_correction"] = request.bias_correction;
+  if (!request.activation_storage.empty()) json["storage"] = request.activation_storage;
+  if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!request.skip.empty()) json["skip"] = request.skip;
-  if (request.statistics.empty()) json["seed"] = request.data.seed;
+  if (request.requantize) json["requantize"] = true;
+  if (with_data && request.statistics.empty()) json["seed"] = request.data.seed;
   return json;
 }
 
 }  // namespace
 
-void write_provenance(Graph& graph, const QuantizeRequest& request, const std::string& float_hash,
-                      const Statistics& statistics) {
+void write_provenance(QuantizedGraph& model, const Provenance& provenance) {
+  auto& metadata = model.graph.metadata;
+  // Of the model that was quantized, which octet may have written too, only the recipe stays true.
+  std::erase_if(metadata, [](const auto& entry) {
+    return entry.first.starts_with(prefix) && entry.first != recipe_key;
+  });
+  metadata["octet.version"] = version();
+  metadata["octet.options"] = options_json(provenance).dump();
+  metadata["octet.float_model"] = provenance.source_hash;
+  if (model.plan.rule != Rule::onnx) metadata[rule_key] = name(model.plan.rule);
+  if (provenance.statistics == nullptr) return;
+  const auto& statistics = *provenance.statistics;
   const auto bytes = encode(statistics);
-  graph.metadata["octet.version"] = version();
-  graph.metadata["octet.options"] = options_json(request).dump();
-  graph.metadata["octet.float_model"] = float_hash;
-  graph.metadata["octet.statistics"] = content_hash(std::as_bytes(std::span(bytes)));
-  if (!statistics.data_name.empty()) graph.metadata["octet.data"] = statistics.data_name;
-  graph.metadata["octet.data_fingerprint"] = statistics.data_fingerprint;
-  graph.metadata["octet.samples"] = std::to_string(statistics.samples);
+  metadata["octet.statistics"] = content_hash(std::as_bytes(std::span(bytes)));
+  if (!statistics.data_name.empty()) metadata["octet.data"] = statistics.data_name;
+  metadata["octet.data_fingerprint"] = statistics.data_fingerprint;
+  metadata["octet.samples"] = std::to_string(statistics.samples);
 }
 
 std::map<std::string, std::string> read_provenance(const Graph& graph) {

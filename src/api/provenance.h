@@ -7,13 +7,20 @@
 #include "calibration/statistics.h"
 #include "formats/model_file.h"
 #include "octet/quantize.h"
+#include "passes/pipeline.h"
 
 namespace octet {
 
+struct Provenance {
+  const QuantizeRequest& request;
+  const QuantizeOptions& options;
+  const std::string& source_hash;  ///< of the model that was quantized
+  const Statistics* statistics;    ///< nullptr when none were needed
+};
+
 /// Adds the octet.* metadata to a quantized graph. Holds nothing that differs between runs (no
 /// times, paths or thread counts), so equal inputs give equal bytes.
-void write_provenance(Graph& graph, const QuantizeRequest& request, const std::string& float_hash,
-                      const Statistics& statistics);
+void write_provenance(QuantizedGraph& model, const Provenance& provenance);
 
 /// The octet.* entries of a graph's metadata, without the prefix.
 [[nodiscard]] std::map<std::string, std::string> read_provenance(const Graph& graph);

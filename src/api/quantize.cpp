@@ -1,13 +1,13 @@
 #include "octet/quantize.h"
 
-#include <fmt/ranges.h>
-
 #include <chrono>
 
 #include "api/engine_choice.h"
 #include "api/provenance.h"
+#include "api/quantize_options.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "passes/dequantize.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -21,57 +21,26 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Result<ObserverKind> parse_observer(const std::string& text) {
-  const auto kind = observer_from_name(text);
-  if (kind) return *kind;
-  return fail(ErrorKind::usage,
-              "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy",
-              text);
-}
-
-Status check_bits(const QuantizeRequest& request) {
-  if (request.weight_bits < 2 || request.weight_bits > 8) {
-    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", request.weight_bits);
-  }
-  if (request.activation_bits < 2 || request.activation_bits > 8) {
-    return fail(ErrorKind::usage, "activations of {} bits; 2 to 8 are possible",
-                request.activation_bits);
-  }
-  return {};
-}
-
-Result<QuantizeOptions> to_options(const QuantizeRequest& request) {
-  OCTET_TRY(check_bits(request));
-  QuantizeOptions options;
-  if (find_target(request.target) == nullptr) {
-    return fail(ErrorKind::usage, "no target '{}'; there are: {}", request.target,
-                fmt::join(target_names(), ", "));
-  }
-  options.target = request.target;
-  OCTET_ASSIGN(options.observer, parse_observer(request.observer));
-  if (request.per_channel) {
-    options.weight_granularity =
-        *request.per_channel ? Granularity::per_channel : Granularity::per_tensor;
-  }
-  options.weight_bits = request.weight_bits;
-  options.activation_bits = request.activation_bits;
-  if (!request.activation_storage.empty()) {
-    options.activation_storage = request.activation_storage == "int8" ? DType::i8 : DType::u8;
-  }
-  options.reduce_range = request.reduce_range;
-  options.keep_float = request.keep_float;
-  options.skip = request.skip;
-  if (!request.bias_correction) options.skip.emplace_back("correct_bias");
-  options.dump_after = request.dump_after;
-  options.dump = request.dump;
-  return options;
-}
-
 Result<ModelFile> read_float_model(const std::string& path) {
-  OCTET_ASSIGN(auto file, read_model(path));
+  OCTET_ASSIGN(auto file, open_model(path));
   if (is_quantized(file)) {
     return bad_input("{} is quantized already; give the float model it was made from", path);
   }
+  return file;
+}
+
+/// The model to quantize; one that is quantized already is dequantized where the request says so.
+Result<ModelFile> read_source_model(const QuantizeRequest& request) {
+  if (!request.requantize) {
+    auto file = read_float_model(request.model);
+    if (!file && file.error().message.find("quantized already") != std::string::npos) {
+      return bad_input("{}, or --requantize", file.error().message);
+    }
+    return file;
+  }
+  OCTET_ASSIGN(auto file, open_model(request.model));
+  OCTET_ASSIGN(file.model.graph, dequantize_model(std::move(file.model)));
+  file.model.plan = {};
   return file;
 }
 
@@ -108,38 +77,40 @@ Result<Statistics> statistics_from_file(const std::string& path, const std::stri
   return statistics;
 }
 
-Status check_request(const QuantizeRequest& request) {
-  if (request.data.path.empty() && request.statistics.empty()) {
-    return fail(ErrorKind::usage,
-                "static quantization needs data: give --data or --stats; octet never invents any "
-                "(--method dynamic and --data-free, which need none, are not in this version)");
-  }
-  if (!request.data.path.empty() && !request.statistics.empty()) {
-    return fail(ErrorKind::usage, "give either --data or --stats, not both");
-  }
-  return {};
-}
-
 std::uint64_t file_size(const std::string& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
   return error ? 0 : size;
 }
 
+bool has_data(const QuantizeRequest& request) {
+  return !request.data.path.empty() || !request.statistics.empty();
+}
+
+/// The recipe by which the samples were made goes along; without samples, the one that was given.
+Status store_recipe(const QuantizeRequest& request, const std::optional<Statistics>& statistics,
+                    Graph& graph) {
+  if (statistics && !statistics->recipe.empty()) graph.metadata[recipe_key] = statistics->recipe;
+  if (statistics || request.data.recipe.empty()) return {};
+  OCTET_ASSIGN(const auto recipe, read_recipe(request.data.recipe));
+  graph.metadata[recipe_key] = to_json(recipe);
+  return {};
+}
+
 }  // namespace
 
 Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   const auto start = Clock::now();
-  OCTET_TRY(check_request(request));
-  OCTET_ASSIGN(auto options, to_options(request));
+  OCTET_ASSIGN(auto options, parse_options(request));
+  OCTET_ASSIGN(const auto rule, parse_rule(request.rule));
   if (!request.dry_run) {
     OCTET_TRY(check_model_suffix(request.output));
     OCTET_TRY(check_writable(request.output));
   }
-  OCTET_ASSIGN(auto file, read_float_model(request.model));
+  OCTET_ASSIGN(auto file, read_source_model(request));
 
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
-  Statistics statistics;
+  std::optional<Statistics> statistics;
   const auto source = [&](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
     if (request.statistics.empty()) {
@@ -147,14 +118,20 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     } else {
       OCTET_ASSIGN(statistics, statistics_from_file(request.statistics, file.hash));
     }
-    return statistics;
+    return *statistics;
   };
   QuantizeReport report;
-  OCTET_ASSIGN(auto model, quantize_static(std::move(file.model.graph), options, source, report));
-  if (!statistics.recipe.empty()) model.graph.metadata[recipe_key] = statistics.recipe;
-  auto provenance = request;
-  provenance.observer = std::string(name(statistics.observer));
-  write_provenance(model.graph, provenance, file.hash, statistics);
+  auto& graph = file.model.graph;
+  const bool with_data = options.method == Method::static_ranges;
+  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, source, report)
+                                     : quantize_without_data(std::move(graph), options, report));
+  if (!with_data && has_data(request)) {
+    report.notes.push_back(
+        fmt::format("{} quantization needs no data: it was not read", name(options.method)));
+  }
+  OCTET_TRY(store_recipe(request, statistics, model.graph));
+  if (rule) model.plan.rule = *rule;
+  write_provenance(model, {request, options, file.hash, statistics ? &*statistics : nullptr});
   OCTET_TRY(check_cancel());
   if (!request.dry_run) {
     OCTET_TRY(write_model(model, request.output));
@@ -162,9 +139,10 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
 
   QuantizeSummary out;
   out.output = request.dry_run ? "" : request.output;
+  out.method = name(options.method);
   out.input_bytes = file.bytes;
   out.output_bytes = request.dry_run ? 0 : file_size(request.output);
-  out.samples = statistics.samples;
+  out.samples = statistics ? statistics->samples : 0;
   out.skipped_samples = sweep.skipped;
   out.integer_mac_share = report.integer_mac_share;
   for (const auto& node : report.float_nodes) {

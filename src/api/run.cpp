@@ -6,7 +6,7 @@
 
 #include "api/engine_choice.h"
 #include "api/latency.h"
-#include "arithmetic/quantize.h"
+#include "api/taps.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "data/npy.h"
@@ -83,23 +83,6 @@ Status write_npy(const fs::path& path, const Tensor& tensor) {
   return write_file(path, std::string_view(bytes));
 }
 
-/// Elements of a tap as a plain tensor in the graph's layout.
-template <class T>
-Tensor tap_tensor(std::span<const T> elements, const TapView& view) {
-  if (!view.channels_last || view.shape.size() != 4) return Tensor::from<T>(elements, view.shape);
-  Tensor out(DTypeOf<T>::value, view.shape);
-  const auto n = view.shape[0], c = view.shape[1], hw = view.shape[2] * view.shape[3];
-  T* target = out.mutable_data<T>();
-  for (std::int64_t b = 0; b < n; ++b) {
-    for (std::int64_t p = 0; p < hw; ++p) {
-      for (std::int64_t k = 0; k < c; ++k) {
-        target[(b * c + k) * hw + p] = elements[static_cast<std::size_t>((b * hw + p) * c + k)];
-      }
-    }
-  }
-  return out;
-}
-
 struct TapFiles {
   fs::path folder;
   const Graph& graph;
@@ -108,8 +91,7 @@ struct TapFiles {
 
   void add(const TapView& view) {
     if (!status) return;
-    const Tensor tensor =
-        view.codes.empty() ? tap_tensor(view.values, view) : tap_tensor(view.codes, view);
+    const Tensor tensor = tap_tensor(view);
     const auto file = fmt::format("{}.npy", index.size());
     status = write_npy(folder / file, tensor);
     index.push_back({{"file", file},
@@ -121,7 +103,7 @@ struct TapFiles {
 }  // namespace
 
 Result<RunSummary> run(const RunRequest& request) {
-  OCTET_ASSIGN(const auto file, read_model(request.model));
+  OCTET_ASSIGN(const auto file, open_model(request.model));
   const auto& graph = file.model.graph;
   const bool to_folder = graph.outputs.size() > 1;
   if (!to_folder) {
@@ -166,7 +148,7 @@ Result<RunSummary> run(const RunRequest& request) {
 
 Result<BenchSummary> bench(const BenchRequest& request) {
   if (request.batch < 1) return fail(ErrorKind::usage, "a batch of {} samples", request.batch);
-  OCTET_ASSIGN(const auto file, read_model(request.model));
+  OCTET_ASSIGN(const auto file, open_model(request.model));
   OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine));
   OCTET_ASSIGN(const auto inputs, random_inputs(file.model.graph, request.batch));
   OCTET_ASSIGN(auto out, measure_latency(*engine.program, inputs,

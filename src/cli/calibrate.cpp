@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "cli/context.h"
+#include "cli/config.h"
 
 namespace octet::cli {
 namespace {
@@ -19,6 +19,9 @@ int execute(Options& options, const Context& context) {
   }
   if (options.merge.empty() && (request.model.empty() || request.data.path.empty())) {
     return context.report({ErrorKind::usage, "give MODEL and --data, or --merge A B"});
+  }
+  if (request.output.empty()) {
+    return context.report({ErrorKind::usage, "-o STATS is missing"});
   }
   request.progress = context.progress();
   const auto summary =
@@ -42,7 +45,7 @@ void add_calibrate(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("calibrate", "Statistics of a model's values over data");
   auto options = std::make_shared<Options>();
   command->add_option("model", options->request.model, "Float model (.onnx)");
-  command->add_option("-o,--output", options->request.output, "Statistics file")->required();
+  command->add_option("-o,--output", options->request.output, "Statistics file");
   command->add_option("--merge", options->merge, "Merge statistics of disjoint shards");
   command->add_option("--target", options->request.target, "Runtime that the model is made for")
       ->capture_default_str();
@@ -52,8 +55,10 @@ void add_calibrate(CLI::App& app, Context& context) {
       ->capture_default_str();
   add_data_options(*command, options->request.data);
   add_common_options(*command, context);
-  command->callback([options, &context] {
-    context.action = [options, &context] { return execute(*options, context); };
+  const auto files = add_config_options(*command);
+  command->callback([options, files, command, &context] {
+    context.action = with_config(*command, *files, context,
+                                 [options, &context] { return execute(*options, context); });
   });
 }
 

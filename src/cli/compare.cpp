@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
-#include "cli/context.h"
+#include "cli/config.h"
+#include "cli/judgement.h"
 
 namespace octet::cli {
 namespace {
@@ -12,6 +14,7 @@ constexpr std::size_t layers_listed = 10;
 Json to_json(const ComparedModel& model) {
   return {{"top1", model.top1 < 0 ? Json(nullptr) : Json(model.top1)},
           {"top5", model.top5 < 0 ? Json(nullptr) : Json(model.top5)},
+          {"value", number_or_null(model.value)},
           {"bytes", model.bytes},
           {"median_ms", model.median_ms},
           {"engine", model.engine}};
@@ -20,18 +23,47 @@ Json to_json(const ComparedModel& model) {
 Json to_json(const Comparison& c) {
   Json layers = Json::array();
   for (const auto& layer : c.layers) {
-    layers.push_back(
-        {{"name", layer.name}, {"op", layer.op}, {"sqnr_db", finite_or_null(layer.sqnr_db)}});
+    layers.push_back({{"name", layer.name},
+                      {"op", layer.op},
+                      {"sqnr_db", finite_or_null(layer.sqnr_db)},
+                      {"sqnr_alike_db", number_or_null(layer.sqnr_alike_db)}});
   }
   return {{"first", to_json(c.first)},
           {"second", to_json(c.second)},
-          {"agreement", c.agreement},
-          {"kl", c.kl},
+          {"metric", c.metric.empty() ? Json() : Json(c.metric)},
+          {"value", number_or_null(c.value)},
+          {"agreement", number_or_null(c.agreement)},
+          {"kl", number_or_null(c.kl)},
+          {"sqnr_db", number_or_null(c.all_outputs.sqnr_db)},
+          {"mse", number_or_null(c.all_outputs.mse)},
+          {"cosine", number_or_null(c.all_outputs.cosine)},
+          {"outputs", outputs_json(c.outputs)},
           {"count", c.count},
           {"skipped", c.skipped},
           {"compared_values", c.compared_values},
           {"differing_values", c.differing_values},
           {"layers", layers}};
+}
+
+std::string decibels(const std::optional<double>& db) {
+  return db ? fmt::format("{:6.1f} dB", *db) : fmt::format("{:>9}", "-");
+}
+
+std::string layers_text(const Comparison& c) {
+  if (c.layers.empty()) return "";
+  const bool alike = std::any_of(c.layers.begin(), c.layers.end(), [](const LayerError& layer) {
+    return layer.sqnr_alike_db.has_value();
+  });
+  std::string text =
+      alike ? "layers by SQNR of their own loss, worst first (fed alike, propagated):\n"
+            : "layers by SQNR, worst first:\n";
+  for (std::size_t i = 0; i < std::min(layers_listed, c.layers.size()); ++i) {
+    const auto& layer = c.layers[i];
+    text += "  ";
+    if (alike) text += decibels(layer.sqnr_alike_db) + " ";
+    text += fmt::format("{}  {} ({})\n", decibels(layer.sqnr_db), one_line(layer.name), layer.op);
+  }
+  return text;
 }
 
 std::string to_text(const Comparison& c) {
@@ -46,17 +78,21 @@ std::string to_text(const Comparison& c) {
     text += fmt::format("{:14}{:>14.3f}{:>14.3f}\n", "median ms", c.first.median_ms,
                         c.second.median_ms);
   }
-  text += fmt::format("agreement {}, mean KL {:.5f} on {} samples{}\n", percent(c.agreement), c.kl,
-                      c.count, skipped_text(c.skipped));
+  if (c.agreement) {
+    text += fmt::format("agreement {}, mean KL {}, ", percent(*c.agreement),
+                        c.kl ? fmt::format("{:.5f}", *c.kl) : std::string("-"));
+  }
+  text += fmt::format("{} samples{}\n", c.count, skipped_text(c.skipped));
+  text += c.outputs.size() == 1 ? fmt::format("output: {}\n", output_text(c.all_outputs))
+                                : fmt::format("all outputs: {}\n", output_text(c.all_outputs)) +
+                                      outputs_text(c.outputs);
+  if (!c.metric.empty()) {
+    text += fmt::format("{}: {}\n", c.metric, metric_text(c.metric, c.value));
+  }
   if (c.differing_values >= 0) {
     text += fmt::format("{} of {} codes differ\n", c.differing_values, c.compared_values);
   }
-  if (!c.layers.empty()) text += "layers by SQNR, worst first:\n";
-  for (std::size_t i = 0; i < std::min(layers_listed, c.layers.size()); ++i) {
-    text += fmt::format("  {:6.1f} dB  {} ({})\n", c.layers[i].sqnr_db, c.layers[i].name,
-                        c.layers[i].op);
-  }
-  return text;
+  return text + layers_text(c);
 }
 
 int execute(CompareRequest& request, const Context& context) {
@@ -72,20 +108,28 @@ int execute(CompareRequest& request, const Context& context) {
 void add_compare(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("compare", "Two models side by side");
   auto request = std::make_shared<CompareRequest>();
-  auto engine = std::make_shared<std::string>();
   auto no_speed = std::make_shared<bool>(false);
   command->add_option("first", request->first, "Reference model")->required();
   command->add_option("second", request->second, "Model to judge")->required();
   add_data_options(*command, request->data);
-  command->get_option("--data")->required();
-  command->add_option("--engine", *engine, "Engine of the second model: float|simulate|integer");
+  command->add_option("--metric", request->metric, metric_help);
+  command
+      ->add_option("--layers", request->layers,
+                   "propagated|alike|none: error of layers as it adds up, also of each layer fed "
+                   "the first model's values, or not at all")
+      ->capture_default_str();
+  command->add_option("--engine", request->second_engine,
+                      "Engine of the second model: float|simulate|integer");
   command->add_option("--first-engine", request->first_engine, "Engine of the first model");
   command->add_flag("--no-speed", *no_speed, "Do not measure latency");
   add_common_options(*command, context);
-  command->callback([request, engine, no_speed, &context] {
-    request->second_engine = *engine;
-    request->measure_speed = !*no_speed;
-    context.action = [request, &context] { return execute(*request, context); };
+  const auto files = add_config_options(*command);
+  command->callback([request, no_speed, files, command, &context] {
+    context.action = with_config(*command, *files, context, [request, no_speed, &context] {
+      if (request->data.path.empty()) return context.report(missing_data);
+      request->measure_speed = !*no_speed;
+      return execute(*request, context);
+    });
   });
 }
 

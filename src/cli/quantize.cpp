@@ -2,18 +2,17 @@
 
 #include <memory>
 
-#include "cli/context.h"
+#include "cli/config.h"
 
 namespace octet::cli {
 namespace {
 
 struct Options {
   QuantizeRequest request;
-  std::string method = "static";
-  std::string weights = "int8";
-  std::string activations;
   bool per_channel = false;
   bool per_tensor = false;
+  bool bias_correction = true;
+  CLI::Option* bias_correction_option = nullptr;
 };
 
 constexpr int most_nodes_listed = 20;
@@ -46,8 +45,11 @@ std::string to_text(const QuantizeSummary& s) {
   text += fmt::format("  nodes left in float: {}\n", s.float_nodes.size());
   text += float_nodes_text(s.float_nodes);
   for (const auto& note : s.notes) text += fmt::format("  note: {}\n", one_line(note));
-  text += fmt::format("  {} samples{}, {:.2f} s, peak memory {} MB\n", s.samples,
-                      skipped_text(s.skipped_samples), s.seconds, s.peak_rss_bytes / 1000000);
+  const auto samples =
+      s.samples == 0 ? std::string()
+                     : fmt::format("{} samples{}, ", s.samples, skipped_text(s.skipped_samples));
+  text += fmt::format("  {}: {}{:.2f} s, peak memory {} MB\n", s.method, samples, s.seconds,
+                      s.peak_rss_bytes / 1000000);
   return text;
 }
 
@@ -57,6 +59,7 @@ Json to_json(const QuantizeSummary& s) {
     passes.push_back({{"name", pass.name}, {"seconds", pass.seconds}});
   }
   return {{"output", s.output},
+          {"method", s.method},
           {"input_bytes", s.input_bytes},
           {"output_bytes", s.output_bytes},
           {"seconds", s.seconds},
@@ -71,20 +74,12 @@ Json to_json(const QuantizeSummary& s) {
 
 Status finish_request(Options& options) {
   auto& request = options.request;
-  if (options.method != "static") {
-    return tl::unexpected(Error{
-        ErrorKind::usage, "--method " + options.method + " is not in this version; static is"});
+  if (options.per_channel && options.per_tensor) {
+    return tl::unexpected(Error{ErrorKind::usage, "--per-channel excludes --per-tensor"});
   }
-  if (options.weights != "int8") {
-    return tl::unexpected(Error{
-        ErrorKind::usage, "--weights " + options.weights + " is not in this version; int8 is"});
+  if (options.bias_correction_option->count() > 0) {
+    request.bias_correction = options.bias_correction;
   }
-  if (!options.activations.empty() && options.activations != "int8" &&
-      options.activations != "uint8") {
-    return tl::unexpected(Error{ErrorKind::usage, "--activations " + options.activations +
-                                                      " is not in this version; int8, uint8 are"});
-  }
-  request.activation_storage = options.activations;
   if (options.per_channel) request.per_channel = true;
   if (options.per_tensor) request.per_channel = false;
   if (request.output.empty() && !request.dry_run) {
@@ -105,6 +100,52 @@ int execute(Options& options, const Context& context) {
   return exit_done;
 }
 
+/// How: method, types, bits.
+void add_scheme_options(CLI::App& command, Options& options) {
+  auto& request = options.request;
+  command.add_option("--method", request.method,
+                     "static|dynamic|weight-only (default: static with data, dynamic without)");
+  command.add_option("--weights", request.weights, "int8|float16")->capture_default_str();
+  command.add_option("--dynamic-form", request.dynamic_form,
+                     "integer|qdq: how the file states dynamic operators (default: integer)");
+  command.add_option("--target", request.target, "Runtime that the model is made for")
+      ->capture_default_str();
+  command.add_option("--rule", request.rule,
+                     "onnx|openvino: how octet requantizes (default: the target's)");
+  command
+      .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
+      ->capture_default_str();
+  command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
+  command.add_flag("--per-tensor", options.per_tensor, "One weight scale per tensor");
+  command.add_option("--activations", request.activation_storage,
+                     "int8|uint8: how the file stores them");
+  command.add_option("--bits-weights", request.weight_bits, "Bits of weight codes, 2 to 8")
+      ->capture_default_str();
+  command
+      .add_option("--bits-activations", request.activation_bits, "Bits of activation codes, 2 to 8")
+      ->capture_default_str();
+  command.add_flag("--reduce-range", request.reduce_range, "7-bit weights, for x86 without VNNI");
+  command.add_option("--io", request.io, "float: type of the model's inputs and outputs")
+      ->capture_default_str();
+}
+
+/// What else happens on the way.
+void add_pipeline_options(CLI::App& command, Options& options) {
+  auto& request = options.request;
+  command.add_option("--optimize", request.optimize, "none|fast (default: fast)");
+  options.bias_correction_option =
+      command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
+                       "Take the mean error of the rounded weights out of the bias (default: on)");
+  command.add_option("--keep-float", request.keep_float,
+                     "Keep nodes whose name fits the pattern in float");
+  command.add_flag("--requantize", request.requantize,
+                   "Dequantize a model that is quantized already first");
+  command.add_flag("--data-free", request.data_free, "Not in this version");
+  command.add_option("--skip", request.skip, "Skip a pass by name");
+  command.add_option("--dump-after", request.dump_after, "Print the graph to stderr after a pass");
+  command.add_flag("--dry-run", request.dry_run, "Do everything but write");
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app, Context& context) {
@@ -117,36 +158,13 @@ void add_quantize(CLI::App& app, Context& context) {
   add_data_options(*command, request.data);
   command->add_option("--stats", request.statistics,
                       "Statistics from octet calibrate, instead of data");
-  command->add_option("--method", options->method, "static (dynamic and weight-only: not yet)");
-  command->add_option("--target", request.target, "Runtime that the model is made for")
-      ->capture_default_str();
-  command
-      ->add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
-      ->capture_default_str();
-  auto* per_channel =
-      command->add_flag("--per-channel", options->per_channel, "Weight scales per channel");
-  command->add_flag("--per-tensor", options->per_tensor, "One weight scale per tensor")
-      ->excludes(per_channel);
-  command->add_option("--weights", options->weights, "int8")->capture_default_str();
-  command->add_option("--activations", options->activations,
-                      "int8|uint8: how the file stores them");
-  command->add_option("--bits-weights", request.weight_bits, "Bits of weight codes, 2 to 8")
-      ->capture_default_str();
-  command
-      ->add_option("--bits-activations", request.activation_bits,
-                   "Bits of activation codes, 2 to 8")
-      ->capture_default_str();
-  command->add_flag("--reduce-range", request.reduce_range, "7-bit weights, for x86 without VNNI");
-  command->add_flag("--bias-correction,!--no-bias-correction", request.bias_correction,
-                    "Take the mean error of the rounded weights out of the bias (default: on)");
-  command->add_option("--keep-float", request.keep_float,
-                      "Keep nodes whose name fits the pattern in float");
-  command->add_option("--skip", request.skip, "Skip a pass by name");
-  command->add_option("--dump-after", request.dump_after, "Print the graph to stderr after a pass");
-  command->add_flag("--dry-run", request.dry_run, "Do everything but write");
+  add_scheme_options(*command, *options);
+  add_pipeline_options(*command, *options);
   add_common_options(*command, context);
-  command->callback([options, &context] {
-    context.action = [options, &context] { return execute(*options, context); };
+  const auto files = add_config_options(*command);
+  command->callback([options, files, command, &context] {
+    context.action = with_config(*command, *files, context,
+                                 [options, &context] { return execute(*options, context); });
   });
 }
 

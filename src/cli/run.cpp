@@ -22,7 +22,7 @@ void add_run(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("run", "Raw inference from and to .npy files");
   auto request = std::make_shared<RunRequest>();
   command->add_option("model", request->model, "Model (.onnx)")->required();
-  command->add_option("--input", request->inputs, "[NAME=]X.npy, one per model input")->required();
+  command->add_option("--input", request->inputs, "[NAME=]X.npy, one per model input");
   command->add_option("-o,--output", request->output, "Y.npy, or a folder for several outputs")
       ->required();
   command->add_option("--taps", request->taps,

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "graph/einsum.h"
+
 namespace octet {
 namespace {
 
@@ -153,12 +155,46 @@ std::int64_t saturating_product(std::int64_t a, std::int64_t b) {
   return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
 }
 
+std::int64_t saturating_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t result = 0;
+  return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
 std::int64_t matmul_macs(const Shape& a, const Shape& output) {
   if (a.empty()) return 0;
   const auto depth = std::max<std::int64_t>(a.back(), 1);
   // A matrix times a matrix has the batch outermost; a vector result has none.
   const auto rows = output.size() >= 2 ? item_elements(output) : product(output);
   return saturating_product(depth, rows);
+}
+
+/// X is [steps, batch, in], or [batch, steps, in] for layout 1; each step multiplies by W and R.
+std::int64_t recurrent_macs(const Graph& graph, const Node& node, const Shape& input) {
+  const auto* weight = shape_of(graph, node.input(1));
+  const auto* recurrence = shape_of(graph, node.input(2));
+  if (input.size() != 3 || weight == nullptr || recurrence == nullptr) return 0;
+  const auto steps = input[node.int_attribute("layout", 0) != 0 ? 1 : 0];
+  const auto each = saturating_sum(product(*weight), product(*recurrence));
+  return saturating_product(std::max<std::int64_t>(steps, 1), each);
+}
+
+/// Of two operands: the product of all extents but the result's outermost.
+std::int64_t einsum_macs(const Graph& graph, const Node& node, const Shape& output) {
+  const auto* a = shape_of(graph, node.input(0));
+  const auto* b = shape_of(graph, node.input(1));
+  if (node.inputs.size() != 2 || a == nullptr || b == nullptr) return 0;
+  const auto equation = parse_einsum(node.string_attribute("equation", ""), 2);
+  if (!equation) return 0;
+  const auto extents = resolve_einsum(*equation, {*a, *b});
+  if (!extents) return 0;
+  Shape all = extents->ellipsis;
+  for (char c = 'A'; c <= 'z'; ++c) {
+    const bool occurs = equation->inputs[0].find(c) != EinsumTerm::npos ||
+                        equation->inputs[1].find(c) != EinsumTerm::npos;
+    if (occurs) all.push_back(extents->letters[static_cast<std::size_t>(c)]);
+  }
+  const auto outermost = output.empty() ? 1 : std::max<std::int64_t>(output.front(), 1);
+  return product(all) / outermost;
 }
 
 }  // namespace
@@ -181,24 +217,30 @@ NodeId first_unknown_node(const Graph& graph) {
 
 std::int64_t node_macs(const Graph& graph, const Node& node) {
   const auto* output = shape_of(graph, node.output());
+  const auto* first = shape_of(graph, node.input(0));
+  if (!node.domain.empty() || first == nullptr) return 0;
+  if (node.op == "LSTM" || node.op == "GRU") return recurrent_macs(graph, node, *first);
   if (output == nullptr) return 0;
-  if (node.is("Conv")) {
-    const auto* weight = shape_of(graph, node.input(1));
+  if (node.op == "Conv" || node.op == "ConvInteger" || node.op == "QLinearConv") {
+    const auto* weight = shape_of(graph, node.input(node.op == "QLinearConv" ? 3 : 1));
     if (weight == nullptr) return 0;
     // Weights are [out, in / group, kernel...]: one output element costs all but the first extent.
     return saturating_product(item_elements(*weight), item_elements(*output));
   }
-  if (node.is("Gemm")) {
-    const auto* a = shape_of(graph, node.input(0));
-    if (a == nullptr || a->size() != 2) return 0;
-    const auto depth = (*a)[node.int_attribute("transA", 0) != 0 ? 0 : 1];
+  if (node.op == "ConvTranspose") {
+    const auto* weight = shape_of(graph, node.input(1));
+    // Weights are [in, out / group, kernel...]: what one input element is multiplied by.
+    return weight == nullptr ? 0
+                             : saturating_product(item_elements(*weight), item_elements(*first));
+  }
+  if (node.op == "Gemm" && first->size() == 2) {
+    const auto depth = (*first)[node.int_attribute("transA", 0) != 0 ? 0 : 1];
     return saturating_product(std::max<std::int64_t>(depth, 1), item_elements(*output));
   }
-  if (node.is("MatMul")) {
-    const auto* a = shape_of(graph, node.input(0));
-    return a == nullptr ? 0 : matmul_macs(*a, *output);
-  }
-  return 0;
+  const bool product =
+      node.op == "MatMul" || node.op == "MatMulInteger" || node.op == "QLinearMatMul";
+  if (product) return matmul_macs(*first, *output);
+  return node.op == "Einsum" ? einsum_macs(graph, node, *output) : 0;
 }
 
 }  // namespace octet

@@ -22,8 +22,9 @@ struct OpSchema {
 /// First node whose operator octet does not know, or NodeId::none.
 [[nodiscard]] NodeId first_unknown_node(const Graph& graph);
 
-/// Multiply-accumulates of a Conv, Gemm or MatMul node for one batch item, from inferred shapes
-/// (dynamic batch counted as 1); 0 for other ops.
+/// Multiply-accumulates of a convolution (also transposed, integer or quantized), a matrix product
+/// (Gemm, MatMul and its integer and quantized forms, Einsum of two operands), an LSTM or a GRU for
+/// one batch item, from inferred shapes; dynamic extents count as 1. 0 for other ops.
 [[nodiscard]] std::int64_t node_macs(const Graph& graph, const Node& node);
 
 }  // namespace octet

@@ -17,61 +17,138 @@ struct NamedRule {
   Rule rule;
 };
 
+/// Sorted by name for binary search.
 constexpr auto rules = std::to_array<NamedRule>({
+    {"Abs", shape_rules::same_as_input},
     {"Add", shape_rules::binary},
+    {"And", shape_rules::logic},
+    {"ArgMax", shape_rules::arg_reduce},
+    {"ArgMin", shape_rules::arg_reduce},
     {"AveragePool", shape_rules::pool},
     {"BatchNormalization", shape_rules::batch_normalization},
     {"Cast", shape_rules::cast},
+    {"Ceil", shape_rules::same_as_input},
+    {"Celu", shape_rules::same_as_input},
     {"Clip", shape_rules::same_as_input},
     {"Concat", shape_rules::concat},
     {"Constant", shape_rules::constant},
     {"ConstantOfShape", shape_rules::constant_of_shape},
     {"Conv", shape_rules::conv},
+    {"ConvInteger", shape_rules::conv_integer},
+    {"ConvTranspose", shape_rules::conv_transpose},
+    {"Cos", shape_rules::same_as_input},
+    {"CumSum", shape_rules::cumulative_sum},
+    {"DepthToSpace", shape_rules::depth_to_space},
     {"DequantizeLinear", shape_rules::dequantize_linear},
     {"Div", shape_rules::binary},
     {"Dropout", shape_rules::dropout},
+    {"DynamicQuantizeLinear", shape_rules::dynamic_quantize_linear},
+    {"Einsum", shape_rules::einsum},
+    {"Elu", shape_rules::same_as_input},
+    {"Equal", shape_rules::comparison},
+    {"Erf", shape_rules::same_as_input},
     {"Exp", shape_rules::same_as_input},
+    {"Expand", shape_rules::expand},
     {"Flatten", shape_rules::flatten},
+    {"Floor", shape_rules::same_as_input},
+    {"GRU", shape_rules::recurrent},
     {"Gather", shape_rules::gather},
+    {"GatherElements", shape_rules::gather_elements},
+    {"GatherND", shape_rules::gather_nd},
+    {"Gelu", shape_rules::same_as_input},
     {"Gemm", shape_rules::gemm},
     {"GlobalAveragePool", shape_rules::global_pool},
+    {"GlobalMaxPool", shape_rules::global_pool},
+    {"Greater", shape_rules::comparison},
+    {"GreaterOrEqual", shape_rules::comparison},
+    {"GroupNormalization", shape_rules::group_normalization},
     {"HardSigmoid", shape_rules::same_as_input},
     {"HardSwish", shape_rules::same_as_input},
     {"Identity", shape_rules::same_as_input},
+    {"InstanceNormalization", shape_rules::instance_normalization},
+    {"LSTM", shape_rules::recurrent},
+    {"LayerNormalization", shape_rules::layer_normalization},
     {"LeakyRelu", shape_rules::same_as_input},
+    {"Less", shape_rules::comparison},
+    {"LessOrEqual", shape_rules::comparison},
+    {"Log", shape_rules::same_as_input},
+    {"LogSoftmax", shape_rules::softmax},
     {"MatMul", shape_rules::matmul},
+    {"MatMulInteger", shape_rules::matmul_integer},
     {"Max", shape_rules::variadic},
     {"MaxPool", shape_rules::pool},
     {"Min", shape_rules::variadic},
+    {"Mish", shape_rules::same_as_input},
+    {"Mod", shape_rules::binary},
     {"Mul", shape_rules::binary},
     {"Neg", shape_rules::same_as_input},
+    {"Not", shape_rules::same_as_input},
+    {"OneHot", shape_rules::one_hot},
+    {"Or", shape_rules::logic},
+    {"PRelu", shape_rules::prelu},
     {"Pad", shape_rules::pad},
+    {"Pow", shape_rules::power},
+    {"QLinearConv", shape_rules::qlinear_conv},
+    {"QLinearMatMul", shape_rules::qlinear_matmul},
     {"QuantizeLinear", shape_rules::quantize_linear},
+    {"Range", shape_rules::range},
+    {"Reciprocal", shape_rules::same_as_input},
+    {"ReduceL1", shape_rules::reduce},
+    {"ReduceL2", shape_rules::reduce},
+    {"ReduceMax", shape_rules::reduce},
     {"ReduceMean", shape_rules::reduce},
+    {"ReduceMin", shape_rules::reduce},
+    {"ReduceProd", shape_rules::reduce},
+    {"ReduceSum", shape_rules::reduce},
+    {"ReduceSumSquare", shape_rules::reduce},
     {"Relu", shape_rules::same_as_input},
     {"Reshape", shape_rules::reshape},
+    {"Resize", shape_rules::resize},
+    {"Round", shape_rules::same_as_input},
+    {"ScatterElements", shape_rules::scatter_elements},
+    {"ScatterND", shape_rules::scatter_nd},
+    {"Selu", shape_rules::same_as_input},
     {"Shape", shape_rules::shape_of},
     {"Sigmoid", shape_rules::same_as_input},
+    {"Sign", shape_rules::same_as_input},
+    {"Sin", shape_rules::same_as_input},
     {"Slice", shape_rules::slice},
     {"Softmax", shape_rules::softmax},
+    {"Softplus", shape_rules::same_as_input},
+    {"Softsign", shape_rules::same_as_input},
+    {"SpaceToDepth", shape_rules::space_to_depth},
+    {"Split", shape_rules::split},
     {"Sqrt", shape_rules::same_as_input},
     {"Squeeze", shape_rules::squeeze},
     {"Sub", shape_rules::binary},
+    {"Swish", shape_rules::same_as_input},
     {"Tanh", shape_rules::same_as_input},
+    {"ThresholdedRelu", shape_rules::same_as_input},
+    {"Tile", shape_rules::tile},
+    {"TopK", shape_rules::top_k},
     {"Transpose", shape_rules::transpose},
+    {"Trilu", shape_rules::triangle},
     {"Unsqueeze", shape_rules::unsqueeze},
+    {"Where", shape_rules::where},
+    {"Xor", shape_rules::logic},
 });
+
+static_assert(std::is_sorted(rules.begin(), rules.end(),
+                             [](const auto& a, const auto& b) { return a.op < b.op; }));
 
 Rule find_rule(const Node& node) {
   if (!node.domain.empty()) return nullptr;
-  const auto it = std::find_if(rules.begin(), rules.end(),
-                               [&](const NamedRule& entry) { return entry.op == node.op; });
-  return it == rules.end() ? nullptr : it->rule;
+  const auto it =
+      std::lower_bound(rules.begin(), rules.end(), node.op,
+                       [](const NamedRule& entry, std::string_view op) { return entry.op < op; });
+  return it == rules.end() || it->op != node.op ? nullptr : it->rule;
 }
 
 /// Every extent and the product of the known ones stay within 2^40, so that rules can't overflow.
 Status check_size(const Shape& shape) {
-  constexpr std::int64_t limit = std::int64_t{1} << 40;
+  constexpr std::int64_t limit = shape_rules::extent_limit;
+  constexpr std::size_t rank_limit = 64;
+  if (shape.size() > rank_limit) return bad_input("{} dimensions are too many", shape.size());
   std::int64_t count = 1;
   for (const auto dim : shape) {
     if (dim > limit) return bad_input("shape {} is absurdly large", text(shape));

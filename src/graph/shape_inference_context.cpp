@@ -42,6 +42,11 @@ namespace {
 
 bool holds_integers(DType dtype) { return dtype == DType::i64 || dtype == DType::i32; }
 
+bool holds_numbers(DType dtype) {
+  return holds_integers(dtype) || dtype == DType::boolean || dtype == DType::f32 ||
+         dtype == DType::f64;
+}
+
 }  // namespace
 
 const ValueFacts* Context::input(std::size_t i) const {
@@ -59,19 +64,16 @@ DType Context::dtype(std::size_t i) const {
   return facts == nullptr ? DType::undefined : facts->dtype;
 }
 
-std::optional<PartialInts> Context::integers(std::size_t i) const {
+std::optional<PartialInts> Context::numbers(std::size_t i) const {
   const auto* facts = input(i);
-  if (facts == nullptr || !holds_integers(facts->dtype)) return std::nullopt;
+  if (facts == nullptr) return std::nullopt;
   const auto* constant = graph_.constant(node_.input(i));
-  if (constant == nullptr) return facts->integers;
-  if (constant->size() > max_partial_elements) return std::nullopt;
-  const auto values = to_int64(*constant);
-  if (!values) return std::nullopt;
-  PartialInts integers{constant->shape(), {}};
-  for (const auto value : *values) {
-    integers.elements.push_back({PartialInt::Kind::known, value});
-  }
-  return integers;
+  if (constant != nullptr) return tensor_numbers(*constant);
+  return holds_integers(facts->dtype) ? facts->integers : facts->numbers;
+}
+
+std::optional<PartialInts> Context::integers(std::size_t i) const {
+  return holds_integers(dtype(i)) ? numbers(i) : std::nullopt;
 }
 
 std::optional<std::vector<std::int64_t>> Context::known_integers(std::size_t i) const {
@@ -95,10 +97,55 @@ void Context::set(std::size_t output, DType dtype, std::optional<Shape> shape) {
   outputs_[output].shape = std::move(shape);
 }
 
-void Context::set_integers(std::size_t output, PartialInts integers) {
-  if (output >= outputs_.size() || !holds_integers(outputs_[output].dtype)) return;
-  if (static_cast<std::int64_t>(integers.elements.size()) > max_partial_elements) return;
-  outputs_[output].integers = std::move(integers);
+void Context::set_numbers(std::size_t output, PartialInts numbers) {
+  if (output >= outputs_.size() || !holds_numbers(outputs_[output].dtype)) return;
+  if (static_cast<std::int64_t>(numbers.elements.size()) > max_partial_elements) return;
+  auto& facts = outputs_[output];
+  (holds_integers(facts.dtype) ? facts.integers : facts.numbers) = std::move(numbers);
+}
+
+Status check_same_type(DType a, DType b) {
+  if (a == DType::undefined || b == DType::undefined || a == b) return {};
+  return bad_input("inputs of types {} and {} do not go together", name(a), name(b));
+}
+
+bool differ(std::int64_t a, std::int64_t b) { return a >= 0 && b >= 0 && a != b; }
+
+std::optional<Shape> input_shape(const Context& context, std::size_t i) {
+  const auto* shape = context.shape(i);
+  return shape == nullptr ? std::nullopt : std::optional(*shape);
+}
+
+std::optional<PartialInts> tensor_numbers(const Tensor& tensor) {
+  if (tensor.size() > max_partial_elements || !holds_numbers(tensor.dtype())) return std::nullopt;
+  PartialInts numbers{tensor.shape(), {}};
+  if (tensor.dtype() == DType::f32) {
+    for (const auto value : tensor.values<float>()) numbers.elements.push_back(real_number(value));
+    return numbers;
+  }
+  if (tensor.dtype() == DType::f64) {
+    for (const auto value : tensor.values<double>()) numbers.elements.push_back(real_number(value));
+    return numbers;
+  }
+  const auto values = to_int64(tensor);
+  if (!values) return std::nullopt;
+  for (const auto value : *values) numbers.elements.push_back({PartialInt::Kind::known, value});
+  return numbers;
+}
+
+bool few_elements(const Shape& shape) {
+  const auto count = checked_element_count(shape);
+  return count && *count <= max_partial_elements;
+}
+
+std::vector<std::int64_t> broadcast_strides(const Shape& from, const Shape& to) {
+  const auto own = row_major_strides(from);
+  std::vector<std::int64_t> strides(to.size(), 0);
+  const auto missing = to.size() - from.size();
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (from[i] != 1) strides[i + missing] = own[i];
+  }
+  return strides;
 }
 
 std::string text(const Shape& shape) { return to_string(without_symbols(shape)); }

@@ -10,12 +10,12 @@ namespace {
 /// Sets the output's shape; integers known of the input stay known under it.
 void set_view(Context& context, Shape output) {
   context.set(0, context.dtype(0), output);
-  auto integers = context.integers(0);
+  auto integers = context.numbers(0);
   if (!integers || !is_static(output)) return;
   const auto count = checked_element_count(output);
   if (!count || *count != static_cast<std::int64_t>(integers->elements.size())) return;
   integers->shape = std::move(output);
-  context.set_integers(0, std::move(*integers));
+  context.set_numbers(0, std::move(*integers));
 }
 
 /// Takes the extents that both lists share out of both.
@@ -234,12 +234,12 @@ Status transpose(Context& context) {
   Shape output;
   for (const auto axis : permutation) output.push_back((*input)[axis]);
   context.set(0, context.dtype(0), output);
-  const auto integers = context.integers(0);
+  const auto integers = context.numbers(0);
   if (!integers) return {};
   const auto own = row_major_strides(integers->shape);
   std::vector<std::int64_t> strides;
   for (const auto axis : permutation) strides.push_back(own[axis]);
-  context.set_integers(0, strided_view(*integers, output, 0, strides));
+  context.set_numbers(0, strided_view(*integers, output, 0, strides));
   return {};
 }
 

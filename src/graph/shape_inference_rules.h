@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "graph/value_facts.h"
+#include "graph/partial_numbers.h"
 
 namespace octet::shape_rules {
 
@@ -22,16 +22,20 @@ class Context {
   /// nullptr when the input is absent or its rank is not known.
   [[nodiscard]] const Shape* shape(std::size_t i) const;
   [[nodiscard]] DType dtype(std::size_t i) const;
-  /// The integers of an i64 or i32 input, from its constant or from earlier inference.
+  /// The numbers of a boolean, i32, i64, f32 or f64 input, from its constant or from earlier
+  /// inference.
+  [[nodiscard]] std::optional<PartialInts> numbers(std::size_t i) const;
+  /// The same for i64 and i32 only.
   [[nodiscard]] std::optional<PartialInts> integers(std::size_t i) const;
-  /// The same when all of them are known.
+  /// Integers when all of them are known.
   [[nodiscard]] std::optional<std::vector<std::int64_t>> known_integers(std::size_t i) const;
   /// Axes given by an input or, in older opsets, by the attribute `axes`.
   [[nodiscard]] std::optional<std::vector<std::int64_t>> axes(std::size_t input) const;
   [[nodiscard]] bool has_axes(std::size_t input) const;
 
   void set(std::size_t output, DType dtype, std::optional<Shape> shape);
-  void set_integers(std::size_t output, PartialInts integers);
+  /// After set(); more than max_partial_elements are forgotten.
+  void set_numbers(std::size_t output, PartialInts numbers);
   [[nodiscard]] std::vector<ValueFacts>& outputs() { return outputs_; }
 
  private:
@@ -45,9 +49,20 @@ using Rule = Status (*)(Context&);
 
 // shape_inference_spatial.cpp
 Status conv(Context& context);
+Status conv_integer(Context& context);
+Status qlinear_conv(Context& context);
+Status conv_transpose(Context& context);
 Status pool(Context& context);
 Status global_pool(Context& context);
 Status batch_normalization(Context& context);
+Status instance_normalization(Context& context);
+Status group_normalization(Context& context);
+Status layer_normalization(Context& context);
+
+// shape_inference_resample.cpp
+Status resize(Context& context);
+Status depth_to_space(Context& context);
+Status space_to_depth(Context& context);
 
 // shape_inference_elementwise.cpp
 Status same_as_input(Context& context);
@@ -55,14 +70,29 @@ Status softmax(Context& context);
 Status dropout(Context& context);
 Status cast(Context& context);
 Status binary(Context& context);
+Status power(Context& context);
+Status comparison(Context& context);
+Status logic(Context& context);
+Status where(Context& context);
+Status prelu(Context& context);
 Status variadic(Context& context);
+Status cumulative_sum(Context& context);
 Status quantize_linear(Context& context);
 Status dequantize_linear(Context& context);
+Status dynamic_quantize_linear(Context& context);
 
 // shape_inference_matrix.cpp
 Status gemm(Context& context);
 Status matmul(Context& context);
+Status matmul_integer(Context& context);
+Status qlinear_matmul(Context& context);
+Status einsum(Context& context);
+Status recurrent(Context& context);
+
+// shape_inference_reduce.cpp
 Status reduce(Context& context);
+Status arg_reduce(Context& context);
+Status top_k(Context& context);
 
 // shape_inference_reshape.cpp
 Status reshape(Context& context);
@@ -79,6 +109,40 @@ Status pad(Context& context);
 Status shape_of(Context& context);
 Status constant(Context& context);
 Status constant_of_shape(Context& context);
+
+// shape_inference_spread.cpp
+Status split(Context& context);
+Status expand(Context& context);
+Status tile(Context& context);
+Status range(Context& context);
+Status one_hot(Context& context);
+Status triangle(Context& context);
+
+// shape_inference_indexed.cpp
+Status gather_elements(Context& context);
+Status gather_nd(Context& context);
+Status scatter_elements(Context& context);
+Status scatter_nd(Context& context);
+
+inline constexpr std::int64_t extent_limit = std::int64_t{1} << 40;
+
+/// Error when both types are known and differ.
+[[nodiscard]] Status check_same_type(DType a, DType b);
+
+/// Whether two extents are known to differ.
+[[nodiscard]] bool differ(std::int64_t a, std::int64_t b);
+
+/// The shape of an input, or nullopt.
+[[nodiscard]] std::optional<Shape> input_shape(const Context& context, std::size_t i);
+
+/// The numbers of a tensor of at most max_partial_elements, if it is of a type that holds them.
+[[nodiscard]] std::optional<PartialInts> tensor_numbers(const Tensor& tensor);
+
+/// Static and of at most max_partial_elements.
+[[nodiscard]] bool few_elements(const Shape& shape);
+
+/// For strided_view: steps in `from` of a walk over the shape `to` that it broadcasts to.
+[[nodiscard]] std::vector<std::int64_t> broadcast_strides(const Shape& from, const Shape& to);
 
 /// "[1,?,3]" for a shape with symbols.
 [[nodiscard]] std::string text(const Shape& shape);

@@ -7,8 +7,6 @@
 namespace octet::shape_rules {
 namespace {
 
-bool differ(DType a, DType b) { return a != b && a != DType::undefined && b != DType::undefined; }
-
 /// Start and element count that Slice takes of an axis of known extent.
 struct Range {
   std::int64_t start = 0;
@@ -100,10 +98,7 @@ Status concat(Context& context) {
   Shape output = *first;
   for (std::size_t n = 1; n < count; ++n) {
     const auto* shape = context.shape(n);
-    if (differ(context.dtype(0), context.dtype(n))) {
-      return bad_input("inputs of types {} and {} do not go together", name(context.dtype(0)),
-                       name(context.dtype(n)));
-    }
+    OCTET_TRY(check_same_type(context.dtype(0), context.dtype(n)));
     if (shape == nullptr) {
       output[joined] = dynamic_dim;
       continue;
@@ -114,8 +109,8 @@ Status concat(Context& context) {
     for (std::size_t i = 0; i < output.size(); ++i) {
       const auto extent = (*shape)[i];
       if (i == joined) {
-        // At most 2^31 inputs of at most 2^40 each.
         output[i] = output[i] < 0 || extent < 0 ? dynamic_dim : output[i] + extent;
+        if (output[i] > extent_limit) return bad_input("the result is absurdly large");
       } else if (output[i] >= 0 && extent >= 0 && output[i] != extent) {
         return bad_input("{} and {} differ outside axis {}", text(*first), text(*shape), axis);
       } else if (output[i] < 0) {
@@ -124,14 +119,14 @@ Status concat(Context& context) {
     }
   }
   context.set(0, context.dtype(0), output);
-  if (joined != 0 || !is_static(output)) return {};
+  if (joined != 0 || !few_elements(output)) return {};
   PartialInts all{output, {}};
   for (std::size_t n = 0; n < count; ++n) {
-    const auto part = context.integers(n);
+    const auto part = context.numbers(n);
     if (!part) return {};
     all.elements.insert(all.elements.end(), part->elements.begin(), part->elements.end());
   }
-  context.set_integers(0, std::move(all));
+  context.set_numbers(0, std::move(all));
   return {};
 }
 
@@ -155,13 +150,13 @@ Status gather(Context& context) {
       return bad_input("index {} is outside the extent {} of axis {}", i, extent, axis);
     }
   }
-  const auto integers = context.integers(0);
+  const auto integers = context.numbers(0);
   if (!integers || data->size() != 1 || extent < 0) return {};
   PartialInts chosen{output, {}};
   for (const auto i : *wanted) {
     chosen.elements.push_back(integers->elements[static_cast<std::size_t>(i < 0 ? i + extent : i)]);
   }
-  context.set_integers(0, std::move(chosen));
+  context.set_numbers(0, std::move(chosen));
   return {};
 }
 
@@ -188,7 +183,7 @@ Status slice(Context& context) {
     output[axis] = ranges[axis].count;
   }
   context.set(0, context.dtype(0), output);
-  const auto integers = context.integers(0);
+  const auto integers = context.numbers(0);
   if (!integers || !is_static(output)) return {};
   auto strides = row_major_strides(integers->shape);
   std::int64_t offset = 0;
@@ -197,7 +192,7 @@ Status slice(Context& context) {
     // A step that is never taken may be huge.
     strides[i] = ranges[i].count > 1 ? strides[i] * ranges[i].step : 0;
   }
-  context.set_integers(0, strided_view(*integers, output, offset, strides));
+  context.set_numbers(0, strided_view(*integers, output, offset, strides));
   return {};
 }
 
@@ -225,8 +220,8 @@ Status pad(Context& context) {
     OCTET_ASSIGN(const auto axis, normalize_axis(axes[i], input->size()));
     const auto begin = (*pads)[i];
     const auto end = (*pads)[i + axes.size()];
-    constexpr std::int64_t limit = std::int64_t{1} << 40;
-    if (begin > limit || end > limit || begin < -limit || end < -limit) {
+    if (begin > extent_limit || end > extent_limit || begin < -extent_limit ||
+        end < -extent_limit) {
       return bad_input("pads {} and {} are absurdly large", begin, end);
     }
     auto& dim = output[static_cast<std::size_t>(axis)];
@@ -260,7 +255,7 @@ Status shape_of(Context& context) {
     extents.elements.push_back({dim < 0 ? PartialInt::Kind::extent : PartialInt::Kind::known, dim});
   }
   context.set(0, DType::i64, extents.shape);
-  context.set_integers(0, std::move(extents));
+  context.set_numbers(0, std::move(extents));
   return {};
 }
 
@@ -269,14 +264,7 @@ Status constant(Context& context) {
   // Strings and sparse tensors stay opaque; they are nobody's shape.
   if (!value) return {};
   context.set(0, value->dtype(), value->shape());
-  const bool integral = value->dtype() == DType::i64 || value->dtype() == DType::i32;
-  if (!integral || value->size() > max_partial_elements) return {};
-  OCTET_ASSIGN(const auto values, to_int64(*value));
-  PartialInts integers{value->shape(), {}};
-  for (const auto element : values) {
-    integers.elements.push_back({PartialInt::Kind::known, element});
-  }
-  context.set_integers(0, std::move(integers));
+  if (auto numbers = tensor_numbers(*value)) context.set_numbers(0, std::move(*numbers));
   return {};
 }
 
@@ -296,14 +284,10 @@ Status constant_of_shape(Context& context) {
     output.push_back(element.kind == PartialInt::Kind::unknown ? dynamic_dim : element.value);
   }
   context.set(0, dtype, output);
-  const auto count = checked_element_count(output);
-  const bool integral = dtype == DType::i64 || dtype == DType::i32;
-  if (!integral || !count || *count > max_partial_elements) return {};
-  OCTET_ASSIGN(const auto value, to_int64(*fill));
-  PartialInts integers{output, {}};
-  integers.elements.assign(static_cast<std::size_t>(*count),
-                           {PartialInt::Kind::known, value.front()});
-  context.set_integers(0, std::move(integers));
+  const auto value =
+      fill == nullptr ? std::optional(PartialInts{{}, {real_number(0)}}) : tensor_numbers(*fill);
+  if (!value || !few_elements(output)) return {};
+  context.set_numbers(0, strided_view(*value, output, 0, Shape(output.size(), 0)));
   return {};
 }
 

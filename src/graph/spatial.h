@@ -44,8 +44,25 @@ struct SpatialGeometry {
 [[nodiscard]] Result<SpatialGeometry> resolve_conv(const Node& node, const Shape& input,
                                                    const Shape& weight);
 
-/// The same for MaxPool and AveragePool on [N,C,...]; the kernel is the attribute kernel_shape.
-/// Padding must be smaller than the kernel.
+/// Geometry of a ConvTranspose: input [N,C,...], weight [C,M/group,...]. `output` holds the extents
+/// of the result, and the element x of the input adds weight tap k to the output element
+/// x * stride + k * dilation - pads_begin, where there is one; output_padding is part of `output`
+/// already. Formulas of the ONNX operator specification:
+///
+///   full           stride * (in - 1) + output_padding + effective_kernel
+///   NOTSET, VALID  out = full - pads
+///   output_shape   out as stated, pads = max(full - out, 0) whatever `pads` says; the odd one at
+///                  the end for SAME_UPPER, else at the beginning
+///   SAME_*         the same with out = in * stride
+///
+/// Where `full` falls short of a demanded output, the elements beyond it get the bias alone.
+/// Dynamic extents as in resolve_spatial; SAME_* pads do not depend on them. Checks ranks,
+/// channels against group, and the kernel_shape attribute.
+[[nodiscard]] Result<SpatialGeometry> resolve_conv_transpose(const Node& node, const Shape& input,
+                                                             const Shape& weight);
+
+/// The same as resolve_conv for MaxPool and AveragePool on [N,C,...]; the kernel is the attribute
+/// kernel_shape. Padding must be smaller than the kernel.
 [[nodiscard]] Result<SpatialGeometry> resolve_pool(const Node& node, const Shape& input);
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 // What can be known of values without running the graph: types, shapes whose dynamic dimensions
 // are told apart, and integers computed from shapes.
 
+#include <bit>
 #include <map>
 #include <optional>
 #include <vector>
@@ -10,17 +11,20 @@
 
 namespace octet {
 
-/// An integer known exactly, known to be the extent of a dynamic dimension, or not known.
+/// A number known exactly, known to be the extent of a dynamic dimension, or not known. Integers
+/// and booleans are `known`, elements of float tensors are `real`.
 struct PartialInt {
-  enum class Kind : std::uint8_t { unknown, known, extent };
+  enum class Kind : std::uint8_t { unknown, known, extent, real };
   Kind kind = Kind::unknown;
-  std::int64_t value = 0;  ///< known: the number; extent: the symbol of the dimension
+  std::int64_t value = 0;  ///< known: the number; extent: the symbol of the dimension; real: bits
 
   [[nodiscard]] bool is_known() const { return kind == Kind::known; }
+  [[nodiscard]] bool is_real() const { return kind == Kind::real; }
+  [[nodiscard]] double real() const { return std::bit_cast<double>(value); }
   friend bool operator==(const PartialInt&, const PartialInt&) = default;
 };
 
-/// An i64 or i32 tensor of at most max_partial_elements elements, known in part.
+/// A tensor of at most max_partial_elements elements, known in part.
 struct PartialInts {
   Shape shape;  ///< static
   std::vector<PartialInt> elements;
@@ -33,7 +37,8 @@ inline constexpr std::int64_t max_partial_elements = 4096;
 struct ValueFacts {
   DType dtype = DType::undefined;
   std::optional<Shape> shape;
-  std::optional<PartialInts> integers;
+  std::optional<PartialInts> integers;  ///< of an i64 or i32 tensor
+  std::optional<PartialInts> numbers;   ///< of a boolean, f32 or f64 tensor
 };
 
 /// Facts of all values by value slot. `input_shapes` replaces the declared shapes of graph inputs

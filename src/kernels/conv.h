@@ -6,9 +6,14 @@
 // channel o and pixel p, with x the input code and z its zero point,
 //
 //   acc = bias[o] + sum over taps k and input channels c of (x[p,k,c] - z) * w[o,k,c]      (int32)
-//   y   = round_half_even(clamp(f32(acc) * multiplier[o], low - zy, high - zy)) + zy
 //
-// (rule onnx: src/arithmetic/requantize.h)
+// and the output, by ConvParams::output, is one of
+//
+//   codes         y = round_half_even(clamp(f32(acc) * multiplier[o], low - zy, high - zy)) + zy
+//   accumulators  acc itself
+//   floats        y = f32(acc) * (input_scale * multiplier[o]) + output_bias[o]
+//
+// (rule onnx: src/arithmetic/requantize.h; floats: float_output of src/arithmetic/dynamic.h)
 //
 // The padded border contributes x = z, that is nothing. A kernel may fold -z * sum(w) into the
 // bias. The int32 sum wraps modulo 2^32; the planner's guards keep real models away from that.
@@ -36,16 +41,50 @@ struct ConvGeometry {
   int groups = 1;
 };
 
+/// What a convolution gives for each output element.
+enum class ConvOutput : std::uint8_t {
+  codes,         ///< u8, requantized
+  accumulators,  ///< int32
+  floats,        ///< f32
+};
+
+[[nodiscard]] constexpr std::size_t element_bytes(ConvOutput output) {
+  return output == ConvOutput::codes ? 1 : 4;
+}
+
 /// What is fixed when a model is loaded. Unsigned codes throughout (signed code + 128).
 struct ConvParams {
   ConvGeometry geometry;  ///< of the first call; only batch and spatial extents may change
   std::vector<std::int8_t> weights;  ///< [out_channels][kernel_h][kernel_w][in_channels / groups]
   std::vector<std::int32_t> bias;    ///< [out_channels]; zeros when the layer has none
-  std::vector<float> multiplier;     ///< [out_channels]
+  std::vector<float> multiplier;     ///< [out_channels]; accumulators: not used
+  ConvOutput output = ConvOutput::codes;
+  float input_scale = 1;           ///< floats: of the input's codes
+  std::vector<float> output_bias;  ///< floats: [out_channels], or empty for none
   std::uint8_t input_zero_point = 128;
   std::uint8_t output_zero_point = 128;
   std::uint8_t low = 0;     ///< smallest output code (a fused Relu or Clip raises it)
   std::uint8_t high = 255;  ///< largest output code
+};
+
+/// Quantization of an input that is known only when the kernel runs.
+struct InputParams {
+  std::uint8_t zero_point = 128;
+  float scale = 1;
+};
+
+/// One call. Computes output rows [first_row, last_row), row r = image * out_height + y, so that a
+/// caller can split one call over threads. `input` and `output` are the whole dense NHWC tensors.
+/// Inputs may be read up to 64 bytes beyond their end (buffers are allocated so).
+struct ConvCall {
+  const std::uint8_t* input = nullptr;
+  void* output = nullptr;  ///< u8, int32 or f32, by ConvParams::output
+  std::int64_t first_row = 0;
+  std::int64_t last_row = 0;
+  /// scratch_bytes(geometry) bytes, 64-byte aligned, not shared between concurrent calls.
+  std::byte* scratch = nullptr;
+  /// Replaces ConvParams::input_zero_point and input_scale; not for codes.
+  std::optional<InputParams> input_params;
 };
 
 /// A convolution with its weights packed for one kernel. Immutable; thread-safe given distinct
@@ -57,12 +96,11 @@ class Conv {
   Conv& operator=(const Conv&) = delete;
   virtual ~Conv() = default;
 
-  /// Computes output rows [first_row, last_row), row r = image * out_height + y, so that a caller
-  /// can split one call over threads. `input` and `output` are the whole dense NHWC tensors.
-  /// `scratch` is scratch_bytes(geometry) bytes, 64-byte aligned, not shared between concurrent
-  /// calls. Inputs may be read up to 64 bytes beyond their end (buffers are allocated so).
-  virtual void run(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-                   std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const = 0;
+  virtual void run(const ConvGeometry& geometry, const ConvCall& call) const = 0;
+  void run(const ConvGeometry& geometry, const std::uint8_t* input, void* output,
+           std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const {
+    run(geometry, ConvCall{input, output, first_row, last_row, scratch, {}});
+  }
   [[nodiscard]] virtual std::size_t scratch_bytes(const ConvGeometry& geometry) const = 0;
   /// Full name by the grammar type_op_granularity_rule_tile__isa.
   [[nodiscard]] virtual std::string_view name() const = 0;

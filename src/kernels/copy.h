@@ -1,5 +1,5 @@
 #pragma once
-// Data movement on bytes: Transpose, Slice, Pad, Concat and the change between row-major and
+// Data movement on bytes: Transpose, Slice, Pad, Concat, Split and the change between row-major and
 // channels-last order are all one strided copy.
 
 #include <cstdint>
@@ -15,6 +15,12 @@ struct StridedCopy {
   std::vector<std::int64_t> out_stride;
 };
 
+/// The same copy with as few dimensions as it takes: neighbours through which both sides run evenly
+/// become one.
+[[nodiscard]] StridedCopy simplified(const StridedCopy& copy);
+
+/// Fast for simplified copies whose last dimension is dense on both sides, and for those that
+/// transpose their last two.
 void copy_strided(const StridedCopy& copy, const std::uint8_t* input, std::uint8_t* output);
 
 }  // namespace octet::kernels

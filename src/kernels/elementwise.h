@@ -7,6 +7,8 @@
 #include <array>
 #include <cstdint>
 
+#include "arithmetic/requantize.h"
+
 namespace octet::kernels {
 
 /// One per-tensor quantization of u8 codes: real = scale * (q - zero_point).
@@ -15,17 +17,22 @@ struct CodeParams {
   std::uint8_t zero_point = 128;
   std::uint8_t low = 0;     ///< smallest code
   std::uint8_t high = 255;  ///< largest code
+  Rule rule = Rule::onnx;   ///< how codes are made: onnx or openvino (kernels/openvino.h)
 };
 
-enum class BinaryOp : std::uint8_t { add, subtract, multiply };
+enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide };
 
-/// add: add_onnx of arithmetic/requantize.h. subtract and multiply:
+/// add: add_onnx of arithmetic/requantize.h. subtract, multiply and divide:
 /// q = clamp(round_half_even((sa * (a - za) op sb * (b - zb)) / s) + z, low, high), with one f32
-/// rounding after each product, the operation and the division.
+/// rounding after each product, the operation and the division. (x / 0 is infinite and saturates,
+/// 0 / 0 gives low.)
 struct BinaryParams {
   BinaryOp op = BinaryOp::add;
   CodeParams a, b;  ///< low and high are not used
   CodeParams output;
+  /// Rule openvino, add: the operand taken to the units of the other, and how (SumParams).
+  bool moves_b = false;
+  bool own_code = false;
 };
 
 /// The output is a dense row-major block of these extents; an operand's stride is 0 along the
@@ -51,5 +58,12 @@ void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* 
                     std::int64_t count);
 void dequantize_codes(const CodeParams& params, const std::uint8_t* input, float* output,
                       std::int64_t count);
+
+/// Smallest and largest of `count` values; NaN is passed over. Without a value, 0 and 0.
+struct Range {
+  float minimum = 0;
+  float maximum = 0;
+};
+[[nodiscard]] Range value_range(const float* values, std::int64_t count);
 
 }  // namespace octet::kernels

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "arithmetic/openvino.h"
 #include "kernels/elementwise.h"
 
 namespace octet::kernels {
@@ -24,10 +25,12 @@ enum class PoolCount : std::uint8_t {
 };
 
 /// q = requantize_onnx(sum of (x - zx), sx / (s * count)): exact int32 sum, one f32 multiplier. A
-/// window without a counted pixel gives the zero point. Rows r = image * out_height + y.
+/// window without a counted pixel gives the zero point. Rows r = image * out_height + y. By rule
+/// openvino, if the output's params say so: `average` of arithmetic/openvino.h and average_line.
 void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
                   const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
-                  std::int64_t first_row, std::int64_t last_row);
+                  std::int64_t first_row, std::int64_t last_row,
+                  openvino::Average average = openvino::Average::multiplies);
 
 /// The largest code of each window; `lowest` where the window lies in the padding altogether.
 void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,

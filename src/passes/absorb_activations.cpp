@@ -30,7 +30,7 @@ Status absorb_activations(PassContext& context) {
     const auto producer = producers[i];
     if (activation == NodeId::none || producer == NodeId::none) continue;
     if (graph.node(activation).input(0) != between) continue;
-    const auto bounds = activation_bounds(graph, graph.node(activation));
+    const auto bounds = activation_limits(graph, graph.node(activation));
     if (!bounds || !saturates_within(*bounds, plan.values.at(output))) continue;
     graph.remove_node(activation);
     graph.node(producer).outputs[0] = output;

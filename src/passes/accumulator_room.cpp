@@ -52,22 +52,32 @@ struct Layer {
   }
 };
 
-Layer layer_of(const PassContext& context, const Node& node) {
+Layer layer_of(const PassContext& context, NodeId id) {
   const Graph& graph = context.model.graph;
+  const Node& node = graph.node(id);
   const Tensor& weight = *graph.constant(node.input(1));
-  const auto& input = context.model.plan.values.at(node.input(0));
+  const auto input = context.model.plan.values.find(node.input(0));
   const auto& scheme = context.model.plan.values.at(node.input(1)).scheme;
-  const std::int64_t zero_point = input.params.zero_point[0];
   const int axis = output_channel_axis(node);
   Layer layer;
   layer.weight = weight.values<float>();
   layer.channels = weight.dim(axis);
   for (int i = axis + 1; i < weight.rank(); ++i) layer.inner *= weight.dim(i);
   layer.outer = weight.size() / (layer.channels * layer.inner);
-  if (const Tensor* bias = graph.constant(node.input(2))) layer.bias = bias->values<float>();
-  layer.input_scale = static_cast<double>(input.params.scale[0]);
-  layer.reach = static_cast<double>(
-      std::max(input.scheme.qmax() - zero_point, zero_point - input.scheme.qmin()));
+  if (input == context.model.plan.values.end()) {
+    // Quantized at run time, with any zero point; the bias is added in float.
+    layer.reach = 255;
+  } else {
+    const auto& [scheme_of_input, params, origin, storage] = input->second;
+    if (const auto bias = context.bias_of(id); bias && !context.target.float_bias) {
+      const auto value = graph.node(bias->node).input(static_cast<std::size_t>(bias->input));
+      layer.bias = graph.constant(value)->values<float>();
+    }
+    const std::int64_t zero_point = params.zero_point[0];
+    layer.input_scale = static_cast<double>(params.scale[0]);
+    layer.reach = static_cast<double>(
+        std::max(scheme_of_input.qmax() - zero_point, zero_point - scheme_of_input.qmin()));
+  }
   layer.qmin = static_cast<std::int32_t>(scheme.qmin());
   layer.qmax = static_cast<std::int32_t>(scheme.qmax());
   return layer;
@@ -144,7 +154,7 @@ bool can_overflow(const Layer& layer, const QuantParams& params) {
 Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
-  const Layer layer = layer_of(context, graph.node(id));
+  const Layer layer = layer_of(context, id);
   auto quantization = plan.values.at(graph.node(id).input(1));
   if (!can_overflow(layer, quantization.params)) return {};
   const int for_bias = raise_for_bias(layer, bias_limit - reserve, quantization.params);

@@ -9,21 +9,25 @@ namespace {
 
 struct Group {
   ValueStatistics seen;
+  bool constant = false;  ///< a constant takes part
   std::vector<ValueId> sources;
   Result<QuantParams> params;
 };
 
-/// Constants that a Concat joins to a group take part in its range.
+/// Constants that a Concat joins to a group, and tables that a Gather looks up, take part in its
+/// range.
 void observe_joined_constants(const PassContext& context, ObserverKind observer,
                               std::map<ValueId, Group>& groups) {
   const Graph& graph = context.model.graph;
   const Placement& placement = context.placement;
   for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
-    if (placement.kinds[i] != IntegerKind::join) continue;
+    if (!placement.kinds[i]) continue;
+    const auto kind = *placement.kinds[i];
+    if (kind != IntegerKind::join && kind != IntegerKind::pass_through) continue;
     const Node& node = graph.node(static_cast<NodeId>(i));
-    auto& seen = groups[placement.group[index(node.output())]].seen;
-    for (const auto input : node.inputs) {
-      const Tensor* constant = graph.constant(input);
+    auto& group = groups[placement.group[index(node.output())]];
+    for (const int input : data_inputs(graph, node)) {
+      const Tensor* constant = graph.constant(node.input(static_cast<std::size_t>(input)));
       if (constant == nullptr) continue;
       ValueStatistics of_constant;
       if (observer == ObserverKind::minmax || observer == ObserverKind::moving_average) {
@@ -33,7 +37,8 @@ void observe_joined_constants(const PassContext& context, ObserverKind observer,
       }
       of_constant.average_minimum = static_cast<double>(of_constant.histogram.minimum());
       of_constant.average_maximum = static_cast<double>(of_constant.histogram.maximum());
-      merge_into(seen, of_constant);
+      merge_into(group.seen, of_constant);
+      group.constant = true;
     }
   }
 }
@@ -81,23 +86,24 @@ Status calibrate(PassContext& context) {
   observe_joined_constants(context, statistics.observer, groups);
 
   std::vector<Group*> work;
-  for (auto& entry : groups) work.push_back(&entry.second);
+  for (auto& [id, group] : groups) {
+    if (!group.sources.empty() || group.constant) work.push_back(&group);
+  }
   const auto scheme = context.activation_scheme();
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
     Group& group = *work[static_cast<std::size_t>(i)];
     group.params = params_from_statistics(group.seen, statistics.observer, scheme);
   });
-  for (const auto* group : work) {
-    if (group->sources.empty()) continue;
-    if (!group->params) {
-      return tl::unexpected(group->params.error().with_context(
-          fmt::format("value {}", graph.value(group->sources.front()).name)));
+  for (auto& [root, group] : groups) {
+    if (group.sources.empty() && !group.constant) continue;
+    if (!group.params) {
+      return tl::unexpected(
+          group.params.error().with_context(fmt::format("value {}", graph.value(root).name)));
     }
-    const Origin origin = group->sources.size() > 1 ? Origin::shared : Origin::observed;
-    for (const auto id : group->sources) {
-      context.model.plan.values[id] = {scheme, *group->params, origin,
-                                       context.activation_storage()};
-    }
+    const Origin origin = group.sources.size() > 1 ? Origin::shared : Origin::observed;
+    const Quantization quantization{scheme, *group.params, origin, context.activation_storage()};
+    for (const auto id : group.sources) context.model.plan.values[id] = quantization;
+    context.group_quantizations[root] = quantization;
   }
   return {};
 }

@@ -17,10 +17,15 @@ DType PassContext::activation_storage() const {
 }
 
 QuantScheme PassContext::weight_scheme(const Node& node) const {
+  return weight_scheme(output_channel_axis(node));
+}
+
+QuantScheme PassContext::weight_scheme(int axis) const {
   auto scheme = target.weight;
   scheme.bits = options.reduce_range ? std::min(options.weight_bits, 7) : options.weight_bits;
-  scheme.granularity = options.weight_granularity.value_or(scheme.granularity);
-  scheme.axis = scheme.granularity == Granularity::per_channel ? output_channel_axis(node) : 0;
+  scheme.granularity =
+      axis < 0 ? Granularity::per_tensor : options.weight_granularity.value_or(scheme.granularity);
+  scheme.axis = scheme.granularity == Granularity::per_channel ? axis : 0;
   return scheme;
 }
 
@@ -30,6 +35,16 @@ std::vector<NodeId> PassContext::accumulate_nodes() const {
     if (placement.kinds[i] == IntegerKind::accumulate) ids.push_back(static_cast<NodeId>(i));
   }
   return ids;
+}
+
+std::optional<Use> PassContext::bias_of(NodeId id) const {
+  const Graph& graph = model.graph;
+  if (graph.node(id).input(2) != ValueId::none) return Use{id, 2};
+  if (!graph.node(id).is("MatMul")) return std::nullopt;
+  const auto readers = graph.uses()[index(graph.node(id).output())];
+  if (readers.size() != 1 || index(readers[0].node) >= placement.kinds.size()) return std::nullopt;
+  if (placement.kinds[index(readers[0].node)] != IntegerKind::bias) return std::nullopt;
+  return Use{readers[0].node, 1 - readers[0].input};
 }
 
 Status passes::place(PassContext& context) {

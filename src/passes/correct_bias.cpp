@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "arithmetic/quantize.h"
 #include "graph/spatial.h"
 #include "passes/integer_rules.h"
@@ -18,11 +20,11 @@ struct WeightView {
   std::int64_t outputs = 1;  ///< per group
   std::int64_t inputs = 1;   ///< per group
   std::int64_t taps = 1;
-  bool input_major = false;  ///< MatMul and Gemm without transB: [in][out]
+  bool input_major = false;  ///< Gemm without transB, ConvTranspose: [in][out][taps]
 
   [[nodiscard]] std::size_t at(std::int64_t group, std::int64_t o, std::int64_t i,
                                std::int64_t tap) const {
-    if (input_major) return static_cast<std::size_t>(i * outputs + o);
+    if (input_major) return static_cast<std::size_t>((i * outputs + o) * taps + tap);
     return static_cast<std::size_t>(((group * outputs + o) * inputs + i) * taps + tap);
   }
 };
@@ -40,6 +42,7 @@ WeightView view_of(const Node& node, const Tensor& weight) {
   view.input_major = axis == 1;
   view.outputs = weight.dim(axis);
   view.inputs = weight.dim(1 - axis);
+  view.taps = weight.size() / (view.outputs * view.inputs);
   return view;
 }
 
@@ -55,10 +58,17 @@ double inside_share(const SpatialGeometry& g, std::size_t dimension, std::int64_
 }
 
 /// For each tap of a Conv the share of output pixels at which it reads inside the input; ones where
-/// extents are not known, and for Gemm and MatMul.
+/// extents are not known, and for Gemm. Of a ConvTranspose the share but for the borders.
 std::vector<double> tap_shares(const Graph& graph, const Node& node, const Tensor& weight,
                                std::int64_t taps) {
   std::vector<double> shares(static_cast<std::size_t>(taps), 1.0);
+  if (node.is("ConvTranspose")) {
+    // Each output pixel takes part in the taps of one phase of the strides.
+    double phases = 1;
+    for (const auto stride : node.ints_attribute("strides")) phases *= static_cast<double>(stride);
+    std::fill(shares.begin(), shares.end(), 1 / phases);
+    return shares;
+  }
   const auto& input = graph.value(node.input(0)).shape;
   if (!node.is("Conv") || !input) return shares;
   const auto geometry = resolve_conv(node, *input, weight.shape());

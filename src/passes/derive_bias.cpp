@@ -4,11 +4,11 @@
 namespace octet::passes {
 namespace {
 
-Status quantize_bias(PassContext& context, NodeId id, float input_scale) {
+Status quantize_bias(PassContext& context, NodeId id, const Use& use, float input_scale) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
   const QuantParams& weight = plan.values.at(graph.node(id).input(1)).params;
-  const auto value = own_constant(graph, {id, 2});
+  const auto value = own_constant(graph, use);
   const Tensor& bias = *graph.constant(value);
   QuantParams params;
   params.axis = weight.per_channel() ? bias.rank() - 1 : -1;
@@ -43,9 +43,10 @@ Status derive_bias(PassContext& context) {
   for (const auto id : context.accumulate_nodes()) {
     // Room was made when the weights were quantized, but bias correction has moved the bias since.
     OCTET_TRY(make_accumulator_room(context, id, 0));
-    if (graph.node(id).input(2) == ValueId::none) continue;
+    const auto bias = context.bias_of(id);
+    if (!bias || context.target.float_bias) continue;
     const float input_scale = context.model.plan.values.at(graph.node(id).input(0)).params.scale[0];
-    if (auto status = quantize_bias(context, id, input_scale); !status) {
+    if (auto status = quantize_bias(context, id, *bias, input_scale); !status) {
       return tl::unexpected(
           status.error().with_context(fmt::format("bias of node {}", graph.node(id).name)));
     }

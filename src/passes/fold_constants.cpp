@@ -25,7 +25,7 @@ Tensor integer_tensor(const std::vector<std::int64_t>& values, Shape shape, DTyp
 
 /// The output of a node whose integers inference has worked out completely.
 std::optional<Tensor> inferred_constant(const Node& node, const std::vector<ValueFacts>& facts) {
-  if (node.outputs.size() != 1) return std::nullopt;
+  if (node.outputs.size() != 1 || node.outputs[0] == ValueId::none) return std::nullopt;
   const auto& output = facts[index(node.outputs[0])];
   if (!output.integers) return std::nullopt;
   const auto values = all_known(*output.integers);

@@ -1,6 +1,7 @@
 #include "passes/integer_rules.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace octet {
 namespace {
@@ -19,7 +20,13 @@ std::string weight_reason(const Graph& graph, const Node& node) {
   if (weight->dtype() != DType::f32) return "its weights are not f32";
   if (weight->size() == 0) return "its weights are empty";
   if (node.is("Conv")) {
-    return weight->rank() == 4 ? "" : "only 2-D convolutions run in integers";
+    const bool known = weight->rank() == 3 || weight->rank() == 4;
+    return known ? "" : "only 1-D and 2-D convolutions run in integers";
+  }
+  if (node.is("ConvTranspose")) {
+    if (weight->rank() != 4) return "only 2-D transposed convolutions run in integers";
+    // An axis of its weights counts the channels of one group: the groups would share scales.
+    return node.int_attribute("group", 1) == 1 ? "" : "it has groups";
   }
   return weight->rank() == 2 ? "" : "its weight is not a matrix";
 }
@@ -33,19 +40,46 @@ std::string bias_reason(const Graph& graph, const Node& node, std::int64_t chann
   return row && bias->size() == channels ? "" : "its bias is broadcast";
 }
 
+std::string product_reason(const Graph& graph, const Node& node) {
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    const int rank = rank_of(graph, node.input(i));
+    if (rank < 2 || rank > 4) return "its inputs are neither matrices nor batches of them";
+  }
+  return "";
+}
+
+/// Masks are -1e4, -1e9 or -inf where something is to be left out: a code for them leaves none for
+/// the values between.
+std::string constant_range_reason(const Graph& graph, const Node& node) {
+  constexpr float mask_limit = 1e4F;
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    const Tensor* constant = graph.constant(node.input(i));
+    if (constant == nullptr) continue;
+    for (const float value : constant->values<float>()) {
+      if (std::abs(value) >= mask_limit) {
+        return fmt::format("its constant {} holds {}", graph.value(node.input(i)).name, value);
+      }
+    }
+  }
+  return "";
+}
+
 std::string accumulate_reason(const Graph& graph, const Node& node) {
   if (auto reason = weight_reason(graph, node); !reason.empty()) return reason;
   if (node.is("MatMul")) {
     const int rank = rank_of(graph, node.input(0));
-    return rank == 2 || rank == 3 ? "" : "its input is neither a matrix nor a batch of them";
+    return rank >= 2 && rank <= 4 ? "" : "its input is neither a matrix nor a batch of them";
   }
   if (node.is("Gemm") &&
       (node.float_attribute("alpha", 1) != 1 || node.float_attribute("beta", 1) != 1 ||
        node.int_attribute("transA", 0) != 0)) {
     return "alpha, beta or transA is set";
   }
-  if (node.is("Conv") && rank_of(graph, node.input(0)) != 4) return "its input is not an image";
   const Tensor& weight = *graph.constant(node.input(1));
+  const bool convolves = node.is("Conv") || node.is("ConvTranspose");
+  if (convolves && rank_of(graph, node.input(0)) != weight.rank()) {
+    return "its input has not the rank of its weights";
+  }
   const std::int64_t channels = weight.dim(output_channel_axis(node));
   if (weight.size() / channels > depth_limit) {
     return fmt::format("it sums {} products, too many for int32 and weights of useful precision",
@@ -75,7 +109,7 @@ std::string constant_parameters_reason(const Graph& graph, const Node& node) {
 }
 
 std::string type_reason(const Graph& graph, const Node& node) {
-  for (const int i : data_inputs(node)) {
+  for (const int i : data_inputs(graph, node)) {
     const auto id = node.input(static_cast<std::size_t>(i));
     if (id == ValueId::none) return "it lacks an input";
     const Value& value = graph.value(id);
@@ -84,6 +118,7 @@ std::string type_reason(const Graph& graph, const Node& node) {
       return "input " + value.name + " is empty";
     }
   }
+  if (node.is("Split")) return "";
   const auto others =
       std::count_if(node.outputs.begin() + (node.outputs.empty() ? 0 : 1), node.outputs.end(),
                     [](auto id) { return id != ValueId::none; });
@@ -99,35 +134,70 @@ const IntegerOp* find_integer_op(const TargetProfile& target, const Node& node) 
   return it == target.ops.end() ? nullptr : &*it;
 }
 
-std::vector<int> data_inputs(const Node& node) {
+std::vector<int> data_inputs(const Graph& graph, const Node& node) {
   if (node.is("Concat")) {
     std::vector<int> all(node.inputs.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
     return all;
   }
   if (node.is("Add") || node.is("Mul")) return {0, 1};
+  if (node.is("MatMul") && graph.constant(node.input(1)) == nullptr) return {0, 1};
   return {0};
+}
+
+IntegerKind refined_kind(const Graph& graph, const Node& node, IntegerKind kind) {
+  const bool product = node.is("MatMul") && graph.constant(node.input(1)) == nullptr;
+  return product ? IntegerKind::product : kind;
+}
+
+bool looks_up_table(const Graph& graph, const Node& node) {
+  if (!node.is("Gather")) return false;
+  const Tensor* table = graph.constant(node.input(0));
+  return table != nullptr && table->dtype() == DType::f32 && table->bytes() >= min_table_bytes &&
+         graph.constant(node.input(1)) == nullptr;
+}
+
+int bias_input(const Graph& graph, const Node& add, std::int64_t channels) {
+  if (!add.is("Add")) return -1;
+  for (const int i : {0, 1}) {
+    const Tensor* row = graph.constant(add.input(static_cast<std::size_t>(i)));
+    if (row == nullptr || row->dtype() != DType::f32 || row->size() != channels) continue;
+    const int rank = rank_of(graph, add.input(static_cast<std::size_t>(1 - i)));
+    if (row->rank() >= 1 && row->rank() <= rank && row->dim(row->rank() - 1) == channels) return i;
+  }
+  return -1;
 }
 
 std::string float_reason(const Graph& graph, const Node& node) {
   if (auto reason = type_reason(graph, node); !reason.empty()) return reason;
-  if (node.is("Conv") || node.is("Gemm") || node.is("MatMul")) {
+  if (node.is("MatMul") && graph.constant(node.input(1)) == nullptr) {
+    return product_reason(graph, node);
+  }
+  if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul")) {
     return accumulate_reason(graph, node);
   }
   if (node.is("Add") || node.is("Mul")) {
     const int largest = std::max(rank_of(graph, node.input(0)), rank_of(graph, node.input(1)));
-    return largest <= 4 ? "" : "it has more than four dimensions";
+    if (largest > 4) return "it has more than four dimensions";
+    return constant_range_reason(graph, node);
   }
   if (node.is("MaxPool") || node.is("AveragePool") || node.is("GlobalAveragePool")) {
     return rank_of(graph, node.input(0)) == 4 ? "" : "its input is not an image";
   }
-  if (node.is("Clip") && !activation_bounds(graph, node)) return "its bounds are not constant";
+  if (node.is("Clip") && !activation_limits(graph, node)) return "its bounds are not constant";
   if (node.is("Pad")) {
     if (auto reason = pad_reason(graph, node); !reason.empty()) return reason;
     return constant_parameters_reason(graph, node);
   }
-  if (node.is("Slice")) return constant_parameters_reason(graph, node);
-  return "";
+  if (node.is("Resize") && node.string_attribute("mode", "nearest") != "nearest") {
+    return "it interpolates";
+  }
+  if (node.is("Gather") && graph.constant(node.input(0)) != nullptr) {
+    return looks_up_table(graph, node) ? "" : "its table is small";
+  }
+  const bool shaped = node.is("Slice") || node.is("Resize") || node.is("Tile") ||
+                      node.is("Split") || node.is("PRelu");
+  return shaped ? constant_parameters_reason(graph, node) : "";
 }
 
 int output_channel_axis(const Node& node) {
@@ -135,7 +205,7 @@ int output_channel_axis(const Node& node) {
   return node.is("Gemm") && node.int_attribute("transB", 0) != 0 ? 0 : 1;
 }
 
-std::optional<ActivationBounds> activation_bounds(const Graph& graph, const Node& node) {
+std::optional<ActivationBounds> activation_limits(const Graph& graph, const Node& node) {
   ActivationBounds bounds;
   if (node.is("Relu")) {
     bounds.low = 0;

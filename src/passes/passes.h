@@ -7,6 +7,13 @@
 
 namespace octet {
 
+/// A constant that dynamic or weight-only quantization stores otherwise.
+struct WeightSite {
+  Use use;
+  int axis = -1;         ///< per-channel scales run along it; -1: one scale
+  bool dynamic = false;  ///< the node's input 0 is quantized at run time
+};
+
 struct PassContext {
   QuantizedGraph model;
   const QuantizeOptions& options;
@@ -16,14 +23,21 @@ struct PassContext {
   Placement placement;  ///< from `place` on; indexes the graph as it was then
   /// By value: mean per channel over the calibration data, from `calibrate` on.
   std::map<ValueId, ChannelMeans> means;
+  /// By Placement::group: the params that its values share, from `calibrate` on.
+  std::map<ValueId, Quantization> group_quantizations;
+  std::vector<WeightSite> sites;  ///< from `place_weights` on
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
   [[nodiscard]] DType activation_storage() const;
   /// The target's scheme for the weights of `node`, with the options' width and granularity.
   [[nodiscard]] QuantScheme weight_scheme(const Node& node) const;
+  /// The same for scales along `axis`, -1 for a single one.
+  [[nodiscard]] QuantScheme weight_scheme(int axis) const;
   /// Integer Conv, Gemm and MatMul nodes, in id order.
   [[nodiscard]] std::vector<NodeId> accumulate_nodes() const;
+  /// Where the bias of an integer Conv, Gemm or MatMul is read; nullopt when it has none.
+  [[nodiscard]] std::optional<Use> bias_of(NodeId id) const;
 };
 
 namespace passes {
@@ -34,7 +48,7 @@ namespace passes {
 /// must share: their statistics are merged.
 [[nodiscard]] Status calibrate(PassContext& context);
 /// Hands params on to values that take them over: outputs of pooling, reshape and Concat, constant
-/// inputs of Concat, and values that an activation limits.
+/// inputs of Concat and Gather, and values that an activation limits.
 [[nodiscard]] Status share_params(PassContext& context);
 /// Params and codes of weights and of constant operands; see make_accumulator_room.
 [[nodiscard]] Status quantize_weights(PassContext& context);
@@ -42,6 +56,17 @@ namespace passes {
 [[nodiscard]] Status correct_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32.
 [[nodiscard]] Status derive_bias(PassContext& context);
+/// Lets float readers of a value that exists as floats read it so: what integer nodes read becomes
+/// an override of each of their uses.
+[[nodiscard]] Status free_float_readers(PassContext& context);
+/// Gemm as dynamic quantization knows it: weights [in, out], and MatMul where there is no bias.
+[[nodiscard]] Status plain_products(PassContext& context);
+/// Finds the weights that dynamic or weight-only quantization stores otherwise.
+[[nodiscard]] Status place_weights(PassContext& context);
+/// Params and codes of the weights that were found; dynamic inputs.
+[[nodiscard]] Status quantize_sites(PassContext& context);
+/// Makes the weights that were found float16 behind a Cast.
+[[nodiscard]] Status weights_to_float16(PassContext& context);
 /// Removes a Relu or Clip whose effect the saturation of its output's codes has anyway.
 [[nodiscard]] Status absorb_activations(PassContext& context);
 
@@ -49,6 +74,11 @@ namespace passes {
 
 /// The constant that this use reads, for it alone: a copy when somebody else reads it too.
 [[nodiscard]] ValueId own_constant(Graph& graph, const Use& use);
+
+/// Gives input `use.input` params by `scheme` from its largest magnitudes, and codes; a constant
+/// that other readers would quantize otherwise is copied.
+[[nodiscard]] Status quantize_weight(PassContext& context, const Use& use,
+                                     const QuantScheme& scheme);
 
 /// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
 /// sum of products and bias would overflow int32 or come within `reserve` of that.

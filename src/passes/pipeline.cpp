@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
+#include <span>
 
 #include "core/progress.h"
 #include "graph/dump.h"
@@ -26,7 +28,7 @@ struct Pass {
   Status (*run)(PassContext&) = nullptr;
 };
 
-constexpr std::array pipeline = {
+constexpr std::array static_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
     Pass{"place", "", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
@@ -35,14 +37,44 @@ constexpr std::array pipeline = {
     Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
+    Pass{"free_float_readers", "derive_bias", Skippable::yes, passes::free_float_readers},
 };
+
+constexpr std::array dynamic_pipeline = {
+    Pass{"simplify", "", Skippable::yes, run_simplify},
+    Pass{"plain_products", "", Skippable::no, passes::plain_products},
+    Pass{"place_weights", "plain_products", Skippable::no, passes::place_weights},
+    Pass{"quantize_sites", "place_weights", Skippable::no, passes::quantize_sites},
+};
+
+constexpr std::array weight_only_pipeline = {
+    Pass{"simplify", "", Skippable::yes, run_simplify},
+    Pass{"place_weights", "", Skippable::no, passes::place_weights},
+    Pass{"quantize_sites", "place_weights", Skippable::no, passes::quantize_sites},
+};
+
+constexpr std::array float16_pipeline = {
+    Pass{"simplify", "", Skippable::yes, run_simplify},
+    Pass{"place_weights", "", Skippable::no, passes::place_weights},
+    Pass{"weights_to_float16", "place_weights", Skippable::no, passes::weights_to_float16},
+};
+
+std::span<const Pass> pipeline_of(const QuantizeOptions& options) {
+  switch (options.method) {
+    case Method::static_ranges: return static_pipeline;
+    case Method::dynamic: return dynamic_pipeline;
+    case Method::weight_only: break;
+  }
+  if (options.weights == WeightType::float16) return float16_pipeline;
+  return weight_only_pipeline;
+}
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-Status check_names(const std::vector<std::string>& names, std::string_view option) {
-  const auto known = pass_names();
+Status check_names(const std::vector<std::string>& names, std::string_view option,
+                   const std::vector<std::string_view>& known) {
   for (const auto& wanted : names) {
     if (std::find(known.begin(), known.end(), wanted) != known.end()) continue;
     return fail(ErrorKind::usage, "{} {}: no such pass; there are {}", option, wanted,
@@ -52,9 +84,10 @@ Status check_names(const std::vector<std::string>& names, std::string_view optio
 }
 
 Status check_options(const QuantizeOptions& options) {
-  OCTET_TRY(check_names(options.skip, "--skip"));
-  OCTET_TRY(check_names(options.dump_after, "--dump-after"));
-  for (const auto& pass : pipeline) {
+  const auto known = pass_names(options);
+  OCTET_TRY(check_names(options.skip, "--skip", known));
+  OCTET_TRY(check_names(options.dump_after, "--dump-after", known));
+  for (const auto& pass : pipeline_of(options)) {
     if (pass.skippable == Skippable::no && contains(options.skip, pass.name)) {
       return fail(ErrorKind::usage, "--skip {}: quantization cannot do without this pass",
                   pass.name);
@@ -106,6 +139,38 @@ Status check_float_model(const Graph& graph) {
   return {};
 }
 
+/// Infinities that are no weights: masks, bounds, what padding is made of.
+bool may_be_infinite(const Node& node) {
+  constexpr std::array<std::string_view, 11> names = {
+      "Add", "Sub",    "Where",           "Clip",  "Min",   "Max",
+      "Pad", "Expand", "ConstantOfShape", "Trilu", "Concat"};
+  return node.domain.empty() && std::find(names.begin(), names.end(), node.op) != names.end();
+}
+
+/// No NaN anywhere, and infinities only where a mask or a bound may be.
+Status check_weights(const Graph& graph) {
+  auto status = check_finite_constants(graph);
+  if (status) return {};
+  const auto uses = graph.uses();
+  for (std::size_t i = 0; i < graph.value_slots(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    const auto* constant = graph.constant(id);
+    if (constant == nullptr || !is_float(constant->dtype()) || uses[i].empty()) continue;
+    OCTET_ASSIGN(const auto wide, to_f32(*constant));
+    const auto values = wide.values<float>();
+    const bool finite =
+        std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+    if (finite) continue;
+    const bool wrong =
+        std::any_of(values.begin(), values.end(), [](float value) { return std::isnan(value); });
+    const bool masks = std::all_of(uses[i].begin(), uses[i].end(), [&](const Use& use) {
+      return may_be_infinite(graph.node(use.node));
+    });
+    if (wrong || !masks) return status;
+  }
+  return {};
+}
+
 Status run_pass(const Pass& pass, PassContext& context) {
   OCTET_TRY(check_cancel());
   const auto start = std::chrono::steady_clock::now();
@@ -117,6 +182,33 @@ Status run_pass(const Pass& pass, PassContext& context) {
     context.options.dump(pass.name, dump(context.model));
   }
   return {};
+}
+
+Result<QuantizedGraph> run_pipeline(Graph graph, const QuantizeOptions& options,
+                                    const StatisticsSource& statistics, QuantizeReport& report) {
+  OCTET_TRY(check_options(options));
+  OCTET_ASSIGN(const auto* target, target_of(options));
+  OCTET_TRY(check_float_model(graph));
+  OCTET_TRY(check_weights(graph));
+  OCTET_TRY(infer_shapes(graph));
+  PassContext context{{std::move(graph), {}}, options, *target, statistics, report, {}, {}, {}, {}};
+  context.model.plan.target = std::string(target->name);
+  context.model.plan.rule = target->rule;
+  context.model.plan.dynamic_form = options.dynamic_form;
+  std::vector<std::string_view> ran;
+  for (const auto& pass : pipeline_of(options)) {
+    if (contains(options.skip, pass.name)) continue;
+    if (!pass.after.empty() && std::find(ran.begin(), ran.end(), pass.after) == ran.end()) {
+      return internal_error("pass {} needs {} to have run", pass.name, pass.after);
+    }
+    if (auto status = run_pass(pass, context); !status) {
+      const auto kind = status.error().kind;
+      if (kind == ErrorKind::cancelled) return tl::unexpected(std::move(status).error());
+      return tl::unexpected(status.error().with_context(fmt::format("pass {}", pass.name)));
+    }
+    ran.push_back(pass.name);
+  }
+  return std::move(context.model);
 }
 
 }  // namespace
@@ -137,11 +229,13 @@ std::optional<Method> method_from_name(std::string_view text) {
   return std::nullopt;
 }
 
-std::vector<std::string_view> pass_names() {
+std::vector<std::string_view> pass_names(const QuantizeOptions& options) {
   std::vector<std::string_view> names;
-  for (const auto& pass : pipeline) names.push_back(pass.name);
+  for (const auto& pass : pipeline_of(options)) names.push_back(pass.name);
   return names;
 }
+
+std::vector<std::string_view> pass_names() { return pass_names(QuantizeOptions{}); }
 
 Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                const QuantizeOptions& options) {
@@ -161,28 +255,22 @@ Status report_placement(const Graph& simplified, const QuantizeOptions& options,
 
 Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
                                        const StatisticsSource& statistics, QuantizeReport& report) {
-  OCTET_TRY(check_options(options));
-  OCTET_ASSIGN(const auto* target, target_of(options));
-  OCTET_TRY(check_float_model(graph));
-  OCTET_TRY(check_finite_constants(graph));
-  OCTET_TRY(infer_shapes(graph));
-  PassContext context{{std::move(graph), {}}, options, *target, statistics, report, {}, {}};
-  context.model.plan.target = std::string(target->name);
-  context.model.plan.rule = target->rule;
-  std::vector<std::string_view> ran;
-  for (const auto& pass : pipeline) {
-    if (contains(options.skip, pass.name)) continue;
-    if (!pass.after.empty() && std::find(ran.begin(), ran.end(), pass.after) == ran.end()) {
-      return internal_error("pass {} needs {} to have run", pass.name, pass.after);
-    }
-    if (auto status = run_pass(pass, context); !status) {
-      const auto kind = status.error().kind;
-      if (kind == ErrorKind::cancelled) return tl::unexpected(std::move(status).error());
-      return tl::unexpected(status.error().with_context(fmt::format("pass {}", pass.name)));
-    }
-    ran.push_back(pass.name);
+  if (options.method != Method::static_ranges) {
+    return internal_error("quantize_static was asked for method {}", name(options.method));
   }
-  return std::move(context.model);
+  return run_pipeline(std::move(graph), options, statistics, report);
+}
+
+Result<QuantizedGraph> quantize_without_data(Graph graph, const QuantizeOptions& options,
+                                             QuantizeReport& report) {
+  if (options.method == Method::static_ranges) {
+    return fail(ErrorKind::usage, "static quantization needs data");
+  }
+  const bool halves = options.weights == WeightType::float16;
+  if (halves && options.method == Method::dynamic) {
+    return fail(ErrorKind::usage, "dynamic quantization needs int8 weights, not float16");
+  }
+  return run_pipeline(std::move(graph), options, {}, report);
 }
 
 }  // namespace octet

@@ -61,8 +61,10 @@ struct QuantizeReport {
   std::vector<PassTime> passes;
 };
 
-/// Names of all passes in the order they run.
+/// Names of all passes in the order they run: those of static quantization, or of the method that
+/// the options choose.
 [[nodiscard]] std::vector<std::string_view> pass_names();
+[[nodiscard]] std::vector<std::string_view> pass_names(const QuantizeOptions& options);
 
 /// Simplifies a float graph the way the pipeline does before it calibrates (fold constants, fold
 /// BatchNormalization, remove identities). Value names that survive keep their meaning.
@@ -87,6 +89,12 @@ using StatisticsSource =
                                                      QuantizeReport& report);
 
 /// Dynamic and weight-only quantization: the passes that need no data.
+///
+/// dynamic: weights of Conv, Gemm and MatMul become 8-bit codes, per channel unless told otherwise,
+/// and their inputs are quantized at run time; embedding tables and the weights of LSTM and GRU
+/// become codes, too, and are dequantized where they are used. weight-only: all weights become
+/// codes, or float16 (constants that a Cast makes f32 again; values beyond its range stay f32 and
+/// are noted). Weights below 1 KB stay float in all of them; report.float_nodes says so.
 [[nodiscard]] Result<QuantizedGraph> quantize_without_data(Graph graph,
                                                            const QuantizeOptions& options,
                                                            QuantizeReport& report);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "graph/op_schema.h"
 #include "passes/integer_rules.h"
@@ -9,6 +10,11 @@
 
 namespace octet {
 namespace {
+
+/// Activations that limit codes and so can become part of the integer operator before them.
+bool limits_codes(const Graph& graph, const Node& node) {
+  return activation_limits(graph, node).has_value();
+}
 
 class Placer {
  public:
@@ -18,10 +24,12 @@ class Placer {
         target_(target),
         options_(options),
         order_(std::move(order)),
-        uses_(graph.uses()) {
+        uses_(graph_.uses()),
+        producers_(graph_.producers()) {
     result_.kinds.resize(graph.node_slots());
     result_.reasons.resize(graph.node_slots());
     result_.quantized.assign(graph.value_slots(), false);
+    result_.float_readers.assign(graph.value_slots(), false);
     result_.fused_into.assign(graph.value_slots(), ValueId::none);
     result_.group.resize(graph.value_slots());
     for (std::size_t i = 0; i < result_.group.size(); ++i) {
@@ -33,9 +41,11 @@ class Placer {
     find_candidates();
     const auto wanted = wanted_values();
     drop_unsupplied(wanted);
-    drop_useless_movers();
+    drop_useless();
+    free_addends();
     mark_values();
     fuse_activations();
+    mark_float_readers();
     join_groups();
     list_sources();
     return std::move(result_);
@@ -47,6 +57,9 @@ class Placer {
   [[nodiscard]] static bool moves(IntegerKind kind) {
     return kind == IntegerKind::pass_through || kind == IntegerKind::join;
   }
+  [[nodiscard]] static bool multiplies(IntegerKind kind) {
+    return kind == IntegerKind::accumulate || kind == IntegerKind::product;
+  }
   void make_float(NodeId id, std::string reason) {
     kind(id).reset();
     result_.reasons[index(id)] = std::move(reason);
@@ -55,41 +68,73 @@ class Placer {
   /// Non-constant inputs that carry values.
   [[nodiscard]] std::vector<ValueId> activations(NodeId id) const {
     std::vector<ValueId> ids;
-    for (const int i : data_inputs(node(id))) {
+    for (const int i : data_inputs(graph_, node(id))) {
       const auto value = node(id).input(static_cast<std::size_t>(i));
       if (value != ValueId::none && graph_.constant(value) == nullptr) ids.push_back(value);
     }
     return ids;
   }
+  [[nodiscard]] std::vector<ValueId> outputs(NodeId id) const {
+    std::vector<ValueId> ids;
+    for (const auto value : node(id).outputs) {
+      if (value != ValueId::none) ids.push_back(value);
+    }
+    return ids;
+  }
+  /// A use by a node that takes part in integers, as a value that it computes with.
+  [[nodiscard]] bool is_integer_use(const Use& use) {
+    if (!kind(use.node) || *kind(use.node) == IntegerKind::bias) return false;
+    if (float_addends_.contains(use)) return false;
+    const auto inputs = data_inputs(graph_, node(use.node));
+    return std::find(inputs.begin(), inputs.end(), use.input) != inputs.end();
+  }
+  [[nodiscard]] bool has_integer_reader(ValueId value) {
+    const auto& readers = uses_[index(value)];
+    return std::any_of(readers.begin(), readers.end(),
+                       [&](const Use& use) { return is_integer_use(use); });
+  }
+  /// Whether the target can have the node's result as floats without running it in float.
+  [[nodiscard]] bool gives_floats(NodeId id) {
+    if (!kind(id)) return true;
+    if (*kind(id) == IntegerKind::bias) return true;
+    const auto* op = find_integer_op(target_, node(id));
+    return op != nullptr && op->form == IntegerForm::float_output;
+  }
 
   void find_candidates() {
-    std::vector<bool> matched(options_.keep_float.size(), false);
+    const auto kept = kept_in_float(graph_, options_.keep_float, result_.notes);
     for (const auto id : order_) {
-      bool kept = false;
-      for (std::size_t i = 0; i < options_.keep_float.size(); ++i) {
-        if (fnmatch(options_.keep_float[i].c_str(), node(id).name.c_str(), 0) != 0) continue;
-        matched[i] = true;
-        kept = true;
-      }
       const auto* op = find_integer_op(target_, node(id));
       if (op == nullptr) {
         make_float(id,
                    fmt::format("operator {} stays float in target {}", node(id).op, target_.name));
-      } else if (kept) {
+      } else if (kept[index(id)]) {
         make_float(id, "kept by --keep-float");
       } else if (auto reason = float_reason(graph_, node(id)); !reason.empty()) {
         make_float(id, std::move(reason));
-      } else if (activations(id).empty()) {
+      } else if (is_bias(id)) {
+        kind(id) = IntegerKind::bias;
+      } else if (activations(id).empty() && !looks_up_table(graph_, node(id))) {
         make_float(id, "all its inputs are constant");
       } else {
-        kind(id) = op->kind;
+        kind(id) = refined_kind(graph_, node(id), op->kind);
       }
     }
-    for (std::size_t i = 0; i < matched.size(); ++i) {
-      if (matched[i]) continue;
-      result_.notes.push_back(
-          fmt::format("--keep-float {} matches no node", options_.keep_float[i]));
+  }
+
+  /// An Add that alone reads what an integer MatMul gives, and adds a constant row.
+  [[nodiscard]] bool is_bias(NodeId id) {
+    if (!node(id).is("Add")) return false;
+    for (const std::size_t slot : {std::size_t{0}, std::size_t{1}}) {
+      const auto value = node(id).input(slot);
+      const auto maker = producers_[index(value)];
+      if (maker == NodeId::none || !node(maker).is("MatMul")) continue;
+      if (kind(maker) != IntegerKind::accumulate || graph_.is_output(value)) continue;
+      if (uses_[index(value)].size() != 1) continue;
+      const auto channels = graph_.constant(node(maker).input(1))->shape().back();
+      if (bias_input(graph_, node(id), channels) >= 0) return true;
     }
+    return false;
   }
 
   /// Values that Conv, Gemm and MatMul read, directly or through nodes that only move values: they
@@ -98,49 +143,124 @@ class Placer {
     std::vector<bool> wanted(graph_.value_slots(), false);
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
       if (!kind(*it)) continue;
-      const bool wants = *kind(*it) == IntegerKind::accumulate ||
-                         (moves(*kind(*it)) && wanted[index(node(*it).output())]);
+      const auto made = outputs(*it);
+      const bool wants =
+          multiplies(*kind(*it)) ||
+          (moves(*kind(*it)) && std::any_of(made.begin(), made.end(),
+                                            [&](ValueId value) { return wanted[index(value)]; }));
       if (!wants) continue;
       for (const auto value : activations(*it)) wanted[index(value)] = true;
     }
     return wanted;
   }
 
+  /// Everything but products needs inputs that are quantized anyway. What the target computes in
+  /// float between codes needs inputs that it cannot have as floats.
   void drop_unsupplied(const std::vector<bool>& wanted) {
     std::vector<bool> supplied = wanted;
+    std::vector<bool> only_codes(graph_.value_slots(), false);
     for (const auto id : order_) {
       if (!kind(id)) continue;
-      if (*kind(id) != IntegerKind::accumulate) {
-        const auto inputs = activations(id);
-        const auto missing = std::find_if(inputs.begin(), inputs.end(),
-                                          [&](ValueId value) { return !supplied[index(value)]; });
+      const auto inputs = activations(id);
+      const auto* op = find_integer_op(target_, node(id));
+      const bool has_kernel = op->form != IntegerForm::between;
+      if (!multiplies(*kind(id)) && *kind(id) != IntegerKind::bias) {
+        const auto missing = std::find_if(inputs.begin(), inputs.end(), [&](ValueId value) {
+          return has_kernel ? !supplied[index(value)] : !only_codes[index(value)];
+        });
         if (missing != inputs.end()) {
-          make_float(id, fmt::format("input {} is not quantized", graph_.value(*missing).name));
+          const auto& name = graph_.value(*missing).name;
+          make_float(id, has_kernel
+                             ? fmt::format("input {} is not quantized", name)
+                             : fmt::format("target {} computes it in float, and has its input {} "
+                                           "in float",
+                                           target_.name, name));
           continue;
         }
       }
-      supplied[index(node(id).output())] = true;
+      const bool codes = moves(*kind(id))
+                             ? std::all_of(inputs.begin(), inputs.end(),
+                                           [&](ValueId value) { return only_codes[index(value)]; })
+                             : !gives_floats(id);
+      for (const auto value : outputs(id)) {
+        supplied[index(value)] = true;
+        only_codes[index(value)] = codes;
+      }
     }
   }
 
-  /// Quantizing a value only to move it and dequantize it again costs accuracy for nothing.
-  void drop_useless_movers() {
+  /// Quantizing a value only to dequantize it again costs accuracy for nothing. An activation that
+  /// becomes part of the integer operator before it, and a table of codes, are of use anyway.
+  void drop_useless() {
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
-      if (!kind(*it) || !moves(*kind(*it))) continue;
-      const auto& readers = uses_[index(node(*it).output())];
-      const bool useful = std::any_of(readers.begin(), readers.end(), [&](const Use& use) {
-        const auto inputs = data_inputs(node(use.node));
-        return kind(use.node) && std::find(inputs.begin(), inputs.end(), use.input) != inputs.end();
-      });
-      if (!useful) make_float(*it, "no integer node reads its output");
+      const auto id = *it;
+      if (!kind(id) || multiplies(*kind(id)) || *kind(id) == IntegerKind::bias) continue;
+      const auto made = outputs(id);
+      const bool read = std::any_of(made.begin(), made.end(),
+                                    [&](ValueId value) { return has_integer_reader(value); });
+      if (read || looks_up_table(graph_, node(id)) || is_fused(id)) continue;
+      make_float(id, "no integer node reads its output");
+    }
+  }
+
+  /// A Relu or Clip that alone reads what the target only has as codes.
+  [[nodiscard]] bool is_fused(NodeId id) {
+    if (!limits_codes(graph_, node(id))) return false;
+    const auto value = node(id).input(0);
+    const auto maker = producers_[index(value)];
+    return maker != NodeId::none && kind(maker) && !moves(*kind(maker)) && !gives_floats(maker) &&
+           uses_[index(value)].size() == 1 && !graph_.is_output(value);
+  }
+
+  /// The accumulating node whose result, or what activations make of it, alone reaches this use;
+  /// `activations` gets those in between.
+  NodeId addend(const Use& use, std::vector<NodeId>& activations_between) {
+    auto value = node(use.node).input(static_cast<std::size_t>(use.input));
+    for (;;) {
+      const auto maker = producers_[index(value)];
+      if (maker == NodeId::none || !kind(maker)) return NodeId::none;
+      if (uses_[index(value)].size() != 1 || graph_.is_output(value)) return NodeId::none;
+      if (*kind(maker) == IntegerKind::accumulate) return maker;
+      const bool between = limits_codes(graph_, node(maker)) ||
+                           find_integer_op(target_, node(maker))->form == IntegerForm::between;
+      if (!between || node(maker).is("PRelu")) return NodeId::none;
+      activations_between.push_back(maker);
+      value = node(maker).input(0);
+    }
+  }
+
+  /// Where a target adds floats to codes, what an accumulating node gives an Add stays float: of
+  /// two such operands that which is computed last.
+  void free_addends() {
+    if (!target_.float_addends) return;
+    std::vector<std::size_t> position(graph_.node_slots(), 0);
+    for (std::size_t i = 0; i < order_.size(); ++i) position[index(order_[i])] = i;
+    for (const auto id : order_) {
+      if (kind(id) != IntegerKind::elementwise || !node(id).is("Add")) continue;
+      std::vector<NodeId> between[2];
+      const NodeId makers[] = {addend({id, 0}, between[0]), addend({id, 1}, between[1])};
+      if (makers[0] == NodeId::none && makers[1] == NodeId::none) continue;
+      const bool second =
+          makers[0] == NodeId::none ||
+          (makers[1] != NodeId::none && position[index(makers[1])] > position[index(makers[0])]);
+      float_addends_.insert({id, second ? 1 : 0});
+      for (const auto activation : between[second ? 1 : 0]) {
+        make_float(activation, "what it gives is added in float");
+      }
     }
   }
 
   void mark_values() {
     for (const auto id : order_) {
       if (!kind(id)) continue;
-      for (const auto value : activations(id)) result_.quantized[index(value)] = true;
-      result_.quantized[index(node(id).output())] = true;
+      for (const int i : data_inputs(graph_, node(id))) {
+        const auto value = node(id).input(static_cast<std::size_t>(i));
+        if (value == ValueId::none || graph_.constant(value) != nullptr) continue;
+        if (is_integer_use({id, i})) result_.quantized[index(value)] = true;
+      }
+      for (const auto value : outputs(id)) {
+        if (!gives_floats(id) || has_integer_reader(value)) result_.quantized[index(value)] = true;
+      }
     }
   }
 
@@ -151,9 +271,21 @@ class Placer {
       const auto& readers = uses_[index(value)];
       if (readers.size() != 1 || readers[0].input != 0 || graph_.is_output(value)) continue;
       const auto reader = readers[0].node;
-      if (!kind(reader) || !activation_bounds(graph_, node(reader))) continue;
+      if (!kind(reader) || !limits_codes(graph_, node(reader))) continue;
       result_.quantized[index(value)] = false;
       result_.fused_into[index(value)] = node(reader).output();
+    }
+  }
+
+  void mark_float_readers() {
+    for (std::size_t i = 0; i < result_.quantized.size(); ++i) {
+      const auto id = static_cast<ValueId>(i);
+      const auto maker = producers_[i];
+      if (!result_.quantized[i] || (maker != NodeId::none && !gives_floats(maker))) continue;
+      const auto& readers = uses_[i];
+      result_.float_readers[i] =
+          graph_.is_output(id) || std::any_of(readers.begin(), readers.end(),
+                                              [&](const Use& use) { return !is_integer_use(use); });
     }
   }
 
@@ -169,10 +301,9 @@ class Placer {
   void join_groups() {
     for (const auto id : order_) {
       if (!kind(id) || !moves(*kind(id))) continue;
-      for (const int i : data_inputs(node(id))) {
-        const auto value = node(id).input(static_cast<std::size_t>(i));
-        if (graph_.constant(value) == nullptr) unite(value, node(id).output());
-      }
+      const auto made = outputs(id);
+      for (const auto value : made) unite(value, made.front());
+      for (const auto value : activations(id)) unite(value, made.front());
     }
     for (std::size_t i = 0; i < result_.group.size(); ++i) {
       result_.group[i] = root(static_cast<ValueId>(i));
@@ -180,10 +311,9 @@ class Placer {
   }
 
   void list_sources() {
-    const auto producers = graph_.producers();
     for (std::size_t i = 0; i < result_.quantized.size(); ++i) {
       if (!result_.quantized[i]) continue;
-      const auto producer = producers[i];
+      const auto producer = producers_[i];
       if (producer != NodeId::none && kind(producer) && moves(*kind(producer))) continue;
       result_.sources.push_back(static_cast<ValueId>(i));
     }
@@ -194,10 +324,13 @@ class Placer {
   const QuantizeOptions& options_;
   std::vector<NodeId> order_;
   std::vector<std::vector<Use>> uses_;
+  std::vector<NodeId> producers_;
+  std::set<Use> float_addends_;  ///< uses by an Add that takes floats there
   Placement result_;
 };
 
-/// Computes floating-point values (or values of unknown type)?
+}  // namespace
+
 bool computes_floats(const Graph& graph, const Node& node) {
   return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
     if (id == ValueId::none) return false;
@@ -206,7 +339,21 @@ bool computes_floats(const Graph& graph, const Node& node) {
   });
 }
 
-}  // namespace
+std::vector<bool> kept_in_float(const Graph& graph, const std::vector<std::string>& globs,
+                                std::vector<std::string>& notes) {
+  std::vector<bool> kept(graph.node_slots(), false);
+  for (const auto& glob : globs) {
+    bool matched = false;
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      const Node& node = graph.node(static_cast<NodeId>(i));
+      if (!node.alive || fnmatch(glob.c_str(), node.name.c_str(), 0) != 0) continue;
+      kept[i] = true;
+      matched = true;
+    }
+    if (!matched) notes.push_back(fmt::format("--keep-float {} matches no node", glob));
+  }
+  return kept;
+}
 
 Result<Placement> place(const Graph& graph, const TargetProfile& target,
                         const QuantizeOptions& options) {
@@ -214,7 +361,7 @@ Result<Placement> place(const Graph& graph, const TargetProfile& target,
   const auto first = order.empty() ? NodeId::none : order.front();
   auto placement = Placer(graph, target, options, std::move(order)).run();
   const auto computes = [](const std::optional<IntegerKind>& kind) {
-    return kind == IntegerKind::accumulate || kind == IntegerKind::elementwise;
+    return kind && *kind != IntegerKind::pass_through && *kind != IntegerKind::join;
   };
   if (std::any_of(placement.kinds.begin(), placement.kinds.end(), computes)) return placement;
   if (first == NodeId::none) return bad_input("the graph has no nodes to quantize");

@@ -22,6 +22,9 @@ struct Placement {
   /// By value slot: representative of the values that must share one set of params; the value
   /// itself when it shares with none.
   std::vector<ValueId> group;
+  /// By value slot: a quantized value that exists as floats where it is made and that something
+  /// reads as floats, too: only the integer readers see it quantized.
+  std::vector<bool> float_readers;
   /// Quantized values whose statistics decide the params, in id order: all but the outputs of nodes
   /// that only move values around.
   std::vector<ValueId> sources;
@@ -34,6 +37,14 @@ struct Placement {
 /// saying why, and on a cycle.
 [[nodiscard]] Result<Placement> place(const Graph& graph, const TargetProfile& target,
                                       const QuantizeOptions& options);
+
+/// By node slot: whether a --keep-float glob names the node. Globs that match no node are noted.
+[[nodiscard]] std::vector<bool> kept_in_float(const Graph& graph,
+                                              const std::vector<std::string>& globs,
+                                              std::vector<std::string>& notes);
+
+/// Computes floating-point values, or values of unknown type?
+[[nodiscard]] bool computes_floats(const Graph& graph, const Node& node);
 
 /// Fills report.float_nodes and report.integer_mac_share.
 void describe_placement(const Graph& graph, const Placement& placement, QuantizeReport& report);

@@ -22,7 +22,6 @@ ValueId own_constant(Graph& graph, const Use& use) {
   return copy;
 }
 
-namespace passes {
 namespace {
 
 /// More than bias correction adds to a bias: half a code of error for a million products and more.
@@ -66,20 +65,25 @@ QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, int& 
 
 /// Whether all readers of a weight would quantize it alike.
 bool same_for_all_readers(const PassContext& context, const std::vector<Use>& readers,
-                          const QuantScheme& scheme) {
-  return std::all_of(readers.begin(), readers.end(), [&](const Use& use) {
-    return context.placement.kinds[index(use.node)] == IntegerKind::accumulate && use.input == 1 &&
-           context.weight_scheme(context.model.graph.node(use.node)) == scheme;
+                          const Use& use, const QuantScheme& scheme) {
+  return std::all_of(readers.begin(), readers.end(), [&](const Use& reader) {
+    if (reader == use) return true;
+    const Node& node = context.model.graph.node(reader.node);
+    return index(reader.node) < context.placement.kinds.size() &&
+           context.placement.kinds[index(reader.node)] == IntegerKind::accumulate &&
+           reader.input == 1 && context.weight_scheme(node) == scheme;
   });
 }
 
-Status quantize_weight(PassContext& context, NodeId id) {
+}  // namespace
+
+Status quantize_weight(PassContext& context, const Use& use, const QuantScheme& scheme) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
-  const auto scheme = context.weight_scheme(graph.node(id));
-  auto weight = graph.node(id).input(1);
-  if (!same_for_all_readers(context, graph.uses()[index(weight)], scheme)) {
-    weight = own_constant(graph, {id, 1});
+  auto weight = graph.node(use.node).input(static_cast<std::size_t>(use.input));
+  const auto readers = graph.uses()[index(weight)];
+  if (graph.is_output(weight) || !same_for_all_readers(context, readers, use, scheme)) {
+    weight = own_constant(graph, use);
   }
   if (plan.values.contains(weight)) return {};
   int dead = 0;
@@ -89,7 +93,7 @@ Status quantize_weight(PassContext& context, NodeId id) {
   if (dead > 0) {
     context.report.notes.push_back(fmt::format(
         "node {}: {} of {} output channels have only zero weights; they take the largest scale",
-        graph.node(id).name, dead, params.count()));
+        graph.node(use.node).name, dead, params.count()));
   }
   plan.values[weight] = {scheme, std::move(params), Origin::observed,
                          context.target.weight_storage};
@@ -97,7 +101,11 @@ Status quantize_weight(PassContext& context, NodeId id) {
   return {};
 }
 
-/// A constant operand of Add or Mul is quantized by its own range; one of Concat has its params.
+namespace passes {
+namespace {
+
+/// A constant operand of Add or Mul is quantized by its own range; one of Concat or Gather has the
+/// params of the result.
 Status quantize_operand(PassContext& context, const Use& use) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
@@ -120,7 +128,10 @@ Status quantize_operand(PassContext& context, const Use& use) {
 }  // namespace
 
 Status quantize_weights(PassContext& context) {
-  for (const auto id : context.accumulate_nodes()) OCTET_TRY(quantize_weight(context, id));
+  for (const auto id : context.accumulate_nodes()) {
+    OCTET_TRY(
+        quantize_weight(context, {id, 1}, context.weight_scheme(context.model.graph.node(id))));
+  }
   // Before biases are corrected for the codes of the weights, with room for what that changes.
   for (const auto id : context.accumulate_nodes()) {
     OCTET_TRY(make_accumulator_room(context, id, correction_reserve));
@@ -128,9 +139,9 @@ Status quantize_weights(PassContext& context) {
   const Graph& graph = context.model.graph;
   for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
     const auto kind = context.placement.kinds[i];
-    if (kind != IntegerKind::elementwise && kind != IntegerKind::join) continue;
+    if (!kind || *kind == IntegerKind::accumulate || *kind == IntegerKind::bias) continue;
     const auto id = static_cast<NodeId>(i);
-    for (const int input : data_inputs(graph.node(id))) {
+    for (const int input : data_inputs(graph, graph.node(id))) {
       const auto value = graph.node(id).input(static_cast<std::size_t>(input));
       if (graph.constant(value) != nullptr) OCTET_TRY(quantize_operand(context, {id, input}));
     }

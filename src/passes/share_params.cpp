@@ -4,17 +4,6 @@
 namespace octet::passes {
 namespace {
 
-/// Params of each group, by its representative.
-std::map<ValueId, Quantization> group_quantizations(const PassContext& context) {
-  std::map<ValueId, Quantization> found;
-  for (const auto id : context.placement.sources) {
-    auto quantization = context.model.plan.values.at(id);
-    quantization.origin = Origin::shared;
-    found.emplace(context.placement.group[index(id)], std::move(quantization));
-  }
-  return found;
-}
-
 /// A value that only a Relu or Clip reads gets the params of what comes out: limiting codes or
 /// limiting reals before quantizing gives the same codes.
 void share_with_fused(PassContext& context) {
@@ -37,21 +26,22 @@ Status share_params(PassContext& context) {
   const Placement& placement = context.placement;
   auto& plan = context.model.plan;
   Graph& graph = context.model.graph;
-  const auto groups = group_quantizations(context);
   for (std::size_t i = 0; i < placement.quantized.size(); ++i) {
     const auto id = static_cast<ValueId>(i);
     if (!placement.quantized[i] || plan.values.contains(id)) continue;
-    const auto group = groups.find(placement.group[i]);
-    if (group == groups.end()) {
+    const auto group = context.group_quantizations.find(placement.group[i]);
+    if (group == context.group_quantizations.end()) {
       return internal_error("value {} shares the params of none", graph.value(id).name);
     }
     plan.values[id] = group->second;
+    plan.values[id].origin = Origin::shared;
   }
   for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
-    if (placement.kinds[i] != IntegerKind::join) continue;
+    const auto kind = placement.kinds[i];
+    if (kind != IntegerKind::join && kind != IntegerKind::pass_through) continue;
     const auto node = static_cast<NodeId>(i);
     const auto shared = plan.values.at(graph.node(node).output());
-    for (const int input : data_inputs(graph.node(node))) {
+    for (const int input : data_inputs(graph, graph.node(node))) {
       const auto id = graph.node(node).input(static_cast<std::size_t>(input));
       if (graph.constant(id) == nullptr) continue;
       auto quantization = shared;

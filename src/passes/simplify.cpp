@@ -4,6 +4,7 @@
 
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
+#include "graph/widen.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -15,10 +16,15 @@ using Rewrite = Result<int> (*)(Graph&);
 constexpr int round_limit = 10000;
 
 Result<int> run_once(Graph& graph) {
-  constexpr std::array<Rewrite, 6> rewrites{
+  // Patterns are looked for before arithmetic on constants goes into the layers around them.
+  constexpr std::array<Rewrite, 13> rewrites{
       simplification::fold_constants,   simplification::remove_identities,
-      simplification::fold_affine,      simplification::fold_pad,
-      simplification::fold_activations, simplification::fold_reshapes};
+      simplification::fold_min_max,     simplification::fold_activations,
+      simplification::fuse_gates,       simplification::fuse_layer_norm,
+      simplification::fuse_softmax,     simplification::fold_powers,
+      simplification::fuse_global_pool, simplification::fold_affine,
+      simplification::fold_pad,         simplification::fold_reshapes,
+      simplification::push_transposes};
   int changes = 0;
   for (const auto rewrite : rewrites) {
     OCTET_ASSIGN(const int found, rewrite(graph));
@@ -52,6 +58,7 @@ Status simplify(Graph& graph) {
   OCTET_TRY(verify(graph));
   graph.remove_dead_nodes();
   OCTET_TRY(infer_shapes(graph));
+  OCTET_TRY(widen_halves(graph));
   OCTET_TRY(run_to_fixed_point(graph));
   OCTET_ASSIGN(const int lone, simplification::fold_lone_batch_norm(graph));
   if (lone > 0) {

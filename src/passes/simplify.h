@@ -39,6 +39,28 @@ namespace octet::simplification {
 /// Consecutive Transposes, and a Reshape of what was only reshaped, become one.
 [[nodiscard]] Result<int> fold_reshapes(Graph& graph);
 
+/// Max and Min with a constant scalar become Clip.
+[[nodiscard]] Result<int> fold_min_max(Graph& graph);
+
+/// Powers of 2, 1, 0.5 and -1 become Mul, nothing, Sqrt and Reciprocal.
+[[nodiscard]] Result<int> fold_powers(Graph& graph);
+
+/// What exporters make of Gelu (erf and tanh form), HardSwish, HardSigmoid, Swish and Mish.
+[[nodiscard]] Result<int> fuse_gates(Graph& graph);
+
+/// What exporters make of LayerNormalization, and constants that scale and shift one.
+[[nodiscard]] Result<int> fuse_layer_norm(Graph& graph);
+
+/// Exp divided by its sum.
+[[nodiscard]] Result<int> fuse_softmax(Graph& graph);
+
+/// The mean over all spatial axes of an image becomes GlobalAveragePool.
+[[nodiscard]] Result<int> fuse_global_pool(Graph& graph);
+
+/// Moves Transposes from channels-first to channels-last behind what does not care for the order of
+/// axes, where they meet their inverse; a Transpose that only moves extents of 1 becomes a Reshape.
+[[nodiscard]] Result<int> push_transposes(Graph& graph);
+
 /// y = scale[c] * x + offset[c] along one axis.
 struct ChannelAffine {
   std::vector<double> scale;

@@ -8,10 +8,10 @@
 
 namespace octet::testing {
 
-ValueId ModelBuilder::input(const std::string& name, Shape shape) {
+ValueId ModelBuilder::input(const std::string& name, Shape shape, DType dtype) {
   Value value;
   value.name = name;
-  value.dtype = DType::f32;
+  value.dtype = dtype;
   value.shape = std::move(shape);
   const auto id = model.graph.add_value(std::move(value));
   model.graph.inputs.push_back(id);
@@ -32,6 +32,25 @@ ValueId ModelBuilder::node(const std::string& op, std::vector<ValueId> inputs,
   node.attributes = std::move(attributes);
   model.graph.add_node(std::move(node));
   return output;
+}
+
+std::vector<ValueId> ModelBuilder::split(ValueId x, std::int64_t axis,
+                                         std::vector<std::int64_t> parts) {
+  std::vector<ValueId> outputs;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Value value;
+    value.name = "part";
+    value.dtype = DType::f32;
+    outputs.push_back(model.graph.add_value(std::move(value)));
+  }
+  Node node;
+  node.op = "Split";
+  node.name = "Split";
+  node.inputs = {x, ints("parts", std::move(parts))};
+  node.outputs = outputs;
+  node.attributes["axis"] = axis;
+  model.graph.add_node(std::move(node));
+  return outputs;
 }
 
 ValueId ModelBuilder::constant(const std::string& name, Tensor tensor) {

@@ -15,10 +15,12 @@ class ModelBuilder {
  public:
   explicit ModelBuilder(unsigned seed = 1) : random_(seed) {}
 
-  ValueId input(const std::string& name, Shape shape);
+  ValueId input(const std::string& name, Shape shape, DType dtype = DType::f32);
   /// Adds a node with one f32 output.
   ValueId node(const std::string& op, std::vector<ValueId> inputs,
                std::map<std::string, Attribute, std::less<>> attributes = {});
+  /// A Split with one f32 output for each part.
+  std::vector<ValueId> split(ValueId x, std::int64_t axis, std::vector<std::int64_t> parts);
   ValueId constant(const std::string& name, Tensor tensor);
   ValueId ints(const std::string& name, std::vector<std::int64_t> values);
 

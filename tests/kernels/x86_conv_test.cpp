@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/conv.h"
@@ -98,10 +100,13 @@ double round_even(double x) {
   return std::fmod(below, 2.0) == 0 ? below : below + 1;
 }
 
+/// The contract's wrap modulo 2^32.
+std::int32_t wrapped(std::int64_t exact) {
+  return static_cast<std::int32_t>(static_cast<std::uint64_t>(exact) & 0xFFFFFFFFU);
+}
+
 std::uint8_t naive_code(const ConvParams& p, std::int64_t exact, int o) {
-  // The contract's wrap modulo 2^32.
-  const auto acc = static_cast<std::int32_t>(static_cast<std::uint64_t>(exact) & 0xFFFFFFFFU);
-  const float y = static_cast<float>(acc) * p.multiplier[count(o)];
+  const float y = static_cast<float>(wrapped(exact)) * p.multiplier[count(o)];
   const float low = static_cast<float>(p.low) - static_cast<float>(p.output_zero_point);
   const float high = static_cast<float>(p.high) - static_cast<float>(p.output_zero_point);
   if (!(y >= low)) return p.low;
@@ -109,12 +114,13 @@ std::uint8_t naive_code(const ConvParams& p, std::int64_t exact, int o) {
   return static_cast<std::uint8_t>(static_cast<int>(round_even(y)) + p.output_zero_point);
 }
 
-std::vector<std::uint8_t> naive(const Problem& problem) {
+/// Exact sums for an input whose zero point is `zero_point`.
+std::vector<std::int64_t> naive_sums(const Problem& problem, int zero_point) {
   const auto& p = problem.params;
   const auto& g = p.geometry;
   const int inputs = g.in_channels / g.groups;
   const int outputs = g.out_channels / g.groups;
-  std::vector<std::uint8_t> result;
+  std::vector<std::int64_t> result;
   for (std::int64_t n = 0; n < g.batch; ++n) {
     for (int y = 0; y < g.out_height; ++y) {
       for (int x = 0; x < g.out_width; ++x) {
@@ -128,16 +134,25 @@ std::vector<std::uint8_t> naive(const Problem& problem) {
               const auto at = ((n * g.in_height + iy) * g.in_width + ix) * g.in_channels +
                               o / outputs * inputs + c;
               const auto w = (o * g.kernel_height * g.kernel_width + t) * inputs + c;
-              sum +=
-                  (int{problem.input[count(at)]} - p.input_zero_point) * int{p.weights[count(w)]};
+              sum += (int{problem.input[count(at)]} - zero_point) * int{p.weights[count(w)]};
             }
           }
-          result.push_back(naive_code(p, sum, o));
+          result.push_back(sum);
         }
       }
     }
   }
   return result;
+}
+
+std::vector<std::uint8_t> naive(const Problem& problem) {
+  const auto sums = naive_sums(problem, problem.params.input_zero_point);
+  std::vector<std::uint8_t> codes;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto o = static_cast<int>(i % count(problem.params.geometry.out_channels));
+    codes.push_back(naive_code(problem.params, sums[i], o));
+  }
+  return codes;
 }
 
 /// Runs rows in two calls split at `split`, each with fresh scratch memory full of rubbish, and
@@ -160,6 +175,72 @@ std::vector<std::uint8_t> run_conv(const Conv& conv, const Problem& problem, std
     EXPECT_EQ(output[guard + bytes + i], 0xA5) << conv.name() << " wrote behind its output";
   }
   return {output.begin() + guard, output.begin() + static_cast<std::ptrdiff_t>(guard + bytes)};
+}
+
+/// Four-byte outputs of rows in two calls, guarded likewise.
+template <class T>
+std::vector<T> run_numbers(const Conv& conv, const Problem& problem,
+                           std::optional<InputParams> input, std::int64_t split) {
+  const auto& g = problem.params.geometry;
+  const std::int64_t rows = g.batch * g.out_height;
+  const std::size_t elements = count(rows * g.out_width * g.out_channels);
+  const T rubbish = T{123};
+  std::vector<T> output(elements + 2 * guard, rubbish);
+  for (const auto& [first, last] : {std::pair{split, rows}, std::pair{std::int64_t{0}, split}}) {
+    std::vector<std::byte> memory(conv.scratch_bytes(g) + 64, std::byte{0x5A});
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % 64;
+    std::byte* scratch = memory.data() + (misaligned == 0 ? 0 : 64 - misaligned);
+    conv.run(g, ConvCall{problem.input.data(), output.data() + guard, first, last, scratch, input});
+  }
+  for (std::size_t i = 0; i < guard; ++i) {
+    EXPECT_EQ(output[i], rubbish) << conv.name() << " wrote before its output";
+    EXPECT_EQ(output[guard + elements + i], rubbish) << conv.name() << " wrote behind its output";
+  }
+  return {output.begin() + guard, output.begin() + static_cast<std::ptrdiff_t>(guard + elements)};
+}
+
+/// Same bits, any NaN being as good as any other.
+bool same_float(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) || std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+/// The other two forms of output of the same problem, with the zero point fixed and given late.
+void check_numbers(Problem problem, std::int64_t split) {
+  auto& p = problem.params;
+  p.input_scale = 0.037F;
+  p.output_bias.clear();
+  for (int o = 0; o < p.geometry.out_channels; ++o) {
+    p.output_bias.push_back(0.25F * static_cast<float>(o % 7) - 0.6F);
+  }
+  if (p.geometry.out_channels % 3 == 0) p.output_bias.clear();
+  const InputParams late{static_cast<std::uint8_t>(p.input_zero_point ^ 0x55), 0.4F};
+  const auto sums = naive_sums(problem, p.input_zero_point);
+  const auto late_sums = naive_sums(problem, late.zero_point);
+  for (const auto& kernel : conv_kernels()) {
+    if (!isa_available(kernel.isa) || !kernel.accepts(p)) continue;
+    const std::string where = std::string(kernel.name) + " " + std::to_string(p.output_bias.size());
+    p.output = ConvOutput::accumulators;
+    const auto accumulators = kernel.make(p);
+    p.output = ConvOutput::floats;
+    const auto floats = kernel.make(p);
+    for (const bool use_late : {false, true}) {
+      const auto input = use_late ? std::optional(late) : std::nullopt;
+      const auto& exact = use_late ? late_sums : sums;
+      const float scale = use_late ? late.scale : p.input_scale;
+      const auto ints = run_numbers<std::int32_t>(*accumulators, problem, input, split);
+      const auto reals = run_numbers<float>(*floats, problem, input, split);
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        const std::size_t o = i % p.multiplier.size();
+        const std::int32_t acc = wrapped(exact[i]);
+        ASSERT_EQ(ints[i], acc) << where << " accumulator " << i << " late " << use_late;
+        const float multiplier = scale * p.multiplier[o];
+        float want = static_cast<float>(acc) * multiplier;
+        if (!p.output_bias.empty()) want += p.output_bias[o];
+        ASSERT_TRUE(same_float(reals[i], want))
+            << where << " float " << i << " is " << reals[i] << ", not " << want;
+      }
+    }
+  }
 }
 
 std::string describe(const ConvGeometry& g) {
@@ -240,7 +321,9 @@ void sweep(const Sweep& s, unsigned seed) {
         make_problem(g, random, random.of({Values::random, Values::extreme}),
                      random.of({Multipliers::real, Multipliers::ties, Multipliers::wild}));
     const auto rows = static_cast<int>(g.batch) * g.out_height;
-    fast += check(problem, random.in(0, rows)) - 1;
+    const int split = random.in(0, rows);
+    fast += check(problem, split) - 1;
+    check_numbers(problem, split);
     ++done;
   }
   EXPECT_EQ(done, s.problems);
@@ -268,7 +351,9 @@ TEST(ConvKernels, EveryTileWidthAndHeight) {
       g.in_width = g.out_width = pixels;
       g.in_channels = random.in(1, 9);
       g.out_channels = outputs;
-      check(make_problem(g, random, Values::random, Multipliers::ties), 0);
+      const auto problem = make_problem(g, random, Values::random, Multipliers::ties);
+      check(problem, 0);
+      check_numbers(problem, 0);
       if (HasFailure()) return;
     }
   }
@@ -286,7 +371,9 @@ TEST(ConvKernels, GroupsEqualTheNaiveLoop) {
     g.pad_top = g.pad_left = g.kernel_width / 2;
     g.stride_height = g.stride_width = random.in(1, 2);
     if (!fit_outputs(g, g.pad_top, g.pad_left)) continue;
-    check(make_problem(g, random, Values::random, Multipliers::real), g.out_height / 2);
+    const auto problem = make_problem(g, random, Values::random, Multipliers::real);
+    check(problem, g.out_height / 2);
+    check_numbers(problem, g.out_height / 2);
   }
 }
 

@@ -120,7 +120,7 @@ def compare_layers(model_path, x, taps_folder, optimized):
     for piece in cutter.pieces():
         wanted = taps.codes(piece.quantize)
         feeds = {n: taps.codes(cutter.producers[n]) for n in piece.code_inputs}
-        feeds.update({n: x for n in piece.float_inputs})
+        feeds.update({n: x[n] if isinstance(x, dict) else x for n in piece.float_inputs})
         if wanted is None or any(v is None for v in feeds.values()):
             missing.append(piece.label)
             continue

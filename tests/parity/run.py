@@ -12,7 +12,7 @@ For each model:
             99.9 % equal, in each piece and over all of them; ONNX Runtime with optimizations on (the arithmetic
             that octet reproduces) and off. Off, the pieces of FLOAT_WITHOUT_OPTIMIZATIONS alone need not be 99.9 %
             equal: they are named with their counts
-Exits with 1 if any of it fails.
+Unless models are named, the networks of networks.py follow. Exits with 1 if any of it fails.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import onnx
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import common  # noqa: E402
 import layers  # noqa: E402
+import networks  # noqa: E402
 
 FLOAT_IMAGES, FLOAT_TOLERANCE = 100, 1e-4
 LEAST_AGREEMENT, LEAST_EQUAL = 0.995, 0.999
@@ -141,6 +142,8 @@ def main():
             check_top1(checks, octet, model, int8, x, labels)
             step = max(1, len(x) // options.layer_images)
             check_layers(checks, octet, model, int8, x[::step][:options.layer_images], folder, options.verbose)
+    if not options.models:
+        networks.check_networks(checks, octet)
     print(f"parity: {checks.passed} checks passed, {checks.failed} failed")
     sys.exit(1 if checks.failed else 0)
 

@@ -1,4 +1,4 @@
-// Conv in one and two spatial dimensions, on oneDNN.
+// Conv: in one and two spatial dimensions on oneDNN, in more as columns.
 
 #include <array>
 #include <mutex>
@@ -40,8 +40,7 @@ Extents extents(const std::vector<std::int64_t>& spatial, std::int64_t missing) 
 
 Result<ConvShape> conv_shape(const Node& node, const Shape& input, const Shape& weight) {
   if (input.size() != 3 && input.size() != 4) {
-    return bad_input("input of shape {} is not supported, one or two spatial dimensions are",
-                     to_string(input));
+    return bad_input("input of shape {} has no spatial dimensions", to_string(input));
   }
   OCTET_ASSIGN(const auto geometry, resolve_conv(node, input, weight));
   const std::int64_t groups = node.int_attribute("group", 1);
@@ -98,7 +97,7 @@ class ConvOp : public NodeOp {
     if (!stated || stated->size() < 2) return {};
     Shape input = *stated;
     if (input[0] == dynamic_dim) input[0] = 1;
-    if (!is_static(input)) return {};
+    if (!is_static(input) || input.size() > 4) return {};
     const Tensor* bias = source.constant(2);
     OCTET_TRY(shared_kernel(input, *source.constant(1), bias));
     return {};
@@ -118,6 +117,7 @@ class ConvOp : public NodeOp {
     const Tensor& x = inputs[0]->tensor;
     const Tensor weight = to_plain(*inputs[1]).tensor;
     const Tensor* bias = inputs.size() > 2 && inputs[2] != nullptr ? &inputs[2]->tensor : nullptr;
+    if (x.rank() > 4) return convolve_columns(node_, x, weight, bias, fusion_);
     OCTET_ASSIGN(const auto shape, conv_shape(node_, x.shape(), weight.shape()));
     OCTET_TRY(require_f32(x, "its input"));
     Shape out_shape{shape.batch, shape.out_channels, shape.out_height, shape.out_width};

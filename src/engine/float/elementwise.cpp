@@ -1,18 +1,19 @@
-// Operators that compute each element on its own: one input, or two with numpy broadcasting.
+// Arithmetic of two operands with numpy broadcasting.
 
 #include <array>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
-#include "engine/float/broadcast.h"
+#include "engine/float/convert.h"
+#include "engine/float/element_types.h"
+#include "engine/float/operands.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
 
 namespace octet::float_engine {
 namespace {
 
-enum class Binary { add, subtract, multiply, divide, maximum, minimum };
+enum class Binary { add, subtract, multiply, divide, maximum, minimum, parametric_relu };
 
 loops::BinaryF32 f32_loop(Binary op) {
   switch (op) {
@@ -22,103 +23,82 @@ loops::BinaryF32 f32_loop(Binary op) {
     case Binary::divide: return loops::divide;
     case Binary::maximum: return loops::maximum;
     case Binary::minimum: return loops::minimum;
+    case Binary::parametric_relu: return loops::parametric_relu;
   }
   return nullptr;
 }
 
-/// Integers wrap, as two's complement; division truncates.
-template <class T>
-T apply(Binary op, T a, T b) {
-  using Wrapping = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>,
-                                               std::type_identity<T>>::type;
-  // At least int-sized, so that small types do not promote to a signed int that could overflow.
-  using Wide =
-      std::conditional_t<(std::is_integral_v<T> && sizeof(T) < 4), std::uint32_t, Wrapping>;
-  const auto x = static_cast<Wide>(a);
-  const auto y = static_cast<Wide>(b);
-  switch (op) {
-    case Binary::add: return static_cast<T>(x + y);
-    case Binary::subtract: return static_cast<T>(x - y);
-    case Binary::multiply: return static_cast<T>(x * y);
-    case Binary::divide:
-      if constexpr (std::is_signed_v<T> && std::is_integral_v<T>) {
-        if (b == T{-1}) return static_cast<T>(Wide{0} - x);
-      }
-      return static_cast<T>(a / b);
-    case Binary::maximum: return a > b ? a : b;
-    case Binary::minimum: return a < b ? a : b;
+/// Integers wrap, as two's complement; division truncates, by other than 0. Max and Min of NaN are
+/// NaN.
+template <Binary op, class T>
+T apply(T a, T b) {
+  if constexpr (op == Binary::add) return wrapping_add(a, b);
+  if constexpr (op == Binary::subtract) return wrapping_subtract(a, b);
+  if constexpr (op == Binary::multiply) return wrapping_multiply(a, b);
+  if constexpr (op == Binary::divide) {
+    if constexpr (std::is_signed_v<T> && std::is_integral_v<T>) {
+      if (b == T{-1}) return wrapping_subtract(T{0}, a);
+    }
+    return static_cast<T>(a / b);
   }
-  return a;
+  if constexpr (op == Binary::maximum) return a > b || a != a ? a : b;
+  if constexpr (op == Binary::minimum) return a < b || a != a ? a : b;
+  if constexpr (op == Binary::parametric_relu) return a < T{0} ? wrapping_multiply(a, b) : a;
 }
 
 template <class T>
-Status binary_loop(Binary op, const BroadcastPlan& plan, const Tensor& a, const Tensor& b,
-                   Tensor& out) {
-  const T* pa = a.data<T>();
-  const T* pb = b.data<T>();
-  T* po = out.mutable_data<T>();
-  if constexpr (std::is_same_v<T, float>) {
-    const auto loop = f32_loop(op);
-    plan.for_each_run([&](std::int64_t ia, int a_step, std::int64_t ib, int b_step, std::int64_t io,
-                          std::int64_t n) { loop(pa + ia, a_step, pb + ib, b_step, po + io, n); });
-  } else {
-    if (std::is_integral_v<T> && op == Binary::divide) {
-      for (std::int64_t i = 0; i < b.size(); ++i) {
-        if (pb[i] == T{0}) return bad_input("integer division by zero");
-      }
+Status refuse_zeros(const Tensor& divisors) {
+  if constexpr (std::is_integral_v<T>) {
+    for (const T value : divisors.values<T>()) {
+      if (value == T{0}) return bad_input("integer division by zero");
     }
-    plan.for_each_run([&](std::int64_t ia, int a_step, std::int64_t ib, int b_step, std::int64_t io,
-                          std::int64_t n) {
-      for (std::int64_t i = 0; i < n; ++i) {
-        po[io + i] = apply<T>(op, pa[ia + i * a_step], pb[ib + i * b_step]);
-      }
-    });
   }
   return {};
 }
 
-/// Brings an operand of a channels-last result of rank 4 into that order; its shape is then
-/// [N,H,W,C].
-Tensor channels_last_operand(const Activation& operand) {
-  Shape shape = operand.tensor.shape();
-  shape.insert(shape.begin(), 4 - shape.size(), 1);
-  const Activation padded{operand.tensor.reshaped(shape), operand.channels_last};
-  const Activation ordered = to_channels_last(padded);
-  return ordered.tensor.reshaped(memory_shape(ordered));
+void run_f32_loop(loops::BinaryF32 loop, const Operands& operands, Tensor& out) {
+  const auto* a = operands.a.data<float>();
+  const auto* b = operands.b.data<float>();
+  auto* to = out.mutable_data<float>();
+  operands.plan.for_each_run(
+      [&](std::int64_t ia, int a_step, std::int64_t ib, int b_step, std::int64_t io,
+          std::int64_t n) { loop(a + ia, a_step, b + ib, b_step, to + io, n); });
 }
 
-Outputs run_binary(Binary op, const Activation& first, const Activation& second) {
+template <Binary op>
+Outputs run_binary(const Activation& first, const Activation& second) {
+  OCTET_TRY(require_equal_types(first.tensor, second.tensor));
+  OCTET_ASSIGN(const auto operands, broadcast_operands(first, second, true));
   const DType dtype = first.tensor.dtype();
-  if (dtype != second.tensor.dtype()) {
-    return bad_input("inputs have types {} and {}, which must be equal", name(dtype),
-                     name(second.tensor.dtype()));
+  OCTET_ASSIGN(Tensor out, new_tensor(dtype, operands.plan.shape()));
+  if (dtype == DType::f32) {
+    run_f32_loop(f32_loop(op), operands, out);
+    return operands.finish(std::move(out));
   }
-  // Channels-last survives when the result has its rank.
-  const bool channels_last = (first.channels_last || second.channels_last) &&
-                             first.tensor.rank() <= 4 && second.tensor.rank() <= 4;
-  const Tensor a = channels_last ? channels_last_operand(first) : to_plain(first).tensor;
-  const Tensor b = channels_last ? channels_last_operand(second) : to_plain(second).tensor;
-  OCTET_ASSIGN(const auto plan, BroadcastPlan::make(a.shape(), b.shape()));
-  OCTET_ASSIGN(Tensor out, new_tensor(dtype, plan.shape()));
-  switch (dtype) {
-    case DType::f32: OCTET_TRY(binary_loop<float>(op, plan, a, b, out)); break;
-    case DType::f64: OCTET_TRY(binary_loop<double>(op, plan, a, b, out)); break;
-    case DType::i8: OCTET_TRY(binary_loop<std::int8_t>(op, plan, a, b, out)); break;
-    case DType::u8: OCTET_TRY(binary_loop<std::uint8_t>(op, plan, a, b, out)); break;
-    case DType::i32: OCTET_TRY(binary_loop<std::int32_t>(op, plan, a, b, out)); break;
-    case DType::i64: OCTET_TRY(binary_loop<std::int64_t>(op, plan, a, b, out)); break;
-    default: return bad_input("elements of type {} are not supported", name(dtype));
-  }
-  if (!channels_last) return one_output(std::move(out));
-  const Shape& s = out.shape();
-  const Shape logical{s[0], s[3], s[1], s[2]};
-  return one_output(out.reshaped(logical), true);
+  OCTET_TRY(with_number(dtype, [&]<class T>(T) -> Status {
+    if constexpr (op == Binary::divide) OCTET_TRY(refuse_zeros<T>(operands.b));
+    map_operands<T, T, T>(operands, out, [](T a, T b) { return apply<op>(a, b); });
+    return {};
+  }));
+  return operands.finish(std::move(out));
 }
 
 template <Binary op>
 MadeOp make_binary(const OpSource& source) {
   return make_function(source, InputOrder::any,
-                       [](Inputs inputs) { return run_binary(op, *inputs[0], *inputs[1]); });
+                       [](Inputs inputs) { return run_binary<op>(*inputs[0], *inputs[1]); });
+}
+
+/// The slope broadcasts to x, never the other way.
+MadeOp make_prelu(const OpSource& source) {
+  return make_function(source, InputOrder::any, [](Inputs inputs) -> Outputs {
+    OCTET_ASSIGN(auto outputs, run_binary<Binary::parametric_relu>(*inputs[0], *inputs[1]));
+    if (outputs.front().tensor.shape() != inputs[0]->tensor.shape()) {
+      return bad_input("slope {} does not broadcast to {}", to_string(inputs[1]->tensor.shape()),
+                       to_string(inputs[0]->tensor.shape()));
+    }
+    return outputs;
+  });
 }
 
 /// Max and Min take any number of inputs.
@@ -128,71 +108,99 @@ MadeOp make_variadic(const OpSource& source) {
     Activation result = *inputs[0];
     for (std::size_t i = 1; i < inputs.size(); ++i) {
       if (inputs[i] == nullptr) return bad_input("input {} is missing", i);
-      OCTET_ASSIGN(auto next, run_binary(op, result, *inputs[i]));
+      OCTET_ASSIGN(auto next, run_binary<op>(result, *inputs[i]));
       result = std::move(next.front());
     }
     return one_output(std::move(result.tensor), result.channels_last);
   });
 }
 
-/// An f32 operator of one input as a loop with two parameters.
-MadeOp make_unary(const OpSource& source, loops::UnaryF32 loop, float p = 0, float q = 0) {
-  return make_function(source, InputOrder::any, [loop, p, q](Inputs inputs) -> Outputs {
-    const auto& x = *inputs[0];
-    OCTET_TRY(require_f32(x.tensor, "its input"));
-    OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, x.tensor.shape()));
-    loop(x.tensor.data<float>(), out.mutable_data<float>(), x.tensor.size(), p, q);
-    return one_output(std::move(out), x.channels_last);
-  });
-}
-
-template <float (*function)(float)>
-void map(const float* x, float* out, std::int64_t n, float, float) {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = function(x[i]);
-}
-
-float sigmoid(float x) {
-  // exp of a negative number only: no overflow at either end.
-  const float e = std::exp(-std::fabs(x));
-  return x >= 0 ? 1.0F / (1.0F + e) : e / (1.0F + e);
-}
-float exponential(float x) { return std::exp(x); }
-float hyperbolic_tangent(float x) { return std::tanh(x); }
-
-template <loops::UnaryF32 loop>
-MadeOp make_simple(const OpSource& source) {
-  return make_unary(source, loop);
-}
-
-MadeOp make_leaky_relu(const OpSource& source) {
-  return make_unary(source, loops::leaky_relu, source.node.float_attribute("alpha", 0.01F));
-}
-
-MadeOp make_hard_sigmoid(const OpSource& source) {
-  return make_unary(source, loops::hard_sigmoid, source.node.float_attribute("alpha", 0.2F),
-                    source.node.float_attribute("beta", 0.5F));
-}
-
-Result<float> clip_bound(Inputs inputs, std::size_t i, float fallback) {
-  if (i >= inputs.size() || inputs[i] == nullptr) return fallback;
-  const Tensor& bound = inputs[i]->tensor;
-  if (bound.dtype() != DType::f32 || bound.size() != 1) {
-    return bad_input("bound {} is {}{}, expected one f32", i == 1 ? "min" : "max",
-                     name(bound.dtype()), to_string(bound.shape()));
+/// The remainder with the sign of the dividend (`truncating`, as in C) or of the divisor.
+template <class T>
+T remainder(T a, T b, bool truncating) {
+  T rest{};
+  if constexpr (std::is_floating_point_v<T>) {
+    rest = std::fmod(a, b);
+  } else if constexpr (std::is_signed_v<T>) {
+    rest = b == T{-1} ? T{0} : static_cast<T>(a % b);
+  } else {
+    return static_cast<T>(a % b);
   }
-  return bound.data<float>()[0];
+  const bool wrong_sign = rest != T{0} && (rest < T{0}) != (b < T{0});
+  return wrong_sign && !truncating ? static_cast<T>(rest + b) : rest;
 }
 
-MadeOp make_clip(const OpSource& source) {
-  return make_function(source, InputOrder::any, [](Inputs inputs) -> Outputs {
-    const auto& x = *inputs[0];
-    OCTET_TRY(require_f32(x.tensor, "its input"));
-    OCTET_ASSIGN(const float low, clip_bound(inputs, 1, std::numeric_limits<float>::lowest()));
-    OCTET_ASSIGN(const float high, clip_bound(inputs, 2, std::numeric_limits<float>::max()));
-    OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, x.tensor.shape()));
-    loops::clip(x.tensor.data<float>(), out.mutable_data<float>(), x.tensor.size(), low, high);
-    return one_output(std::move(out), x.channels_last);
+Outputs run_mod(const Activation& first, const Activation& second, bool truncating) {
+  const DType dtype = first.tensor.dtype();
+  OCTET_TRY(require_equal_types(first.tensor, second.tensor));
+  OCTET_ASSIGN(const auto operands, broadcast_operands(first, second, true));
+  OCTET_ASSIGN(Tensor out, new_tensor(dtype, operands.plan.shape()));
+  OCTET_TRY(with_number(dtype, [&]<class T>(T) -> Status {
+    OCTET_TRY(refuse_zeros<T>(operands.b));
+    map_operands<T, T, T>(operands, out,
+                          [truncating](T a, T b) { return remainder(a, b, truncating); });
+    return {};
+  }));
+  return operands.finish(std::move(out));
+}
+
+MadeOp make_mod(const OpSource& source) {
+  const bool truncating = source.node.int_attribute("fmod", 0) != 0;
+  return make_function(source, InputOrder::any, [truncating](Inputs inputs) {
+    return run_mod(*inputs[0], *inputs[1], truncating);
   });
+}
+
+/// base^exponent in the base's type. Of two integers exactly, modulo 2^n; a negative exponent
+/// gives the reciprocal truncated to an integer. Else in floating point, saturating.
+template <class Base, class Exponent>
+Base power(Base base, Exponent exponent) {
+  if constexpr (std::is_same_v<Base, float> && std::is_same_v<Exponent, float>) {
+    return std::pow(base, exponent);
+  } else if constexpr (std::is_integral_v<Base> && std::is_integral_v<Exponent>) {
+    if (exponent < Exponent{0}) {
+      return convert<Base>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+    }
+    Base result{1};
+    for (auto rest = static_cast<std::uint64_t>(exponent); rest != 0; rest >>= 1) {
+      if ((rest & 1) != 0) result = wrapping_multiply(result, base);
+      base = wrapping_multiply(base, base);
+    }
+    return result;
+  } else {
+    return convert<Base>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+  }
+}
+
+/// Whether every exponent is 2: the commonest use, in decomposed normalizations.
+bool is_square(const Tensor& exponent) {
+  if (exponent.size() != 1) return false;
+  if (exponent.dtype() == DType::f32) return exponent.data<float>()[0] == 2.0F;
+  return exponent.dtype() == DType::i64 && exponent.data<std::int64_t>()[0] == 2;
+}
+
+Outputs run_pow(const Activation& first, const Activation& second) {
+  const DType dtype = first.tensor.dtype();
+  const Tensor& exponent = second.tensor;
+  if (dtype == DType::f32 && is_square(exponent) && exponent.rank() <= first.tensor.rank()) {
+    OCTET_ASSIGN(Tensor out, new_tensor(dtype, first.tensor.shape()));
+    loops::square(first.tensor.data<float>(), out.mutable_data<float>(), out.size(), 0, 0);
+    return one_output(std::move(out), first.channels_last);
+  }
+  OCTET_ASSIGN(const auto operands, broadcast_operands(first, second, true));
+  OCTET_ASSIGN(Tensor out, new_tensor(dtype, operands.plan.shape()));
+  OCTET_TRY(with_number(dtype, [&]<class Base>(Base) {
+    return with_number(exponent.dtype(), [&]<class Exponent>(Exponent) -> Status {
+      map_operands<Base, Exponent, Base>(operands, out, power<Base, Exponent>);
+      return {};
+    });
+  }));
+  return operands.finish(std::move(out));
+}
+
+MadeOp make_pow(const OpSource& source) {
+  return make_function(source, InputOrder::any,
+                       [](Inputs inputs) { return run_pow(*inputs[0], *inputs[1]); });
 }
 
 constexpr auto entries = std::to_array<OpEntry>({
@@ -202,16 +210,9 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"Div", 2, 1, make_binary<Binary::divide>},
     {"Max", 1, 1, make_variadic<Binary::maximum>},
     {"Min", 1, 1, make_variadic<Binary::minimum>},
-    {"Relu", 1, 1, make_simple<loops::relu>},
-    {"LeakyRelu", 1, 1, make_leaky_relu},
-    {"Clip", 1, 1, make_clip},
-    {"Sigmoid", 1, 1, make_simple<map<sigmoid>>},
-    {"HardSigmoid", 1, 1, make_hard_sigmoid},
-    {"HardSwish", 1, 1, make_simple<loops::hard_swish>},
-    {"Tanh", 1, 1, make_simple<map<hyperbolic_tangent>>},
-    {"Exp", 1, 1, make_simple<map<exponential>>},
-    {"Neg", 1, 1, make_simple<loops::negate>},
-    {"Sqrt", 1, 1, make_simple<loops::square_root>},
+    {"Mod", 2, 1, make_mod},
+    {"Pow", 2, 1, make_pow},
+    {"PRelu", 2, 1, make_prelu},
 });
 
 }  // namespace

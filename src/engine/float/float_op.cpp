@@ -12,8 +12,14 @@ namespace {
 const OpEntry* find_entry(const Node& node) {
   if (!node.domain.empty() && node.domain != "ai.onnx") return nullptr;
   const std::span<const OpEntry> tables[] = {
-      elementwise_entries(), shape_entries(), movement_entries(),  convolution_entries(),
-      gemm_entries(),        pool_entries(),  reduction_entries(), quantize_entries()};
+      elementwise_entries(),   shape_entries(),     movement_entries(),
+      convolution_entries(),   gemm_entries(),      pool_entries(),
+      reduction_entries(),     quantize_entries(),  transposed_convolution_entries(),
+      resize_entries(),        layout_entries(),    index_entries(),
+      scatter_entries(),       integer_entries(),   unary_entries(),
+      comparison_entries(),    cast_entries(),      softmax_entries(),
+      normalization_entries(), selection_entries(), einsum_entries(),
+      recurrent_entries()};
   for (const auto& table : tables) {
     for (const auto& entry : table) {
       if (entry.op == node.op) return &entry;
@@ -118,8 +124,9 @@ MadeOp make_node_op(const Graph& graph, NodeId id, const Fusion& fusion) {
 std::optional<Fusion> fusion_of(const Graph& graph, const Node& node) {
   if (node.is("Relu")) return Fusion{Fusion::Kind::relu, 0, 0};
   if (!node.is("Clip")) return std::nullopt;
-  Fusion fusion{Fusion::Kind::clip, std::numeric_limits<float>::lowest(),
-                std::numeric_limits<float>::max()};
+  Fusion fusion{Fusion::Kind::clip,
+                node.float_attribute("min", std::numeric_limits<float>::lowest()),
+                node.float_attribute("max", std::numeric_limits<float>::max())};
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
     if (node.input(i) == ValueId::none) continue;
     const Tensor* bound = graph.constant(node.input(i));

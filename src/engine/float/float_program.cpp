@@ -8,6 +8,7 @@
 
 #include "engine/float/onednn.h"
 #include "engine/float/ops.h"
+#include "graph/widen.h"
 
 namespace octet {
 namespace float_engine {
@@ -40,6 +41,8 @@ class Compiler {
   }
 
   Result<Plan> compile() {
+    OCTET_TRY(widen_halves(plan_.graph));
+    tapped_.resize(plan_.graph.value_slots());
     OCTET_ASSIGN(auto order, plan_.graph.topological_order());
     OCTET_TRY(fold_constants(order));
     drop_unneeded(order);

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "engine/float/broadcast.h"
+#include "engine/float/element_types.h"
 #include "engine/float/onednn.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
@@ -204,8 +205,10 @@ class MatMulOp : public MatrixOp {
   Outputs compute(Inputs inputs, State* state) const override {
     const Tensor a = to_plain(*inputs[0]).tensor;
     const Tensor b = to_plain(*inputs[1]).tensor;
-    OCTET_TRY(require_f32(a, "input A"));
-    OCTET_TRY(require_f32(b, "input B"));
+    if (a.dtype() != b.dtype()) {
+      return bad_input("inputs have types {} and {}, which must be equal", name(a.dtype()),
+                       name(b.dtype()));
+    }
     if (a.rank() == 0 || b.rank() == 0) return bad_input("a scalar has no matrix product");
     // A vector is a row on the left and a column on the right.
     Shape left = a.shape();
@@ -225,7 +228,11 @@ class MatMulOp : public MatrixOp {
     if (a.rank() > 1) out_shape.push_back(m);
     if (b.rank() > 1) out_shape.push_back(n);
     if (constant_ != nullptr) return run_constant(a, std::move(out_shape), state);
-    return multiply(a, b, batches, {m, n, k}, std::move(out_shape));
+    OCTET_ASSIGN(Tensor out, new_tensor(a.dtype(), std::move(out_shape)));
+    OCTET_TRY(with_number(a.dtype(), [&]<class T>(T) {
+      return multiply<T>(a, b, batches, {m, n, k}, out.mutable_data<T>());
+    }));
+    return one_output(std::move(out));
   }
 
  private:
@@ -233,23 +240,39 @@ class MatMulOp : public MatrixOp {
     std::int64_t m, n, k;
   };
 
-  static Outputs multiply(const Tensor& a, const Tensor& b, const BroadcastPlan& batches,
-                          const Extents& e, Shape out_shape) {
-    OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, std::move(out_shape)));
-    float* result = out.mutable_data<float>();
-    if (e.k == 0) std::fill_n(result, out.size(), 0.0F);
-    if (e.k == 0 || out.size() == 0) return one_output(std::move(out));
+  /// f32 by oneDNN; other types term after term, where integers wrap.
+  template <class T>
+  static Status product(const Extents& e, const T* a, const T* b, T* out) {
+    if constexpr (std::is_same_v<T, float>) {
+      return onednn::matrix_product(false, false, e.m, e.n, e.k, 1.0F, a, b, 0.0F, out);
+    } else {
+      std::fill_n(out, e.m * e.n, T{0});
+      for (std::int64_t i = 0; i < e.m; ++i, a += e.k, out += e.n) {
+        for (std::int64_t l = 0; l < e.k; ++l) {
+          for (std::int64_t j = 0; j < e.n; ++j) {
+            out[j] = wrapping_add(out[j], wrapping_multiply(a[l], b[l * e.n + j]));
+          }
+        }
+      }
+      return {};
+    }
+  }
+
+  template <class T>
+  static Status multiply(const Tensor& a, const Tensor& b, const BroadcastPlan& batches,
+                         const Extents& e, T* out) {
+    const std::int64_t count = element_count(batches.shape());
+    if (e.k == 0) std::fill_n(out, count * e.m * e.n, T{0});
+    if (e.k == 0 || e.m == 0 || e.n == 0) return {};
     Status status;
     batches.for_each_run([&](std::int64_t ia, int a_step, std::int64_t ib, int b_step,
-                             std::int64_t io, std::int64_t count) {
-      for (std::int64_t i = 0; i < count && status; ++i) {
-        status = onednn::matrix_product(
-            false, false, e.m, e.n, e.k, 1.0F, a.data<float>() + (ia + i * a_step) * e.m * e.k,
-            b.data<float>() + (ib + i * b_step) * e.k * e.n, 0.0F, result + (io + i) * e.m * e.n);
+                             std::int64_t io, std::int64_t n) {
+      for (std::int64_t i = 0; i < n && status; ++i) {
+        status = product(e, a.data<T>() + (ia + i * a_step) * e.m * e.k,
+                         b.data<T>() + (ib + i * b_step) * e.k * e.n, out + (io + i) * e.m * e.n);
       }
     });
-    OCTET_TRY(std::move(status));
-    return one_output(std::move(out));
+    return status;
   }
 };
 

@@ -9,10 +9,7 @@
 #include "engine/float/ops.h"
 
 namespace octet::float_engine {
-namespace {
 
-/// Copies into dense `out` of `shape` the elements of `in` that lie `steps` apart (in elements,
-/// possibly negative), beginning at `in`.
 void copy_strided(const std::byte* in, const std::vector<std::int64_t>& steps, std::byte* out,
                   const Shape& shape, std::size_t width) {
   if (element_count(shape) == 0) return;
@@ -49,6 +46,8 @@ void copy_strided(const std::byte* in, const std::vector<std::int64_t>& steps, s
     if (d == 0) return;
   }
 }
+
+namespace {
 
 Result<std::vector<std::int64_t>> permutation(std::vector<std::int64_t> perm, std::size_t rank) {
   if (perm.empty()) {
@@ -197,28 +196,30 @@ Result<std::vector<std::int64_t>> pad_sources(PadMode mode, std::int64_t extent,
   }
   const std::int64_t count = extent + begin + end;
   if (count < 0) return bad_input("pads {} and {} remove more than {}", begin, end, extent);
-  if (extent == 0 && mode != PadMode::constant && count > 0) {
-    return bad_input("nothing to repeat in a dimension without elements");
-  }
-  OCTET_TRY(checked_element_count({count}));
   if (count > (std::int64_t{1} << 26)) return bad_input("{} elements along an axis", count);
+  // Negative pads cut first, then the rest is repeated.
+  const std::int64_t first = std::max<std::int64_t>(0, -begin);
+  const std::int64_t rest = extent - first - std::max<std::int64_t>(0, -end);
+  if (rest <= 0 && mode != PadMode::constant && count > 0) {
+    return bad_input("nothing is left to repeat of {} after pads {} and {}", extent, begin, end);
+  }
   std::vector<std::int64_t> sources(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
-    std::int64_t from = i - begin;
-    if (from < 0 || from >= extent) {
+    std::int64_t from = i - begin - first;
+    if (from < 0 || from >= rest) {
       switch (mode) {
         case PadMode::constant: from = -1; break;
-        case PadMode::edge: from = from < 0 ? 0 : extent - 1; break;
-        case PadMode::wrap: from = ((from % extent) + extent) % extent; break;
+        case PadMode::edge: from = from < 0 ? 0 : rest - 1; break;
+        case PadMode::wrap: from = ((from % rest) + rest) % rest; break;
         case PadMode::reflect: {
-          const std::int64_t period = extent > 1 ? 2 * (extent - 1) : 1;
+          const std::int64_t period = rest > 1 ? 2 * (rest - 1) : 1;
           from = ((from % period) + period) % period;
-          if (from >= extent) from = period - from;
+          if (from >= rest) from = period - from;
           break;
         }
       }
     }
-    sources[static_cast<std::size_t>(i)] = from;
+    sources[static_cast<std::size_t>(i)] = from < 0 ? -1 : from + first;
   }
   return sources;
 }

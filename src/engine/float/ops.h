@@ -76,6 +76,20 @@ struct OpEntry {
 [[nodiscard]] std::span<const OpEntry> pool_entries();
 [[nodiscard]] std::span<const OpEntry> reduction_entries();
 [[nodiscard]] std::span<const OpEntry> quantize_entries();
+[[nodiscard]] std::span<const OpEntry> unary_entries();
+[[nodiscard]] std::span<const OpEntry> comparison_entries();
+[[nodiscard]] std::span<const OpEntry> cast_entries();
+[[nodiscard]] std::span<const OpEntry> softmax_entries();
+[[nodiscard]] std::span<const OpEntry> normalization_entries();
+[[nodiscard]] std::span<const OpEntry> selection_entries();
+[[nodiscard]] std::span<const OpEntry> einsum_entries();
+[[nodiscard]] std::span<const OpEntry> recurrent_entries();
+[[nodiscard]] std::span<const OpEntry> transposed_convolution_entries();
+[[nodiscard]] std::span<const OpEntry> resize_entries();
+[[nodiscard]] std::span<const OpEntry> layout_entries();
+[[nodiscard]] std::span<const OpEntry> index_entries();
+[[nodiscard]] std::span<const OpEntry> scatter_entries();
+[[nodiscard]] std::span<const OpEntry> integer_entries();
 
 /// What a convolution or a matrix product does to its result before it is stored.
 struct Fusion {
@@ -88,6 +102,10 @@ struct Fusion {
 /// The operator with `fusion` applied to its output; only for Conv and Gemm.
 [[nodiscard]] MadeOp make_conv(const OpSource& source, const Fusion& fusion);
 [[nodiscard]] MadeOp make_gemm(const OpSource& source, const Fusion& fusion);
+
+/// Conv of any number of spatial dimensions on plain tensors.
+[[nodiscard]] Outputs convolve_columns(const Node& node, const Tensor& x, const Tensor& weight,
+                                       const Tensor* bias, const Fusion& fusion);
 
 /// Prepares a node like make_float_op, optionally with `fusion` (Conv and Gemm only).
 [[nodiscard]] MadeOp make_node_op(const Graph& graph, NodeId node, const Fusion& fusion = {});
@@ -104,6 +122,11 @@ struct Fusion {
 
 /// Bytes of one element; fails for types that cannot be moved element by element.
 [[nodiscard]] Result<std::size_t> element_bytes(DType dtype);
+
+/// Copies into dense `out` of `shape` the elements of `in` that lie `steps` apart (in elements,
+/// possibly negative or 0), beginning at `in`; `width` is an element's bytes.
+void copy_strided(const std::byte* in, const std::vector<std::int64_t>& steps, std::byte* out,
+                  const Shape& shape, std::size_t width);
 
 /// Fails unless the tensor is f32.
 [[nodiscard]] Status require_f32(const Tensor& tensor, std::string_view what);

@@ -1,55 +1,15 @@
-// MaxPool and AveragePool in one and two spatial dimensions, on channels-last data.
+// MaxPool, AveragePool and GlobalMaxPool; in one and two spatial dimensions of f32 on channels-last
+// data.
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
-#include "engine/float/ops.h"
+#include "engine/float/pool_window.h"
 #include "engine/float/vector_loops.h"
-#include "graph/spatial.h"
 
 namespace octet::float_engine {
 namespace {
-
-enum class Pool { maximum, average };
-
-/// Along one dimension: what a window reads and, for an average, how many positions it counts.
-struct Window {
-  std::int64_t input = 0;  ///< extent
-  std::int64_t kernel = 1;
-  std::int64_t stride = 1;
-  std::int64_t dilation = 1;
-  std::int64_t pad_begin = 0;
-  std::int64_t pad_end = 0;
-  std::int64_t output = 1;
-
-  [[nodiscard]] std::int64_t start(std::int64_t o) const { return o * stride - pad_begin; }
-  /// First kernel index that reads the input.
-  [[nodiscard]] std::int64_t first(std::int64_t o) const {
-    const std::int64_t s = start(o);
-    return s >= 0 ? 0 : (-s + dilation - 1) / dilation;
-  }
-  /// One past the last kernel index that reads the input.
-  [[nodiscard]] std::int64_t last(std::int64_t o) const {
-    const std::int64_t room = input - start(o);
-    return room <= 0 ? 0 : std::min(kernel, (room + dilation - 1) / dilation);
-  }
-  /// Kernel positions on the input and its padding; what ceil_mode adds beyond does not count.
-  [[nodiscard]] std::int64_t padded_count(std::int64_t o) const {
-    const std::int64_t room = input + pad_end - start(o);
-    return std::clamp<std::int64_t>((room + dilation - 1) / dilation, 0, kernel);
-  }
-};
-
-Window window(const SpatialGeometry& geometry, std::size_t i, std::int64_t input) {
-  return {input,
-          geometry.kernel[i],
-          geometry.strides[i],
-          geometry.dilations[i],
-          geometry.pads_begin[i],
-          geometry.pads_end[i],
-          geometry.output[i]};
-}
 
 struct PoolPlan {
   Window rows;
@@ -87,12 +47,10 @@ void pool_pixel(Pool kind, const PoolPlan& plan, const float* image, std::int64_
   for (std::int64_t c = 0; c < plan.channels; ++c) out[c] /= divisor;
 }
 
-Outputs run_pool(Pool kind, const Node& node, const Activation& input) {
+Outputs run_pool(Pool kind, const Node& node, const Activation& input, bool indices) {
   const Shape& shape = input.tensor.shape();
-  OCTET_TRY(require_f32(input.tensor, "its input"));
-  if (shape.size() != 3 && shape.size() != 4) {
-    return bad_input("input of shape {} is not supported, one or two spatial dimensions are",
-                     to_string(shape));
+  if (indices || input.tensor.dtype() != DType::f32 || shape.size() < 3 || shape.size() > 4) {
+    return pool_plain(kind, node, to_plain(input).tensor, indices);
   }
   OCTET_ASSIGN(const auto geometry, resolve_pool(node, shape));
   PoolPlan plan;
@@ -128,14 +86,52 @@ MadeOp make_pool(const OpSource& source) {
   Node node;
   node.op = source.node.op;
   node.attributes = source.node.attributes;
-  return make_function(source, InputOrder::any, [node = std::move(node)](Inputs inputs) {
-    return run_pool(kind, node, *inputs[0]);
+  const bool indices = source.node.output(1) != ValueId::none;
+  return make_function(source, InputOrder::any, [node = std::move(node), indices](Inputs inputs) {
+    return run_pool(kind, node, *inputs[0], indices);
   });
 }
 
+Outputs global_maximum(const Activation& input) {
+  const Tensor& x = input.tensor;
+  OCTET_TRY(require_f32(x, "its input"));
+  if (x.rank() < 3) {
+    return bad_input("input of shape {} has no spatial dimensions", to_string(x.shape()));
+  }
+  Shape shape(x.shape().size(), 1);
+  shape[0] = x.dim(0);
+  shape[1] = x.dim(1);
+  OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, std::move(shape)));
+  if (out.size() == 0) return one_output(std::move(out));
+  const std::int64_t pixels = x.size() / out.size();
+  if (pixels == 0) return bad_input("a maximum over no elements");
+  const float* from = x.data<float>();
+  float* to = out.mutable_data<float>();
+  if (!input.channels_last) {
+    for (std::int64_t i = 0; i < out.size(); ++i, from += pixels) {
+      to[i] = *std::max_element(from, from + pixels);
+    }
+    return one_output(std::move(out));
+  }
+  const std::int64_t channels = x.dim(1);
+  for (std::int64_t n = 0; n < x.dim(0); ++n, to += channels) {
+    std::copy_n(from, channels, to);
+    for (std::int64_t p = 1; p < pixels; ++p)
+      loops::maximum_into(to, from + p * channels, channels);
+    from += pixels * channels;
+  }
+  return one_output(std::move(out), true);
+}
+
+MadeOp make_global_maximum(const OpSource& source) {
+  return make_function(source, InputOrder::any,
+                       [](Inputs inputs) { return global_maximum(*inputs[0]); });
+}
+
 constexpr auto entries = std::to_array<OpEntry>({
-    {"MaxPool", 1, 1, make_pool<Pool::maximum>},
+    {"MaxPool", 1, 2, make_pool<Pool::maximum>},
     {"AveragePool", 1, 1, make_pool<Pool::average>},
+    {"GlobalMaxPool", 1, 1, make_global_maximum},
 });
 
 }  // namespace

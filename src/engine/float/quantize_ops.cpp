@@ -1,7 +1,6 @@
-// Cast, QuantizeLinear and DequantizeLinear.
+// QuantizeLinear and DequantizeLinear.
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -12,142 +11,47 @@
 namespace octet::float_engine {
 namespace {
 
-/// An IEEE 754 binary16 or bfloat16 in memory.
-template <int exponent_bits>
-struct Small {
-  std::uint16_t bits;
-};
-using Half = Small<5>;
-using Brain = Small<8>;
-
-/// Widens exactly.
-template <int exponent_bits>
-float widen(Small<exponent_bits> value) {
-  constexpr int mantissa_bits = 15 - exponent_bits;
-  constexpr int largest = (1 << exponent_bits) - 1;
-  constexpr int bias = largest / 2;
-  const int exponent = (value.bits >> mantissa_bits) & largest;
-  const int mantissa = value.bits & ((1 << mantissa_bits) - 1);
-  float magnitude = 0;
-  if (exponent == largest) {
-    magnitude = mantissa != 0 ? std::numeric_limits<float>::quiet_NaN()
-                              : std::numeric_limits<float>::infinity();
-  } else {
-    const int significand = exponent == 0 ? mantissa : mantissa + (1 << mantissa_bits);
-    magnitude =
-        std::ldexp(static_cast<float>(significand), std::max(exponent, 1) - bias - mantissa_bits);
-  }
-  return (value.bits & 0x8000) != 0 ? -magnitude : magnitude;
-}
-
-/// Nearest representable, ties to even; too large becomes infinity.
-template <int exponent_bits>
-Small<exponent_bits> narrow(double x) {
-  constexpr int mantissa_bits = 15 - exponent_bits;
-  constexpr int largest = (1 << exponent_bits) - 1;
-  constexpr int bias = largest / 2;
-  const auto sign = static_cast<std::uint16_t>(std::signbit(x) ? 0x8000 : 0);
-  constexpr auto infinity = static_cast<std::uint16_t>(largest << mantissa_bits);
-  const auto result = [sign](int code) {
-    return Small<exponent_bits>{static_cast<std::uint16_t>(sign | code)};
-  };
-  if (std::isnan(x)) return result(infinity | (1 << (mantissa_bits - 1)));
-  const double magnitude = std::fabs(x);
-  if (std::isinf(magnitude)) return result(infinity);
-  int exponent = 0;
-  (void)std::frexp(magnitude, &exponent);
-  // In units of the last place of its binade, the subnormal one at least.
-  const int place = std::max(exponent - 1, 1 - bias) - mantissa_bits;
-  const auto units = static_cast<int>(round_half_even(std::ldexp(magnitude, -place)));
-  const int binade = place + mantissa_bits + bias;  // >= 1
-  // A carry out of the mantissa raises the exponent by itself.
-  const int code = (binade - 1) * (1 << mantissa_bits) + units;
-  return result(std::min(code, static_cast<int>(infinity)));
-}
-
-/// Value of type To nearest to `x` towards zero; out of range saturates, NaN becomes 0.
-template <class To, class From>
-To convert(From x) {
-  if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, Brain>) {
-    return convert<To>(widen(x));
-  } else if constexpr (std::is_same_v<To, Half>) {
-    return narrow<5>(static_cast<double>(x));
-  } else if constexpr (std::is_same_v<To, Brain>) {
-    return narrow<8>(static_cast<double>(x));
-  } else if constexpr (std::is_same_v<To, bool>) {
-    return x != From{0};
-  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    // Both bounds are powers of two (or 0), exact in any float type.
-    const auto low = static_cast<From>(std::numeric_limits<To>::min());
-    const From high = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * 2;
-    if (!(x == x)) return To{0};
-    if (x <= low) return std::numeric_limits<To>::min();
-    if (x >= high) return std::numeric_limits<To>::max();
-    return static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
-}
-
-/// Calls fn with a null pointer of the element type; false for types without numbers.
-template <class Fn>
-bool with_type(DType dtype, Fn fn) {
-  switch (dtype) {
-    case DType::f32: fn(static_cast<float*>(nullptr)); return true;
-    case DType::f64: fn(static_cast<double*>(nullptr)); return true;
-    case DType::f16: fn(static_cast<Half*>(nullptr)); return true;
-    case DType::bf16: fn(static_cast<Brain*>(nullptr)); return true;
-    case DType::i8: fn(static_cast<std::int8_t*>(nullptr)); return true;
-    case DType::u8: fn(static_cast<std::uint8_t*>(nullptr)); return true;
-    case DType::i16: fn(static_cast<std::int16_t*>(nullptr)); return true;
-    case DType::u16: fn(static_cast<std::uint16_t*>(nullptr)); return true;
-    case DType::i32: fn(static_cast<std::int32_t*>(nullptr)); return true;
-    case DType::u32: fn(static_cast<std::uint32_t*>(nullptr)); return true;
-    case DType::i64: fn(static_cast<std::int64_t*>(nullptr)); return true;
-    case DType::u64: fn(static_cast<std::uint64_t*>(nullptr)); return true;
-    case DType::boolean: fn(static_cast<bool*>(nullptr)); return true;
-    default: return false;
-  }
-}
-
-Outputs run_cast(const Activation& input, DType to) {
-  if (input.tensor.dtype() == to) return one_output(input.tensor, input.channels_last);
-  const Tensor x = to_plain(input).tensor;
-  OCTET_ASSIGN(Tensor out, new_tensor(to, x.shape()));
-  const bool known = with_type(x.dtype(), [&]<class From>(From*) {
-    with_type(to, [&]<class To>(To*) {
-      const From* from = x.data<From>();
-      To* result = out.mutable_data<To>();
-      for (std::int64_t i = 0; i < x.size(); ++i) result[i] = convert<To>(from[i]);
-    });
-  });
-  if (!known) return bad_input("elements of type {} are not supported", name(x.dtype()));
-  return one_output(std::move(out));
-}
-
-MadeOp make_cast(const OpSource& source) {
-  const DType to = dtype_from_onnx(source.node.int_attribute("to", 0));
-  if (!with_type(to, [](auto*) {})) {
-    return bad_input("type number {} is not supported", source.node.int_attribute("to", 0));
-  }
-  return make_function(source, InputOrder::any,
-                       [to](Inputs inputs) { return run_cast(*inputs[0], to); });
-}
-
 /// Signed code = stored code - offset: 2^(n-1) for unsigned types.
 template <class Code>
 constexpr std::int32_t code_offset =
     std::is_unsigned_v<Code> ? std::int32_t{1} << (sizeof(Code) * 8 - 1) : 0;
+
+/// Where the scales run: along an axis, or in blocks of `block` elements along it.
+struct ScaleAxis {
+  std::int64_t axis = 1;
+  std::int64_t block = 0;  ///< 0: no blocks
+};
 
 /// How a dense tensor splits around the axis of the scales.
 struct ScaleView {
   std::int64_t outer = 1;
   std::int64_t channels = 1;
   std::int64_t inner = 1;
+  std::int64_t block = 0;  ///< 0: one scale for each channel
 };
 
-Result<ScaleView> scale_view(const Tensor& x, const Tensor& scale, std::int64_t axis_attribute) {
+/// Blocked: the scales have the shape of x but for the axis, where one stands for each block.
+Result<ScaleView> blocked_view(const Tensor& x, const Tensor& scale, const ScaleAxis& where) {
+  OCTET_ASSIGN(const int axis, normalize_axis(where.axis, x.shape().size()));
+  if (where.block < 0) return bad_input("block_size {} is out of range", where.block);
+  Shape wanted = x.shape();
+  auto& blocks = wanted[static_cast<std::size_t>(axis)];
+  blocks = blocks / where.block + (blocks % where.block != 0 ? 1 : 0);
+  if (scale.shape() != wanted) {
+    return bad_input("scales {} for blocks of {} along axis {} of {}", to_string(scale.shape()),
+                     where.block, axis, to_string(x.shape()));
+  }
+  ScaleView view;
+  view.channels = x.dim(axis);
+  view.block = where.block;
+  for (int i = 0; i < axis; ++i) view.outer *= x.dim(i);
+  for (int i = axis + 1; i < x.rank(); ++i) view.inner *= x.dim(i);
+  return view;
+}
+
+Result<ScaleView> scale_view(const Tensor& x, const Tensor& scale, const ScaleAxis& where) {
   OCTET_TRY(require_f32(scale, "the scale"));
+  if (where.block != 0) return blocked_view(x, scale, where);
   ScaleView view;
   if (scale.rank() == 0 || (scale.rank() == 1 && scale.size() == 1 && x.rank() == 0)) {
     view.inner = x.size();
@@ -162,7 +66,7 @@ Result<ScaleView> scale_view(const Tensor& x, const Tensor& scale, std::int64_t 
     view.inner = x.size();
     return view;
   }
-  OCTET_ASSIGN(const int axis, normalize_axis(axis_attribute, x.shape().size()));
+  OCTET_ASSIGN(const int axis, normalize_axis(where.axis, x.shape().size()));
   if (x.dim(axis) != scale.size()) {
     return bad_input("{} scales along axis {} do not fit shape {}", scale.size(), axis,
                      to_string(x.shape()));
@@ -173,9 +77,18 @@ Result<ScaleView> scale_view(const Tensor& x, const Tensor& scale, std::int64_t 
   return view;
 }
 
-/// Calls fn(begin, end, channel) for each run of elements that share a scale.
+/// Calls fn(begin, end, scale) for each run of elements that share a scale.
 template <class Fn>
 void for_each_run(const ScaleView& view, Fn fn) {
+  if (view.block != 0) {
+    const std::int64_t blocks = (view.channels - 1) / view.block + 1;
+    for (std::int64_t i = 0; i < view.outer * view.channels * view.inner; ++i) {
+      const std::int64_t row = i / view.inner;
+      const std::int64_t block = row / view.channels * blocks + row % view.channels / view.block;
+      fn(i, i + 1, block * view.inner + i % view.inner);
+    }
+    return;
+  }
   for (std::int64_t o = 0; o < view.outer; ++o) {
     for (std::int64_t c = 0; c < view.channels; ++c) {
       const std::int64_t begin = (o * view.channels + c) * view.inner;
@@ -231,9 +144,12 @@ Status check_scales(const Tensor& scale) {
   return {};
 }
 
-Outputs run_quantize(Inputs inputs, std::int64_t axis, DType output) {
-  const Tensor& x = inputs[0]->tensor;
+Outputs run_quantize(Inputs inputs, const ScaleAxis& axis, DType output) {
+  Tensor x = inputs[0]->tensor;
   const Tensor& scale = inputs[1]->tensor;
+  if (x.dtype() == DType::i32) {
+    OCTET_ASSIGN(x, to_f32(x));
+  }
   OCTET_TRY(require_f32(x, "its input"));
   OCTET_ASSIGN(const auto view, scale_view(x, scale, axis));
   OCTET_TRY(check_scales(scale));
@@ -254,7 +170,7 @@ Outputs run_quantize(Inputs inputs, std::int64_t axis, DType output) {
   }
 }
 
-Outputs run_dequantize(Inputs inputs, std::int64_t axis) {
+Outputs run_dequantize(Inputs inputs, const ScaleAxis& axis) {
   const Tensor& x = inputs[0]->tensor;
   const Tensor& scale = inputs[1]->tensor;
   OCTET_ASSIGN(const auto view, scale_view(x, scale, axis));
@@ -285,31 +201,26 @@ Outputs run_dequantize(Inputs inputs, std::int64_t axis) {
   }
 }
 
-Status refuse_blocks(const Node& node) {
-  if (node.int_attribute("block_size", 0) == 0) return {};
-  return bad_input("blocked quantization (block_size) is not supported");
+ScaleAxis scale_axis(const Node& node) {
+  return {node.int_attribute("axis", 1), node.int_attribute("block_size", 0)};
 }
 
 MadeOp make_quantize(const OpSource& source) {
-  OCTET_TRY(refuse_blocks(source.node));
   const std::int64_t code = source.node.int_attribute("output_dtype", 0);
   const DType output = code == 0 ? DType::u8 : dtype_from_onnx(code);
   return make_function(source, InputOrder::plain,
-                       [axis = source.node.int_attribute("axis", 1), output](Inputs inputs) {
+                       [axis = scale_axis(source.node), output](Inputs inputs) {
                          return run_quantize(inputs, axis, output);
                        });
 }
 
 MadeOp make_dequantize(const OpSource& source) {
-  OCTET_TRY(refuse_blocks(source.node));
-  return make_function(source, InputOrder::plain,
-                       [axis = source.node.int_attribute("axis", 1)](Inputs inputs) {
-                         return run_dequantize(inputs, axis);
-                       });
+  return make_function(source, InputOrder::plain, [axis = scale_axis(source.node)](Inputs inputs) {
+    return run_dequantize(inputs, axis);
+  });
 }
 
 constexpr auto entries = std::to_array<OpEntry>({
-    {"Cast", 1, 1, make_cast},
     {"QuantizeLinear", 2, 1, make_quantize},
     {"DequantizeLinear", 2, 1, make_dequantize},
 });

@@ -1,141 +1,188 @@
-// BatchNormalization (inference), means and Softmax.
+// Reductions over axes, and global average pooling.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
+#include <limits>
 
+#include "engine/float/element_types.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
 
 namespace octet::float_engine {
 namespace {
 
-/// y = x * scale + shift by channel.
-struct ChannelAffine {
-  std::vector<float> scale;
-  std::vector<float> shift;
+enum class Reduction { sum, mean, maximum, minimum, product, l1, l2, sum_square };
+
+/// Sums of floating-point elements are kept in double, integers wrap in their own type.
+template <Reduction op, class T>
+struct Reducer {
+  static constexpr bool ordered = op == Reduction::maximum || op == Reduction::minimum;
+  using Sum = std::conditional_t<std::is_floating_point_v<T> && !ordered, double, T>;
+
+  static Sum start() {
+    using Limits = std::numeric_limits<Sum>;
+    if constexpr (op == Reduction::product) return Sum{1};
+    if constexpr (op == Reduction::maximum) {
+      return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+    }
+    if constexpr (op == Reduction::minimum) {
+      return Limits::has_infinity ? Limits::infinity() : Limits::max();
+    }
+    return Sum{0};
+  }
+
+  static void add(Sum& total, T element) {
+    const auto x = static_cast<Sum>(element);
+    if constexpr (op == Reduction::maximum) {
+      total = x > total ? x : total;
+    } else if constexpr (op == Reduction::minimum) {
+      total = x < total ? x : total;
+    } else if constexpr (op == Reduction::product) {
+      total = wrapping_multiply(total, x);
+    } else if constexpr (op == Reduction::l1) {
+      total = x < Sum{0} ? wrapping_subtract(total, x) : wrapping_add(total, x);
+    } else if constexpr (op == Reduction::l2 || op == Reduction::sum_square) {
+      total = wrapping_add(total, wrapping_multiply(x, x));
+    } else {
+      total = wrapping_add(total, x);
+    }
+  }
+
+  static T finish(Sum total, std::int64_t count) {
+    if constexpr (op == Reduction::mean) {
+      if constexpr (std::is_floating_point_v<T>) {
+        return static_cast<T>(total / static_cast<double>(count));
+      } else if constexpr (std::is_signed_v<T>) {
+        // Counts that T cannot hold exceed every sum.
+        return static_cast<T>(static_cast<std::int64_t>(total) / count);
+      } else {
+        return static_cast<T>(static_cast<std::uint64_t>(total) /
+                              static_cast<std::uint64_t>(count));
+      }
+    }
+    if constexpr (op == Reduction::l2) {
+      return static_cast<T>(std::sqrt(static_cast<double>(total)));
+    }
+    return static_cast<T>(total);
+  }
 };
 
-/// scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale; in double, stored as f32.
-Result<ChannelAffine> batch_norm_affine(Inputs inputs, std::int64_t channels, double epsilon) {
-  for (std::size_t i = 1; i <= 4; ++i) {
-    OCTET_TRY(require_f32(inputs[i]->tensor, "a parameter"));
-    if (inputs[i]->tensor.size() != channels) {
-      return bad_input("parameter {} has shape {} where the input has {} channels", i,
-                       to_string(inputs[i]->tensor.shape()), channels);
-    }
-  }
-  const float* gamma = inputs[1]->tensor.data<float>();
-  const float* beta = inputs[2]->tensor.data<float>();
-  const float* mean = inputs[3]->tensor.data<float>();
-  const float* variance = inputs[4]->tensor.data<float>();
-  ChannelAffine affine;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const double scale =
-        static_cast<double>(gamma[c]) / std::sqrt(static_cast<double>(variance[c]) + epsilon);
-    affine.scale.push_back(static_cast<float>(scale));
-    affine.shift.push_back(
-        static_cast<float>(static_cast<double>(beta[c]) - static_cast<double>(mean[c]) * scale));
-  }
-  return affine;
-}
+/// Dense input, merged where neighbouring dimensions are reduced or kept alike.
+struct Walk {
+  std::vector<std::int64_t> extents;
+  std::vector<std::int64_t> steps;  ///< of the output; 0 along reduced dimensions
+  std::int64_t reduced = 1;         ///< elements that go into one
+};
 
-Outputs run_batch_norm(Inputs inputs, double epsilon, const ChannelAffine* prepared) {
-  const Activation& x = *inputs[0];
-  OCTET_TRY(require_f32(x.tensor, "its input"));
-  if (x.tensor.rank() < 2) {
-    return bad_input("input of shape {} has no channels", to_string(x.tensor.shape()));
-  }
-  const std::int64_t channels = x.tensor.dim(1);
-  ChannelAffine computed;
-  if (prepared == nullptr || static_cast<std::int64_t>(prepared->scale.size()) != channels) {
-    OCTET_ASSIGN(computed, batch_norm_affine(inputs, channels, epsilon));
-    prepared = &computed;
-  }
-  const ChannelAffine& affine = *prepared;
-  OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, x.tensor.shape()));
-  if (out.size() == 0) return one_output(std::move(out), x.channels_last);
-  const float* from = x.tensor.data<float>();
-  float* to = out.mutable_data<float>();
-  if (x.channels_last) {
-    for (std::int64_t i = 0; i < out.size(); i += channels) {
-      loops::scale_shift_each(from + i, affine.scale.data(), affine.shift.data(), to + i, channels);
-    }
-    return one_output(std::move(out), true);
-  }
-  const std::int64_t inner = out.size() / (out.dim(0) * channels);
-  for (std::int64_t row = 0; row < out.dim(0) * channels; ++row) {
-    const auto c = static_cast<std::size_t>(row % channels);
-    loops::scale_shift(from + row * inner, affine.scale[c], affine.shift[c], to + row * inner,
-                       inner);
-  }
-  return one_output(std::move(out));
-}
-
-MadeOp make_batch_norm(const OpSource& source) {
-  if (source.node.int_attribute("training_mode", 0) != 0) {
-    return bad_input("training mode is not supported");
-  }
-  const auto epsilon = static_cast<double>(source.node.float_attribute("epsilon", 1e-5F));
-  std::optional<ChannelAffine> prepared;
-  std::vector<Activation> parameters(5);
-  std::vector<const Activation*> pointers{nullptr};
-  for (std::size_t i = 1; i < parameters.size() && source.constant(i) != nullptr; ++i) {
-    parameters[i].tensor = *source.constant(i);
-    pointers.push_back(&parameters[i]);
-  }
-  if (pointers.size() == parameters.size()) {
-    OCTET_ASSIGN(prepared, batch_norm_affine(pointers, parameters[1].tensor.size(), epsilon));
-  }
-  return make_function(source, InputOrder::any,
-                       [epsilon, prepared = std::move(prepared)](Inputs inputs) {
-                         return run_batch_norm(inputs, epsilon, prepared ? &*prepared : nullptr);
-                       });
-}
-
-/// Mean of `x`, dense in `shape`, over the axes in `mask`; sums in double.
-void reduce_mean(const float* x, const Shape& shape, const std::vector<bool>& mask, float* out,
-                 std::int64_t out_count) {
-  std::vector<double> sums(static_cast<std::size_t>(out_count), 0.0);
-  std::vector<std::int64_t> steps(shape.size(), 0);
+Walk make_walk(const Shape& shape, const std::vector<bool>& mask) {
+  Walk walk;
   std::int64_t step = 1;
-  std::int64_t averaged = 1;
   for (std::size_t d = shape.size(); d-- > 0;) {
-    if (mask[d]) {
-      averaged *= shape[d];
+    if (mask[d]) walk.reduced *= shape[d];
+    const bool merges = d + 1 < shape.size() && mask[d] == mask[d + 1];
+    if (merges) {
+      walk.extents.back() *= shape[d];
     } else {
-      steps[d] = step;
-      step *= shape[d];
+      walk.extents.push_back(shape[d]);
+      walk.steps.push_back(mask[d] ? 0 : step);
     }
+    if (!mask[d]) step *= shape[d];
   }
-  // Innermost runs are summed into one element or added to as many.
-  const std::size_t inner = shape.size() - 1;
-  const std::int64_t run = shape[inner];
-  const std::int64_t runs = element_count(shape) / std::max<std::int64_t>(run, 1);
-  std::vector<std::int64_t> index(shape.size(), 0);
-  std::int64_t target = 0;
-  for (std::int64_t r = 0; r < runs; ++r, x += run) {
-    double* sum = sums.data() + target;
-    if (mask[inner]) {
-      for (std::int64_t i = 0; i < run; ++i) *sum += static_cast<double>(x[i]);
-    } else {
-      loops::add_into_double(sum, x, run);
-    }
-    for (std::size_t d = inner; d-- > 0;) {
-      target += steps[d];
-      if (++index[d] < shape[d]) break;
-      target -= steps[d] * shape[d];
+  if (walk.extents.empty()) {
+    walk.extents = {1};
+    walk.steps = {1};
+  }
+  std::reverse(walk.extents.begin(), walk.extents.end());
+  std::reverse(walk.steps.begin(), walk.steps.end());
+  return walk;
+}
+
+/// Calls fn(input offset, output offset) for each innermost run.
+template <class Fn>
+void for_each_run(const Walk& walk, Fn fn) {
+  const std::size_t inner = walk.extents.size() - 1;
+  if (element_count(walk.extents) == 0) return;
+  std::vector<std::int64_t> index(inner, 0);
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  while (true) {
+    fn(from, to);
+    from += walk.extents[inner];
+    std::size_t d = inner;
+    while (d > 0) {
+      --d;
+      to += walk.steps[d];
+      if (++index[d] < walk.extents[d]) break;
+      to -= walk.steps[d] * walk.extents[d];
       index[d] = 0;
+      if (d == 0) return;
     }
-  }
-  for (std::int64_t i = 0; i < out_count; ++i) {
-    out[i] = static_cast<float>(sums[static_cast<std::size_t>(i)] / static_cast<double>(averaged));
+    if (inner == 0) return;
   }
 }
 
-Outputs mean_over(const Activation& input, const std::vector<bool>& mask, bool keep) {
-  OCTET_TRY(require_f32(input.tensor, "its input"));
+template <Reduction op, class T>
+void reduce_run(const T* x, std::int64_t n, bool reduced, typename Reducer<op, T>::Sum* totals) {
+  using R = Reducer<op, T>;
+  constexpr bool adds = op == Reduction::sum || op == Reduction::mean;
+  if constexpr (std::is_same_v<T, float> && adds) {
+    if (reduced) {
+      *totals += loops::sum(x, n);
+    } else {
+      loops::add_into_double(totals, x, n);
+    }
+    return;
+  } else if constexpr (std::is_same_v<T, float> &&
+                       (op == Reduction::l2 || op == Reduction::sum_square)) {
+    if (reduced) {
+      *totals += loops::sum_of_squares(x, n, 0.0);
+      return;
+    }
+  } else if constexpr (std::is_same_v<T, float> && op == Reduction::maximum) {
+    if (reduced) {
+      R::add(*totals, loops::largest(x, n));
+      return;
+    }
+  }
+  for (std::int64_t i = 0; i < n; ++i) R::add(totals[reduced ? 0 : i], x[i]);
+}
+
+template <Reduction op, class T>
+Status reduce(const T* x, const Walk& walk, Tensor& out) {
+  using R = Reducer<op, T>;
+  using Sum = typename R::Sum;
+  OCTET_ASSIGN(Tensor totals, new_tensor(DTypeOf<Sum>::value, out.shape()));
+  Sum* sums = totals.mutable_data<Sum>();
+  std::fill_n(sums, totals.size(), R::start());
+  const std::int64_t n = walk.extents.back();
+  const bool reduced = walk.steps.back() == 0;
+  for_each_run(walk, [&](std::int64_t from, std::int64_t to) {
+    reduce_run<op, T>(x + from, n, reduced, sums + to);
+  });
+  T* results = out.mutable_data<T>();
+  for (std::int64_t i = 0; i < out.size(); ++i) results[i] = R::finish(sums[i], walk.reduced);
+  return {};
+}
+
+template <Reduction op>
+Status reduce_any(const Activation& x, const Walk& walk, Tensor& out) {
+  const auto run = [&]<class T>(T) { return reduce<op, T>(x.tensor.data<T>(), walk, out); };
+  const DType dtype = x.tensor.dtype();
+  if constexpr (op == Reduction::maximum || op == Reduction::minimum) {
+    // Of booleans: any and all. Their bytes are 0 or not, so the largest or smallest will do.
+    OCTET_TRY(with_number_or_bool(dtype, run));
+    if (dtype == DType::boolean) {
+      auto* bytes = out.mutable_data<std::uint8_t>();
+      for (std::int64_t i = 0; i < out.size(); ++i) bytes[i] = bytes[i] != 0;
+    }
+    return {};
+  }
+  return with_number(dtype, run);
+}
+
+template <Reduction op>
+Outputs reduce_over(const Activation& input, const std::vector<bool>& mask, bool keep) {
   const Shape& logical = input.tensor.shape();
   // Dropping dimensions leaves plain order only if the channels stay where plain order has them.
   const Activation x = keep ? input : to_plain(input);
@@ -145,21 +192,20 @@ Outputs mean_over(const Activation& input, const std::vector<bool>& mask, bool k
   for (std::size_t i = 0; i < logical.size(); ++i) {
     kept[i] = mask[i] ? 1 : logical[i];
     if (!mask[i]) dropped.push_back(logical[i]);
-    if (mask[i] && logical[i] == 0) return bad_input("a mean over no elements");
     memory_mask[static_cast<std::size_t>(memory_axis(static_cast<int>(i), x.channels_last))] =
         mask[i];
   }
-  if (logical.empty()) return one_output(x.tensor);
-  OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, keep ? kept : dropped));
-  if (out.size() > 0) {
-    reduce_mean(x.tensor.data<float>(), memory_shape(x), memory_mask, out.mutable_data<float>(),
-                out.size());
-  }
+  const Walk walk = make_walk(memory_shape(x), memory_mask);
+  OCTET_ASSIGN(Tensor out, new_tensor(input.tensor.dtype(), keep ? kept : dropped));
+  if (out.size() == 0) return one_output(std::move(out), x.channels_last);
+  if (op == Reduction::mean && walk.reduced == 0) return bad_input("a mean over no elements");
+  OCTET_TRY(reduce_any<op>(x, walk, out));
   return one_output(std::move(out), x.channels_last);
 }
 
 MadeOp make_global_average(const OpSource& source) {
   return make_function(source, InputOrder::any, [](Inputs inputs) -> Outputs {
+    OCTET_TRY(require_f32(inputs[0]->tensor, "its input"));
     const auto rank = inputs[0]->tensor.shape().size();
     if (rank < 3) {
       return bad_input("input of shape {} has no spatial dimensions",
@@ -167,11 +213,14 @@ MadeOp make_global_average(const OpSource& source) {
     }
     std::vector<bool> mask(rank, true);
     mask[0] = mask[1] = false;
-    return mean_over(*inputs[0], mask, true);
+    return reduce_over<Reduction::mean>(*inputs[0], mask, true);
   });
 }
 
-MadeOp make_reduce_mean(const OpSource& source) {
+/// Axes come as input 1 or, before opset 18, as an attribute; none of them means all, or nothing
+/// with noop_with_empty_axes (each element is then reduced by itself).
+template <Reduction op>
+MadeOp make_reduce(const OpSource& source) {
   const Node& node = source.node;
   const bool keep = node.int_attribute("keepdims", 1) != 0;
   const bool noop = node.int_attribute("noop_with_empty_axes", 0) != 0;
@@ -182,58 +231,26 @@ MadeOp make_reduce_mean(const OpSource& source) {
         if (inputs.size() > 1 && inputs[1] != nullptr) {
           OCTET_ASSIGN(axes, integer_input(*inputs[1], "the axes input"));
         }
-        if (axes.empty() && noop) return one_output(inputs[0]->tensor, inputs[0]->channels_last);
         const auto rank = inputs[0]->tensor.shape().size();
-        std::vector<bool> mask(rank, axes.empty());
+        std::vector<bool> mask(rank, axes.empty() && !noop);
         for (const auto axis : axes) {
           OCTET_ASSIGN(const int normal, normalize_axis(axis, rank));
           mask[static_cast<std::size_t>(normal)] = true;
         }
-        return mean_over(*inputs[0], mask, keep);
+        return reduce_over<op>(*inputs[0], mask, keep);
       });
 }
 
-/// exp(x - max) / sum along one line of elements that lie `step` apart.
-void softmax_line(const float* x, float* out, std::int64_t count, std::int64_t step) {
-  float largest = x[0];
-  for (std::int64_t i = 1; i < count; ++i) largest = std::max(largest, x[i * step]);
-  double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float e = std::exp(x[i * step] - largest);
-    out[i * step] = e;
-    sum += static_cast<double>(e);
-  }
-  const auto total = static_cast<float>(sum);
-  for (std::int64_t i = 0; i < count; ++i) out[i * step] /= total;
-}
-
-MadeOp make_softmax(const OpSource& source) {
-  const std::int64_t axis_attribute = source.node.int_attribute("axis", -1);
-  return make_function(source, InputOrder::plain, [axis_attribute](Inputs inputs) -> Outputs {
-    const Tensor& x = inputs[0]->tensor;
-    OCTET_TRY(require_f32(x, "its input"));
-    OCTET_ASSIGN(const int axis, normalize_axis(axis_attribute, x.shape().size()));
-    OCTET_ASSIGN(Tensor out, new_tensor(DType::f32, x.shape()));
-    if (out.size() == 0) return one_output(std::move(out));
-    const std::int64_t count = x.dim(axis);
-    const std::int64_t inner = row_major_strides(x.shape())[static_cast<std::size_t>(axis)];
-    const std::int64_t outer = x.size() / (count * inner);
-    float* to = out.mutable_data<float>();
-    for (std::int64_t o = 0; o < outer; ++o) {
-      for (std::int64_t i = 0; i < inner; ++i) {
-        const std::int64_t offset = o * count * inner + i;
-        softmax_line(x.data<float>() + offset, to + offset, count, inner);
-      }
-    }
-    return one_output(std::move(out));
-  });
-}
-
 constexpr auto entries = std::to_array<OpEntry>({
-    {"BatchNormalization", 5, 1, make_batch_norm},
     {"GlobalAveragePool", 1, 1, make_global_average},
-    {"ReduceMean", 1, 1, make_reduce_mean},
-    {"Softmax", 1, 1, make_softmax},
+    {"ReduceL1", 1, 1, make_reduce<Reduction::l1>},
+    {"ReduceL2", 1, 1, make_reduce<Reduction::l2>},
+    {"ReduceMax", 1, 1, make_reduce<Reduction::maximum>},
+    {"ReduceMean", 1, 1, make_reduce<Reduction::mean>},
+    {"ReduceMin", 1, 1, make_reduce<Reduction::minimum>},
+    {"ReduceProd", 1, 1, make_reduce<Reduction::product>},
+    {"ReduceSum", 1, 1, make_reduce<Reduction::sum>},
+    {"ReduceSumSquare", 1, 1, make_reduce<Reduction::sum_square>},
 });
 
 }  // namespace

@@ -1,14 +1,6 @@
 #include "engine/float/vector_loops.h"
 
-#include <cmath>
-
-// ThreadSanitizer starts after the dynamic linker picks a version, too late for its own hooks.
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
-#define OCTET_VECTOR_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define OCTET_VECTOR_CLONES
-#endif
-#define OCTET_INLINE inline __attribute__((always_inline))
+#include "engine/float/vector_math.h"
 
 namespace octet::float_engine::loops {
 namespace {
@@ -35,10 +27,7 @@ OCTET_INLINE void unary(const float* __restrict x, float* __restrict out, std::i
   for (std::int64_t i = 0; i < n; ++i) out[i] = fn(x[i]);
 }
 
-OCTET_INLINE float limit(float x, float low, float high) {
-  const float raised = x > low ? x : low;
-  return raised < high ? raised : high;
-}
+using math::limit;
 
 }  // namespace
 
@@ -60,19 +49,22 @@ OCTET_VECTOR_CLONES void divide(const float* a, int a_step, const float* b, int 
 }
 OCTET_VECTOR_CLONES void maximum(const float* a, int a_step, const float* b, int b_step, float* out,
                                  std::int64_t n) {
-  binary(a, a_step, b, b_step, out, n, [](float x, float y) { return x > y ? x : y; });
+  binary(a, a_step, b, b_step, out, n, [](float x, float y) { return x > y || x != x ? x : y; });
 }
 OCTET_VECTOR_CLONES void minimum(const float* a, int a_step, const float* b, int b_step, float* out,
                                  std::int64_t n) {
-  binary(a, a_step, b, b_step, out, n, [](float x, float y) { return x < y ? x : y; });
+  binary(a, a_step, b, b_step, out, n, [](float x, float y) { return x < y || x != x ? x : y; });
 }
 
 OCTET_VECTOR_CLONES void relu(const float* x, float* out, std::int64_t n, float, float) {
-  unary(x, out, n, [](float v) { return v > 0 ? v : 0.0F; });
+  unary(x, out, n, [](float v) { return v < 0 ? 0.0F : v; });
 }
 OCTET_VECTOR_CLONES void leaky_relu(const float* x, float* out, std::int64_t n, float slope,
                                     float) {
-  unary(x, out, n, [slope](float v) { return v >= 0 ? v : v * slope; });
+  unary(x, out, n, [slope](float v) {
+    const float scaled = v * slope;
+    return v < 0 ? scaled : v;
+  });
 }
 OCTET_VECTOR_CLONES void clip(const float* x, float* out, std::int64_t n, float low, float high) {
   unary(x, out, n, [low, high](float v) { return limit(v, low, high); });
@@ -91,6 +83,39 @@ OCTET_VECTOR_CLONES void square_root(const float* x, float* out, std::int64_t n,
   unary(x, out, n, [](float v) { return __builtin_sqrtf(v); });
 }
 
+OCTET_VECTOR_CLONES void absolute(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return __builtin_fabsf(v); });
+}
+OCTET_VECTOR_CLONES void reciprocal(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return 1.0F / v; });
+}
+OCTET_VECTOR_CLONES void floor(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return __builtin_floorf(v); });
+}
+OCTET_VECTOR_CLONES void ceiling(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return __builtin_ceilf(v); });
+}
+OCTET_VECTOR_CLONES void nearest(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return round_half_even(v); });
+}
+OCTET_VECTOR_CLONES void square(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return v * v; });
+}
+OCTET_VECTOR_CLONES void thresholded_relu(const float* x, float* out, std::int64_t n, float alpha,
+                                          float) {
+  unary(x, out, n, [alpha](float v) { return v > alpha ? v : 0.0F; });
+}
+OCTET_VECTOR_CLONES void softsign(const float* x, float* out, std::int64_t n, float, float) {
+  unary(x, out, n, [](float v) { return v / (1.0F + __builtin_fabsf(v)); });
+}
+OCTET_VECTOR_CLONES void parametric_relu(const float* a, int a_step, const float* b, int b_step,
+                                         float* out, std::int64_t n) {
+  binary(a, a_step, b, b_step, out, n, [](float x, float slope) {
+    const float scaled = x * slope;
+    return x < 0 ? scaled : x;
+  });
+}
+
 OCTET_VECTOR_CLONES void scale_shift(const float* x, float scale, float shift, float* out,
                                      std::int64_t n) {
   unary(x, out, n, [scale, shift](float v) { return v * scale + shift; });
@@ -99,6 +124,13 @@ OCTET_VECTOR_CLONES void scale_shift_each(const float* __restrict x, const float
                                           const float* __restrict shift, float* __restrict out,
                                           std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] * scale[i] + shift[i];
+}
+OCTET_VECTOR_CLONES void divide_by(float* values, float divisor, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] /= divisor;
+}
+OCTET_VECTOR_CLONES void divide_by_each(float* __restrict values, const float* __restrict divisors,
+                                        std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] /= divisors[i];
 }
 OCTET_VECTOR_CLONES void maximum_into(float* __restrict accumulator, const float* __restrict x,
                                       std::int64_t n) {

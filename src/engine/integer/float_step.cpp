@@ -49,7 +49,7 @@ Result<StepPointer> make_float_step(const Graph& graph, NodeId node, std::vector
                                                  std::move(inputs), std::move(outputs)));
 }
 
-Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node,
+Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node, std::size_t position,
                                          const kernels::CodeParams& input,
                                          const kernels::CodeParams& output) {
   OCTET_ASSIGN(const auto op, make_float_op(graph, node));
@@ -60,11 +60,17 @@ Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node,
   }
   std::vector<Activation> constants;
   constants.reserve(graph.node(node).inputs.size());
-  std::vector<const Activation*> arguments = {&values};
-  for (std::size_t i = 1; i < graph.node(node).inputs.size(); ++i) {
+  std::vector<const Activation*> arguments;
+  for (std::size_t i = 0; i < graph.node(node).inputs.size(); ++i) {
     const auto* constant = graph.constant(graph.node(node).input(i));
-    if (constant != nullptr) constants.push_back({*constant, false});
-    arguments.push_back(constant != nullptr ? &constants.back() : nullptr);
+    if (constant == nullptr) {
+      arguments.push_back(i == position ? &values : nullptr);
+      continue;
+    }
+    // Of a number [1,1,1] the rank would count.
+    const bool number = constant->dtype() == DType::f32 && constant->size() == 1;
+    constants.push_back({number ? constant->reshaped({}) : *constant, false});
+    arguments.push_back(&constants.back());
   }
   const auto state = op->make_state();
   OCTET_ASSIGN(const auto results, op->run(arguments, state.get()));

@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "engine/float/buffer_pool.h"
+#include "engine/float/onednn.h"
 #include "engine/integer/lowering.h"
 #include "engine/integer/memory_plan.h"
 #include "graph/shape_inference.h"
@@ -47,6 +49,13 @@ class AlignedBytes {
   std::size_t size_ = 0;
 };
 
+/// A copy of a result, so that its memory goes back to the pool.
+Tensor detached(const Tensor& tensor) {
+  Tensor copy(tensor.dtype(), tensor.shape());
+  if (tensor.bytes() > 0) std::memcpy(copy.mutable_raw(), tensor.raw(), tensor.bytes());
+  return copy;
+}
+
 /// Last step that reads each buffer (its own step when none does), and the step that writes it.
 struct Lifetimes {
   std::vector<int> first, last;
@@ -78,6 +87,8 @@ class IntegerSession final : public Session {
         lifetimes_(lifetimes(*program_)) {}
 
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const TapRequest* taps) override {
+    const float_engine::onednn::ThreadScope threads(threads_);
+    const float_engine::PoolScope pool(pool_);
     OCTET_ASSIGN(ShapePlan* const plan, plan_for(inputs));
     OCTET_TRY(arena_.reserve(plan->arena_bytes));
     OCTET_TRY(scratch_.reserve(plan->scratch_bytes));
@@ -95,7 +106,7 @@ class IntegerSession final : public Session {
     }
     std::vector<Tensor> results;
     for (const int buffer : program_->outputs) {
-      results.push_back(to_plain(context.floats[at(buffer)]).tensor);
+      results.push_back(detached(to_plain(context.floats[at(buffer)]).tensor));
     }
     return results;
   }
@@ -150,16 +161,19 @@ class IntegerSession final : public Session {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const auto& buffer = program_->buffers[i];
       const auto& shape = inferred[index(buffer.value)];
+      shapes[i].channels_last = buffer.channels_last;
       if (!shape || !is_static(*shape)) {
         if (buffer.coded && lifetimes_.last[i] >= 0) {
-          return bad_input("the shape of {} cannot be inferred",
-                           program_->graph.value(buffer.value).name);
+          return bad_input(
+              "{}: its shape depends on the data, so it cannot be kept as 8-bit codes; exclude its "
+              "node from quantization",
+              program_->graph.value(buffer.value).name);
         }
         continue;
       }
       OCTET_TRY(checked_element_count(*shape));
-      shapes[i] = *shape;
-      if (buffer.image) shapes[i] = {(*shape)[0], (*shape)[1], 1, (*shape)[2]};
+      shapes[i].shape = *shape;
+      if (buffer.image) shapes[i].shape = {(*shape)[0], (*shape)[1], 1, (*shape)[2]};
     }
     return shapes;
   }
@@ -170,7 +184,7 @@ class IntegerSession final : public Session {
     for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
       const auto& buffer = program_->buffers[i];
       if (!buffer.coded || buffer.is_constant() || lifetimes_.last[i] < 0) continue;
-      const auto bytes = static_cast<std::size_t>(element_count(plan.shapes[i]));
+      const auto bytes = static_cast<std::size_t>(element_count(plan.shapes[i].shape));
       alive.push_back({bytes, lifetimes_.first[i], lifetimes_.last[i]});
       owners.push_back(i);
     }
@@ -184,6 +198,7 @@ class IntegerSession final : public Session {
     integer::RunContext context;
     context.codes.assign(program_->buffers.size(), nullptr);
     context.floats.resize(program_->buffers.size());
+    context.input_params.resize(program_->buffers.size());
     context.scratch = scratch_.data();
     auto* arena = reinterpret_cast<std::uint8_t*>(arena_.data());
     for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
@@ -235,8 +250,8 @@ class IntegerSession final : public Session {
       TapView view;
       view.value = point.value;
       if (program_->buffers[at(point.buffer)].coded) {
-        view.shape = plan.shapes[at(point.buffer)];
-        view.channels_last = view.shape.size() == 4;
+        view.shape = plan.shapes[at(point.buffer)].shape;
+        view.channels_last = plan.shapes[at(point.buffer)].channels_last && view.shape.size() == 4;
         const auto count = static_cast<std::size_t>(element_count(view.shape));
         const auto* codes = context.codes[at(point.buffer)];
         tapped_.resize(count);
@@ -269,6 +284,7 @@ class IntegerSession final : public Session {
   Lifetimes lifetimes_;
   std::map<std::vector<Shape>, std::unique_ptr<ShapePlan>> plans_;
   AlignedBytes arena_, scratch_;
+  float_engine::BufferPool pool_;
   std::vector<std::int8_t> tapped_;
   bool profiling_ = false;
   std::vector<StepTime> times_;

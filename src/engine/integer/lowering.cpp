@@ -1,305 +1,338 @@
 #include "engine/integer/lowering.h"
+#include "engine/integer/openvino_placement.h"
+#include "engine/integer/openvino_steps.h"
 
-#include <map>
-
-#include "arithmetic/quantize.h"
 #include "core/log.h"
 #include "engine/integer/fake_constants.h"
+#include "engine/integer/value_forms.h"
 #include "graph/op_schema.h"
 #include "graph/shape_inference.h"
+#include "graph/widen.h"
 
 namespace octet::integer {
 namespace {
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
-bool same_params(const kernels::CodeParams& a, const kernels::CodeParams& b) {
-  return a.scale == b.scale && a.zero_point == b.zero_point && a.low == b.low && a.high == b.high;
-}
-
-/// Codes of a constant as the arena would hold them: u8, in storage order.
-std::vector<std::uint8_t> stored_codes(const Tensor& codes) {
-  const Shape& shape = codes.shape();
-  const auto plain = row_major_strides(shape);
-  const auto stored = storage_strides(shape);
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(codes.size()));
-  for (std::int64_t i = 0; i < codes.size(); ++i) {
-    std::int64_t rest = i;
-    std::int64_t offset = 0;
-    for (std::size_t d = 0; d < shape.size(); ++d) {
-      offset += rest / plain[d] * stored[d];
-      rest %= plain[d];
+/// Shape arithmetic, mostly, whose result the session has inferred.
+void remove_unread_steps(Lowered& program) {
+  std::vector<bool> read(program.buffers.size(), false);
+  for (const int buffer : program.outputs) read[at(buffer)] = true;
+  std::vector<bool> keep(program.steps.size(), false);
+  for (std::size_t i = program.steps.size(); i-- > 0;) {
+    for (const int buffer : program.steps[i]->outputs) {
+      if (buffer >= 0 && read[at(buffer)]) keep[i] = true;
     }
-    bytes[static_cast<std::size_t>(offset)] =
-        static_cast<std::uint8_t>(codes.data<std::int8_t>()[i] + 128);
+    if (!keep[i]) continue;
+    for (const int buffer : program.steps[i]->inputs) {
+      if (buffer >= 0) read[at(buffer)] = true;
+    }
   }
-  return bytes;
+  std::vector<int> new_index(program.steps.size(), -1);
+  std::vector<StepPointer> kept;
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    if (!keep[i]) continue;
+    new_index[i] = static_cast<int>(kept.size());
+    kept.push_back(std::move(program.steps[i]));
+  }
+  program.steps = std::move(kept);
+  std::vector<TapPoint> taps;
+  for (auto tap : program.taps) {
+    if (tap.step >= 0) {
+      tap.step = new_index[at(tap.step)];
+      if (tap.step < 0) continue;
+    }
+    taps.push_back(tap);
+  }
+  program.taps = std::move(taps);
 }
 
 class Lowering {
  public:
-  Lowering(const QuantizedGraph& model, kernels::Isa isa) : model_(model), isa_(isa) {}
+  Lowering(const QuantizedGraph& model, std::vector<NodePlacement> placements, Lowered& program,
+           kernels::Isa isa)
+      : model_(model),
+        placements_(std::move(placements)),
+        out_(program),
+        forms_(model, program),
+        isa_(isa) {}
 
-  Result<Lowered> run() {
-    OCTET_TRY(infer_shapes(model_.graph));
-    OCTET_ASSIGN(placements_, place_nodes(model_));
-    OCTET_ASSIGN(out_.graph, with_fake_constants(model_, placements_));
-    OCTET_TRY(add_inputs());
+  Status run() {
+    add_inputs();
     OCTET_ASSIGN(const auto order, model_.graph.topological_order());
     for (const auto id : order) {
-      if (auto status = lower_node(id); !status) {
+      if (auto status = lower_node(id, placements_[index(id)]); !status) {
         return tl::unexpected(status.error().with_context(model_.graph.node(id).name));
       }
     }
     for (const auto id : model_.graph.outputs) {
-      OCTET_ASSIGN(const int buffer, float_of(id, NodeId::none));
+      OCTET_ASSIGN(const int buffer, forms_.float_of(id, NodeId::none));
       out_.outputs.push_back(buffer);
     }
-    remove_unread_steps();
-    return std::move(out_);
+    remove_unread_steps(out_);
+    return {};
   }
 
  private:
-  // Buffers
-
-  int add_buffer(Buffer buffer) {
-    out_.buffers.push_back(std::move(buffer));
-    return static_cast<int>(out_.buffers.size()) - 1;
-  }
-  int add_codes(ValueId value, const kernels::CodeParams& params, bool image = false) {
-    Buffer buffer;
-    buffer.value = value;
-    buffer.coded = true;
-    buffer.image = image;
-    buffer.params = params;
-    return add_buffer(std::move(buffer));
-  }
-  int add_floats(ValueId value) {
-    Buffer buffer;
-    buffer.value = value;
-    return add_buffer(std::move(buffer));
-  }
-  const kernels::CodeParams& params(int buffer) const { return out_.buffers[at(buffer)].params; }
-  void add_step(StepPointer step) { out_.steps.push_back(std::move(step)); }
-
-  /// Declares what the graph's readers of a value see: its codes, or its floats.
-  void define(ValueId value, int buffer) {
-    defined_[value] = buffer;
-    out_.taps.push_back({value, buffer, static_cast<int>(out_.steps.size()) - 1});
-  }
-
-  /// A float buffer that has just been computed: quantized at once where the plan says so.
-  void define_floats(ValueId value, int buffer, NodeId node) {
-    const auto* quantization = model_.plan.find(value);
-    if (quantization == nullptr || model_.graph.value(value).dtype != DType::f32) {
-      define(value, buffer);
-      return;
-    }
-    define(value, quantized(buffer, value, *quantization, node));
-  }
-
-  /// Codes of a float buffer, or its fake-quantized image where codes do not fit 8 bits.
-  int quantized(int buffer, ValueId value, const Quantization& quantization, NodeId node) {
-    if (is_coded(&quantization)) {
-      const int codes = add_codes(value, code_params(quantization));
-      add_step(make_quantize_step(node, params(codes), buffer, codes));
-      return codes;
-    }
-    const int floats = add_floats(value);
-    add_step(make_fake_quantize_step(node, quantization, buffer, floats));
-    return floats;
-  }
-
-  Status add_inputs() {
+  void add_inputs() {
     for (const auto id : model_.graph.inputs) {
       if (model_.graph.constant(id) != nullptr) {
         out_.inputs.push_back(-1);
         continue;
       }
-      const int buffer = add_floats(id);
+      const int buffer = forms_.add_floats(id);
       out_.inputs.push_back(buffer);
-      define_floats(id, buffer, NodeId::none);
+      forms_.define_floats(id, buffer, NodeId::none);
     }
-    return {};
   }
 
-  // Forms of values
-
-  Result<int> defined(ValueId value) const {
-    const auto it = defined_.find(value);
-    if (it != defined_.end()) return it->second;
-    return internal_error("value {} is read before it is made", model_.graph.value(value).name);
+  /// Params of a value that the plan quantizes.
+  [[nodiscard]] kernels::CodeParams params_of(ValueId value) const {
+    return code_params(*model_.plan.find(value), model_.plan.rule);
   }
 
-  /// The floats of a value, as the plan's quantization leaves them.
-  Result<int> float_of(ValueId value, NodeId node) {
-    if (const auto* constant = out_.graph.constant(value); constant != nullptr) {
-      return constant_floats(value, *constant);
+  Status lower_node(NodeId id, const NodePlacement& placement) {
+    switch (placement.role) {
+      case Role::absorbed: return {};
+      case Role::floating: return lower_float(id, placement);
+      case Role::split: return lower_split(id);
+      default: break;
     }
-    OCTET_ASSIGN(const int buffer, defined(value));
-    return dequantized(buffer, node);
-  }
-
-  int constant_floats(ValueId value, const Tensor& constant) {
-    if (const auto it = constants_.find(value); it != constants_.end()) return it->second;
-    const int buffer = add_floats(value);
-    out_.buffers[at(buffer)].constant = constant;
-    constants_[value] = buffer;
-    return buffer;
-  }
-
-  int dequantized(int buffer, NodeId node) {
-    if (!out_.buffers[at(buffer)].coded) return buffer;
-    if (const auto it = dequantized_.find(buffer); it != dequantized_.end()) return it->second;
-    const int floats = add_floats(out_.buffers[at(buffer)].value);
-    add_step(make_dequantize_step(node, params(buffer), buffer, floats));
-    dequantized_[buffer] = floats;
-    return floats;
-  }
-
-  /// What a float node reads at one of its inputs.
-  Result<int> float_input(NodeId node, int input) {
-    const auto value = out_.graph.node(node).input(at(input));
-    if (value == ValueId::none) return -1;
-    const auto it = model_.plan.overrides.find({node, input});
-    if (it == model_.plan.overrides.end() || out_.graph.constant(value) != nullptr) {
-      return float_of(value, node);
+    if (placement.form == OutputForm::floats) {
+      OCTET_ASSIGN(const int floats, lower_to_floats(id, placement));
+      forms_.define_floats(placement.output, floats, id);
+      return {};
     }
-    OCTET_ASSIGN(const int floats, float_of(value, node));
-    return dequantized(quantized(floats, value, it->second, node), node);
-  }
-
-  /// The codes that an integer node reads at one of its inputs.
-  Result<int> coded_input(NodeId node, int input) {
-    const auto value = model_.graph.node(node).input(at(input));
-    const auto* quantization = model_.plan.find(model_.graph, {node, input});
-    if (!is_coded(quantization)) return internal_error("input {} has no 8-bit codes", input);
-    if (model_.graph.constant(value) != nullptr) {
-      OCTET_ASSIGN(const auto codes, constant_codes(model_, {node, input}));
-      if (codes.dtype() != DType::i8) return internal_error("input {} has wide codes", input);
-      const int buffer = add_codes(value, code_params(*quantization));
-      out_.buffers[at(buffer)].constant_codes = stored_codes(codes);
-      return buffer;
-    }
-    OCTET_ASSIGN(const int buffer, defined(value));
-    if (out_.buffers[at(buffer)].coded) return converted(buffer, code_params(*quantization), node);
-    return quantized(buffer, value, *quantization, node);
-  }
-
-  /// The same codes under other params: a table of the quantized values that they stand for.
-  int converted(int buffer, const kernels::CodeParams& wanted, NodeId node) {
-    if (same_params(params(buffer), wanted)) return buffer;
-    for (const auto& [from, to] : conversions_) {
-      if (from == buffer && same_params(params(to), wanted)) return to;
-    }
-    const int target = add_codes(out_.buffers[at(buffer)].value, wanted);
-    add_step(make_lookup_step(node, requantize_table(params(buffer), wanted), buffer, target));
-    conversions_.emplace_back(buffer, target);
-    return target;
-  }
-
-  // Nodes
-
-  Status lower_node(NodeId id) {
-    const NodePlacement& placement = placements_[index(id)];
-    if (placement.role == Role::absorbed) return {};
-    if (placement.role == Role::floating) return lower_float(id, placement);
-    kernels::CodeParams output = code_params(*model_.plan.find(placement.output));
+    kernels::CodeParams output = params_of(placement.output);
     output.low = static_cast<std::uint8_t>(placement.low + 128);
     output.high = static_cast<std::uint8_t>(placement.high + 128);
-    OCTET_ASSIGN(const int buffer, lower_coded(id, placement, output));
+    OCTET_ASSIGN(const int buffer, lower_to_codes(id, placement, output));
     // Readers see the value's own params; the fused limits are the producer's business.
-    out_.buffers[at(buffer)].params = code_params(*model_.plan.find(placement.output));
-    define(placement.output, buffer);
+    forms_.buffer(buffer).params = params_of(placement.output);
+    forms_.define(placement.output, buffer);
     return {};
   }
 
-  Result<int> lower_coded(NodeId id, const NodePlacement& placement,
-                          const kernels::CodeParams& output) {
+  Result<int> lower_to_codes(NodeId id, const NodePlacement& placement,
+                             const kernels::CodeParams& output) {
     switch (placement.role) {
       case Role::accumulate: return lower_accumulate(id, placement, output);
+      case Role::product: return lower_product(id, placement, output);
       case Role::binary: return lower_binary(id, placement, output);
-      case Role::lookup: {
-        OCTET_ASSIGN(const int input, coded_input(id, 0));
-        OCTET_ASSIGN(const auto table, unary_table(out_.graph, id, params(input), output));
-        const int buffer = add_codes(placement.output, output);
-        add_step(make_lookup_step(id, table, input, buffer));
-        return buffer;
-      }
+      case Role::sum: return lower_sum(id, placement, output);
+      case Role::lookup: return lower_lookup(id, placement, output);
       case Role::average:
-      case Role::maximum: {
-        OCTET_ASSIGN(int input, coded_input(id, 0));
-        // The largest value has the largest code: the order of codes survives requantization.
-        if (placement.role == Role::maximum) input = converted(input, output, id);
-        const int buffer = add_codes(placement.output, output);
-        add_step(make_pool_step(model_.graph, id, params(input), output, input, buffer));
-        return buffer;
-      }
+      case Role::maximum: return lower_pool(id, placement, output);
       case Role::move: return lower_move(id, placement, output);
       case Role::join: return lower_join(id, placement, output);
       case Role::floating:
-      case Role::absorbed: break;
+      case Role::absorbed:
+      case Role::split: break;
     }
     return internal_error("no integer step");
   }
 
+  Result<int> lower_to_floats(NodeId id, const NodePlacement& placement) {
+    if (placement.role == Role::accumulate) return lower_accumulate(id, placement, {});
+    if (placement.role == Role::product) return lower_product(id, placement, {});
+    OCTET_ASSIGN(const int codes, lower_gather(id, placement));
+    return forms_.dequantized(codes, id);
+  }
+
   Result<int> lower_accumulate(NodeId id, const NodePlacement& placement,
                                const kernels::CodeParams& output) {
-    OCTET_ASSIGN(int input, coded_input(id, 0));
-    OCTET_ASSIGN(const auto layer, accumulate_layer(model_, id));
     const Node& node = model_.graph.node(id);
-    const bool flat = node.is("Conv") && layer.codes.rank() == 3;
-    if (flat) {
-      const int image = add_codes(out_.buffers[at(input)].value, params(input), true);
-      add_step(make_reshape_step(id, input, image));
-      input = image;
+    OCTET_ASSIGN(const auto layer, accumulate_layer(model_, id, placement));
+    const InputOrder order = accumulate_order(node, layer);
+    const bool image = order == InputOrder::image;
+    int input = -1;
+    if (placement.input == InputForm::dynamic) {
+      OCTET_ASSIGN(input, forms_.dynamic_input(id, order));
+    } else {
+      OCTET_ASSIGN(input, forms_.coded_input(id, 0));
+      if (image) {
+        const int made = forms_.add_image(forms_.buffer(input).value, forms_.params(input));
+        forms_.add_step(make_reshape_step(id, input, made));
+        input = made;
+      } else {
+        input = forms_.in_order(input, order == InputOrder::channels_last, id);
+      }
     }
-    int buffer = add_codes(placement.output, output, flat);
-    add_step(make_accumulate_step(model_.graph, id, layer, placement, out_.buffers[at(input)],
-                                  out_.buffers[at(buffer)], input, buffer, isa_));
-    if (!flat) return buffer;
-    const int plain = add_codes(placement.output, output);
-    add_step(make_reshape_step(id, buffer, plain));
+    int buffer = -1;
+    if (placement.form == OutputForm::floats) {
+      buffer = forms_.add_floats(placement.output);
+    } else if (image) {
+      buffer = forms_.add_image(placement.output, output);
+    } else {
+      buffer = forms_.add_codes(placement.output, output, order == InputOrder::channels_last);
+    }
+    OCTET_ASSIGN(auto step,
+                 make_accumulate_step(model_.graph, id, layer, placement, forms_.params(input),
+                                      output, input, buffer, isa_));
+    forms_.add_step(std::move(step));
+    if (!image || placement.form == OutputForm::floats) return buffer;
+    const int plain = forms_.add_codes(placement.output, output);
+    forms_.add_step(make_reshape_step(id, buffer, plain));
     return plain;
+  }
+
+  Result<int> lower_product(NodeId id, const NodePlacement& placement,
+                            const kernels::CodeParams& output) {
+    OCTET_ASSIGN(int a, forms_.coded_input(id, 0));
+    OCTET_ASSIGN(int b, forms_.coded_input(id, 1));
+    a = forms_.in_order(a, false, id);
+    b = forms_.in_order(b, false, id);
+    kernels::ProductParams product;
+    product.a_zero_point = forms_.params(a).zero_point;
+    product.b_zero_point = forms_.params(b).zero_point;
+    const float a_scale = forms_.params(a).scale;
+    const float b_scale = forms_.params(b).scale;
+    int buffer = -1;
+    if (placement.form == OutputForm::floats) {
+      product.output = kernels::ConvOutput::floats;
+      product.multiplier = a_scale * b_scale;
+      buffer = forms_.add_floats(placement.output);
+    } else {
+      product.multiplier = onnx_multiplier(a_scale, b_scale, output.scale);
+      product.output_zero_point = output.zero_point;
+      product.low = output.low;
+      product.high = output.high;
+      buffer = forms_.add_codes(placement.output, output, false);
+    }
+    forms_.add_step(make_product_step(id, product, {a, b}, buffer, isa_));
+    return buffer;
   }
 
   Result<int> lower_binary(NodeId id, const NodePlacement& placement,
                            const kernels::CodeParams& output) {
-    OCTET_ASSIGN(const int a, coded_input(id, 0));
-    OCTET_ASSIGN(const int b, coded_input(id, 1));
+    OCTET_ASSIGN(const int a, forms_.coded_input(id, 0));
+    OCTET_ASSIGN(const int b, forms_.coded_input(id, 1));
     const Node& node = model_.graph.node(id);
     kernels::BinaryParams binary;
     binary.op = node.is("Add")   ? kernels::BinaryOp::add
                 : node.is("Sub") ? kernels::BinaryOp::subtract
-                                 : kernels::BinaryOp::multiply;
-    binary.a = params(a);
-    binary.b = params(b);
+                : node.is("Mul") ? kernels::BinaryOp::multiply
+                                 : kernels::BinaryOp::divide;
+    binary.a = forms_.params(a);
+    binary.b = forms_.params(b);
     binary.output = output;
-    const int buffer = add_codes(placement.output, output);
-    add_step(make_binary_step(id, binary, {a, b}, buffer));
+    if (output.rule == Rule::openvino && node.is("Add")) {
+      const auto moved = openvino_moved_operand(model_, id);
+      binary.moves_b = moved.input == 1;
+      binary.own_code = moved.own_code;
+    }
+    const int buffer = forms_.add_codes(placement.output, output);
+    forms_.add_step(make_binary_step(id, binary, {a, b}, buffer));
+    return buffer;
+  }
+
+  /// By rule openvino.
+  Result<int> lower_sum(NodeId id, const NodePlacement& placement,
+                        const kernels::CodeParams& output) {
+    const int coded = is_coded(model_.plan.find(model_.graph, {id, 0})) ? 0 : 1;
+    OCTET_ASSIGN(const int moved, forms_.float_input(id, 1 - coded));
+    OCTET_ASSIGN(const int kept, forms_.coded_input(id, coded));
+    const int buffer =
+        forms_.add_codes(placement.output, output, forms_.buffer(kept).channels_last);
+    forms_.add_step(make_openvino_sum_step(id, forms_.params(kept), output, moved, kept, buffer));
+    return buffer;
+  }
+
+  Result<int> lower_lookup(NodeId id, const NodePlacement& placement,
+                           const kernels::CodeParams& output) {
+    const auto& inputs = model_.graph.node(id).inputs;
+    const std::size_t position = model_.graph.constant(inputs[0]) == nullptr ? 0 : 1;
+    OCTET_ASSIGN(const int input, forms_.coded_input(id, static_cast<int>(position)));
+    OCTET_ASSIGN(const auto table,
+                 unary_table(out_.graph, id, position, forms_.params(input), output));
+    const int buffer =
+        forms_.add_codes(placement.output, output, forms_.buffer(input).channels_last);
+    forms_.add_step(make_lookup_step(id, table, input, buffer));
+    return buffer;
+  }
+
+  Result<int> lower_pool(NodeId id, const NodePlacement& placement,
+                         const kernels::CodeParams& output) {
+    const Node& node = model_.graph.node(id);
+    OCTET_ASSIGN(int input, forms_.coded_input(id, 0));
+    // The largest value has the largest code: the order of codes survives requantization.
+    if (placement.role == Role::maximum) input = forms_.converted(input, output, id);
+    if (node.is("AveragePool") || node.is("MaxPool")) {
+      input = forms_.in_order(input, true, id);
+      const int buffer = forms_.add_codes(placement.output, output, true);
+      forms_.add_step(
+          make_pool_step(model_.graph, id, forms_.params(input), output, input, buffer));
+      return buffer;
+    }
+    const auto& shape = model_.graph.value(node.input(0)).shape;
+    const auto axes = reduced_axes(model_.graph, node, static_cast<int>(shape->size()));
+    const bool keeps_rank =
+        !node.op.starts_with("Reduce") || node.int_attribute("keepdims", 1) != 0;
+    bool channels_last = forms_.buffer(input).channels_last;
+    // Without the reduced axes, what remains of an image must be in row-major order.
+    const bool order_fits = keeps_rank || (axes->front() <= 2 && axes->back() == 3);
+    if (!axes_adjoin(*axes, channels_last) || !order_fits) {
+      input = forms_.in_order(input, false, id);
+      channels_last = forms_.buffer(input).channels_last;
+    }
+    const int buffer = forms_.add_codes(placement.output, output, channels_last && keeps_rank);
+    forms_.add_step(
+        make_reduce_step(id, placement.role, *axes, forms_.params(input), output, input, buffer));
     return buffer;
   }
 
   Result<int> lower_move(NodeId id, const NodePlacement& placement,
                          const kernels::CodeParams& output) {
-    OCTET_ASSIGN(int input, coded_input(id, 0));
-    input = converted(input, output, id);
-    const int buffer = add_codes(placement.output, output);
     const Node& node = model_.graph.node(id);
-    if (!node.is("Transpose") && !node.is("Slice") && !node.is("Pad")) {
-      add_step(make_reshape_step(id, input, buffer));
+    if (node.is("Gather")) {
+      OCTET_ASSIGN(const int gathered, lower_gather(id, placement));
+      return forms_.converted(gathered, output, id);
+    }
+    OCTET_ASSIGN(int input, forms_.coded_input(id, 0));
+    input = forms_.converted(input, output, id);
+    const int buffer = forms_.add_codes(placement.output, output);
+    if (node.is("Transpose") || node.is("Slice") || node.is("Pad")) {
+      OCTET_ASSIGN(const auto fill, fill_code(node, output));
+      OCTET_ASSIGN(auto step, make_move_step(model_.graph, id, fill, input, buffer));
+      forms_.add_step(std::move(step));
       return buffer;
     }
+    if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze") ||
+        node.is("Identity") || node.is("Dropout")) {
+      forms_.add_step(make_reshape_step(id, input, buffer));
+      return buffer;
+    }
+    std::vector<int> inputs = {input};
+    for (int i = 1; i < static_cast<int>(node.inputs.size()); ++i) {
+      OCTET_ASSIGN(const int other, forms_.float_input(id, i));
+      inputs.push_back(other);
+    }
+    OCTET_ASSIGN(auto step, make_map_step(out_.graph, id, std::move(inputs), buffer));
+    forms_.add_step(std::move(step));
+    return buffer;
+  }
+
+  /// Codes under the params of input 0.
+  Result<int> lower_gather(NodeId id, const NodePlacement& placement) {
+    OCTET_ASSIGN(int input, forms_.coded_input(id, 0));
+    input = forms_.in_order(input, false, id);
+    OCTET_ASSIGN(const int indices, forms_.float_input(id, 1));
+    const int buffer = forms_.add_codes(placement.output, forms_.params(input), false);
+    forms_.add_step(make_gather_step(id, model_.graph.node(id).int_attribute("axis", 0), input,
+                                     indices, buffer));
+    return buffer;
+  }
+
+  [[nodiscard]] Result<std::uint8_t> fill_code(const Node& node,
+                                               const kernels::CodeParams& output) const {
     float fill = 0;
     if (node.is("Pad") && node.input(2) != ValueId::none) {
       OCTET_ASSIGN(const auto value, to_f32(*out_.graph.constant(node.input(2))));
       if (value.size() == 1) fill = value.data<float>()[0];
     }
-    std::uint8_t fill_code = 0;
-    kernels::quantize_codes(output, &fill, &fill_code, 1);
-    OCTET_ASSIGN(auto step, make_move_step(model_.graph, id, fill_code, input, buffer));
-    add_step(std::move(step));
-    return buffer;
+    std::uint8_t code = 0;
+    kernels::quantize_codes(output, &fill, &code, 1);
+    return code;
   }
 
   Result<int> lower_join(NodeId id, const NodePlacement& placement,
@@ -307,12 +340,27 @@ class Lowering {
     const Node& node = model_.graph.node(id);
     std::vector<int> parts;
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
-      OCTET_ASSIGN(const int part, coded_input(id, i));
-      parts.push_back(converted(part, output, id));
+      OCTET_ASSIGN(const int part, forms_.coded_input(id, i));
+      parts.push_back(forms_.converted(part, output, id));
     }
-    const int buffer = add_codes(placement.output, output);
-    add_step(make_concat_step(id, node.int_attribute("axis", 0), std::move(parts), buffer));
+    const int buffer = forms_.add_codes(placement.output, output);
+    forms_.add_step(make_concat_step(id, node.int_attribute("axis", 0), std::move(parts), buffer));
     return buffer;
+  }
+
+  /// The parts keep the whole's params at first.
+  Status lower_split(NodeId id) {
+    const Node& node = model_.graph.node(id);
+    OCTET_ASSIGN(const int input, forms_.coded_input(id, 0));
+    const kernels::CodeParams params = forms_.params(input);
+    std::vector<int> parts;
+    for (const auto value : node.outputs) parts.push_back(forms_.add_codes(value, params));
+    forms_.add_step(make_split_step(id, node.int_attribute("axis", 0), input, parts));
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto value = node.outputs[i];
+      forms_.define(value, forms_.converted(parts[i], params_of(value), id));
+    }
+    return {};
   }
 
   Status lower_float(NodeId id, const NodePlacement& placement) {
@@ -323,68 +371,39 @@ class Lowering {
     }
     std::vector<int> inputs;
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
-      OCTET_ASSIGN(const int buffer, float_input(id, i));
+      OCTET_ASSIGN(const int buffer, forms_.float_input(id, i));
       inputs.push_back(buffer);
     }
     std::vector<int> outputs;
     for (const auto value : node.outputs) {
-      outputs.push_back(value == ValueId::none ? -1 : add_floats(value));
+      outputs.push_back(value == ValueId::none ? -1 : forms_.add_floats(value));
     }
     OCTET_ASSIGN(auto step, make_float_step(out_.graph, id, inputs, outputs));
-    add_step(std::move(step));
+    forms_.add_step(std::move(step));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i] >= 0) define_floats(node.outputs[i], outputs[i], id);
+      if (outputs[i] >= 0) forms_.define_floats(node.outputs[i], outputs[i], id);
     }
     return {};
   }
 
-  /// Shape arithmetic, mostly, whose result the session has inferred.
-  void remove_unread_steps() {
-    std::vector<bool> read(out_.buffers.size(), false);
-    for (const int buffer : out_.outputs) read[at(buffer)] = true;
-    std::vector<bool> keep(out_.steps.size(), false);
-    for (std::size_t i = out_.steps.size(); i-- > 0;) {
-      for (const int buffer : out_.steps[i]->outputs) {
-        if (buffer >= 0 && read[at(buffer)]) keep[i] = true;
-      }
-      if (!keep[i]) continue;
-      for (const int buffer : out_.steps[i]->inputs) {
-        if (buffer >= 0) read[at(buffer)] = true;
-      }
-    }
-    std::vector<int> new_index(out_.steps.size(), -1);
-    std::vector<StepPointer> kept;
-    for (std::size_t i = 0; i < keep.size(); ++i) {
-      if (!keep[i]) continue;
-      new_index[i] = static_cast<int>(kept.size());
-      kept.push_back(std::move(out_.steps[i]));
-    }
-    out_.steps = std::move(kept);
-    std::vector<TapPoint> taps;
-    for (auto tap : out_.taps) {
-      if (tap.step >= 0) {
-        tap.step = new_index[at(tap.step)];
-        if (tap.step < 0) continue;
-      }
-      taps.push_back(tap);
-    }
-    out_.taps = std::move(taps);
-  }
-
-  QuantizedGraph model_;
-  kernels::Isa isa_;
+  const QuantizedGraph& model_;
   std::vector<NodePlacement> placements_;
-  Lowered out_;
-  std::map<ValueId, int> defined_;
-  std::map<ValueId, int> constants_;
-  std::map<int, int> dequantized_;
-  std::vector<std::pair<int, int>> conversions_;
+  Lowered& out_;
+  ValueForms forms_;
+  kernels::Isa isa_;
 };
 
 }  // namespace
 
-Result<Lowered> lower(const QuantizedGraph& model, kernels::Isa isa) {
-  return Lowering(model, isa).run();
+Result<Lowered> lower(const QuantizedGraph& original, kernels::Isa isa) {
+  QuantizedGraph model = original;
+  OCTET_TRY(widen_halves(model.graph));
+  OCTET_TRY(infer_shapes(model.graph));
+  OCTET_ASSIGN(auto placements, place_nodes(model));
+  Lowered program;
+  OCTET_ASSIGN(program.graph, with_fake_constants(model, placements));
+  OCTET_TRY(Lowering(model, std::move(placements), program, isa).run());
+  return program;
 }
 
 }  // namespace octet::integer

@@ -22,24 +22,19 @@ kernels::StridedCopy ordered_copy(const std::vector<std::size_t>& order, const S
     copy.in_stride.push_back(in_stride[dim]);
     copy.out_stride.push_back(out_stride[dim]);
   }
-  return copy;
+  return kernels::simplified(copy);
 }
 
-/// Whether storage order and row-major order of a shape are the same bytes.
-bool is_plain(const Shape& shape) {
-  return shape.size() != 4 || shape[1] == 1 || shape[2] * shape[3] == 1;
-}
-
-kernels::StridedCopy storage_to_plain(const Shape& shape) {
-  const auto plain = row_major_strides(shape);
-  std::vector<std::size_t> order(shape.size());
+kernels::StridedCopy storage_to_plain(const StoredShape& stored) {
+  std::vector<std::size_t> order(stored.shape.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  return ordered_copy(order, shape, storage_strides(shape), plain);
+  return ordered_copy(order, stored.shape, storage_strides(stored),
+                      row_major_strides(stored.shape));
 }
 
-kernels::StridedCopy plain_to_storage(const Shape& shape) {
-  return ordered_copy(storage_order(shape), shape, row_major_strides(shape),
-                      storage_strides(shape));
+kernels::StridedCopy plain_to_storage(const StoredShape& stored) {
+  return ordered_copy(storage_order(stored), stored.shape, row_major_strides(stored.shape),
+                      storage_strides(stored));
 }
 
 class ReshapeStep final : public Step {
@@ -47,14 +42,15 @@ class ReshapeStep final : public Step {
   ReshapeStep(NodeId id, int input, int output) : Step(id, {input}, {output}) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int /*threads*/) const override {
-    const Shape& in = shapes[at(inputs[0])];
-    const Shape& out = shapes[at(outputs[0])];
-    const auto bytes = static_cast<std::size_t>(element_count(in));
-    if (element_count(out) != static_cast<std::int64_t>(bytes)) {
-      return bad_input("cannot reshape {} to {}", to_string(in), to_string(out));
+    const StoredShape& in = shapes[at(inputs[0])];
+    const StoredShape& out = shapes[at(outputs[0])];
+    const auto bytes = static_cast<std::size_t>(element_count(in.shape));
+    if (element_count(out.shape) != static_cast<std::int64_t>(bytes)) {
+      return bad_input("cannot reshape {} to {}", to_string(in.shape), to_string(out.shape));
     }
     BoundStep bound;
-    if (in == out || (is_plain(in) && is_plain(out))) {
+    const bool same = in.shape == out.shape && in.channels_last == out.channels_last;
+    if (same || (is_plain(in) && is_plain(out))) {
       bound.run = [this, bytes](RunContext& context) -> Status {
         std::memcpy(context.codes[at(outputs[0])], context.codes[at(inputs[0])], bytes);
         return {};
@@ -112,11 +108,10 @@ class MoveStep final : public Step {
   }
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int /*threads*/) const override {
-    const Shape& in = shapes[at(inputs[0])];
-    const Shape& out = shapes[at(outputs[0])];
-    OCTET_ASSIGN(const auto move, movement(in, out));
+    const StoredShape& out = shapes[at(outputs[0])];
+    OCTET_ASSIGN(const auto move, movement(shapes[at(inputs[0])], out));
     BoundStep bound;
-    const std::int64_t bytes = element_count(out);
+    const std::int64_t bytes = element_count(out.shape);
     const bool empty = element_count(move.region) == 0;
     auto copy = ordered_copy(storage_order(out), move.region, move.in_stride, storage_strides(out));
     bound.run = [this, copy = std::move(copy), move, bytes, empty](RunContext& context) -> Status {
@@ -136,15 +131,18 @@ class MoveStep final : public Step {
   }
 
  private:
-  [[nodiscard]] Result<Movement> movement(const Shape& in, const Shape& out) const {
-    if (in.size() != out.size()) return bad_input("{} from {}", to_string(out), to_string(in));
-    if (description_.is("Transpose")) return transpose(in, out);
-    if (description_.is("Slice")) return slice(in, out);
+  [[nodiscard]] Result<Movement> movement(const StoredShape& in, const StoredShape& out) const {
+    if (in.shape.size() != out.shape.size()) {
+      return bad_input("{} from {}", to_string(out.shape), to_string(in.shape));
+    }
+    if (description_.is("Transpose")) return transpose(in, out.shape);
+    if (description_.is("Slice")) return slice(in, out.shape);
     return pad(in, out);
   }
 
-  [[nodiscard]] Result<Movement> transpose(const Shape& in, const Shape& out) const {
-    const auto strides = storage_strides(in);
+  [[nodiscard]] Result<Movement> transpose(const StoredShape& stored, const Shape& out) const {
+    const Shape& in = stored.shape;
+    const auto strides = storage_strides(stored);
     auto permutation = description_.ints_attribute("perm");
     if (permutation.empty()) {
       for (std::size_t i = in.size(); i-- > 0;) {
@@ -176,13 +174,14 @@ class MoveStep final : public Step {
     return result;
   }
 
-  [[nodiscard]] Result<Movement> slice(const Shape& in, const Shape& out) const {
+  [[nodiscard]] Result<Movement> slice(const StoredShape& stored, const Shape& out) const {
+    const Shape& in = stored.shape;
     const auto& starts = arguments_[1];
     const auto& steps = arguments_[4];
     OCTET_ASSIGN(const auto along, axes(3, starts.size(), in.size()));
     Movement move;
     move.region = out;
-    move.in_stride = storage_strides(in);
+    move.in_stride = storage_strides(stored);
     for (std::size_t i = 0; i < along.size(); ++i) {
       const std::size_t axis = along[i];
       const std::int64_t step = i < steps.size() ? steps[i] : 1;
@@ -201,15 +200,18 @@ class MoveStep final : public Step {
     return move;
   }
 
-  [[nodiscard]] Result<Movement> pad(const Shape& in, const Shape& out) const {
+  [[nodiscard]] Result<Movement> pad(const StoredShape& stored,
+                                     const StoredShape& stored_out) const {
+    const Shape& in = stored.shape;
+    const Shape& out = stored_out.shape;
     const auto& pads = arguments_[1];
     const std::size_t count = pads.size() / 2;
     OCTET_ASSIGN(const auto along, axes(3, count, in.size()));
     Movement move;
     move.covers_output = false;
     move.region = in;
-    move.in_stride = storage_strides(in);
-    const auto out_stride = storage_strides(out);
+    move.in_stride = storage_strides(stored);
+    const auto out_stride = storage_strides(stored_out);
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t axis = along[i];
       // A negative pad crops.
@@ -231,44 +233,59 @@ class MoveStep final : public Step {
   std::vector<std::int64_t> arguments_[5];
 };
 
-class ConcatStep final : public Step {
+/// Concat, and Split the other way round: parts that lie along one axis of a whole.
+class PartsStep final : public Step {
  public:
-  ConcatStep(NodeId id, std::int64_t axis, std::vector<int> in, int output)
-      : Step(id, std::move(in), {output}), axis_(axis) {}
+  enum class Direction : std::uint8_t { join, split };
+
+  PartsStep(NodeId id, Direction direction, std::int64_t axis, std::vector<int> in,
+            std::vector<int> out)
+      : Step(id, std::move(in), std::move(out)), direction_(direction), axis_(axis) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int /*threads*/) const override {
-    const Shape& out = shapes[at(outputs[0])];
-    OCTET_ASSIGN(const int normal, normalize_axis(axis_, out.size()));
+    const bool joins = direction_ == Direction::join;
+    const StoredShape& whole = shapes[at(joins ? outputs[0] : inputs[0])];
+    OCTET_ASSIGN(const int normal, normalize_axis(axis_, whole.shape.size()));
     const auto axis = at(normal);
     struct Part {
       kernels::StridedCopy copy;
-      std::int64_t offset;
+      std::int64_t offset = 0;
     };
     std::vector<Part> parts;
     std::int64_t position = 0;
-    const auto out_stride = storage_strides(out);
-    for (const int input : inputs) {
-      const Shape& in = shapes[at(input)];
-      if (in.size() != out.size() || position + in[axis] > out[axis]) {
-        return bad_input("{} does not fit into {}", to_string(in), to_string(out));
+    const auto whole_stride = storage_strides(whole);
+    for (const int buffer : joins ? inputs : outputs) {
+      const StoredShape& part = shapes[at(buffer)];
+      if (part.shape.size() != whole.shape.size() ||
+          position + part.shape[axis] > whole.shape[axis]) {
+        return bad_input("{} is no part of {}", to_string(part.shape), to_string(whole.shape));
       }
-      parts.push_back({ordered_copy(storage_order(in), in, storage_strides(in), out_stride),
-                       position * out_stride[axis]});
-      position += in[axis];
+      const auto part_stride = storage_strides(part);
+      const auto order = storage_order(part);
+      parts.push_back({joins ? ordered_copy(order, part.shape, part_stride, whole_stride)
+                             : ordered_copy(order, part.shape, whole_stride, part_stride),
+                       position * whole_stride[axis]});
+      position += part.shape[axis];
     }
     BoundStep bound;
-    bound.run = [this, parts = std::move(parts)](RunContext& context) -> Status {
+    bound.run = [this, joins, parts = std::move(parts)](RunContext& context) -> Status {
       for (std::size_t i = 0; i < parts.size(); ++i) {
-        kernels::copy_strided(parts[i].copy, context.codes[at(inputs[i])],
-                              context.codes[at(outputs[0])] + parts[i].offset);
+        const auto* from = context.codes[at(joins ? inputs[i] : inputs[0])];
+        auto* to = context.codes[at(joins ? outputs[0] : outputs[i])];
+        kernels::copy_strided(parts[i].copy, joins ? from : from + parts[i].offset,
+                              joins ? to + parts[i].offset : to);
       }
       return {};
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override { return "u8_concat_any_any_1__reference"; }
+  [[nodiscard]] std::string kernel() const override {
+    return direction_ == Direction::join ? "u8_concat_any_any_1__reference"
+                                         : "u8_split_any_any_1__reference";
+  }
 
  private:
+  Direction direction_;
   std::int64_t axis_;
 };
 
@@ -286,7 +303,13 @@ Result<StepPointer> make_move_step(const Graph& graph, NodeId node, std::uint8_t
 }
 
 StepPointer make_concat_step(NodeId node, std::int64_t axis, std::vector<int> inputs, int output) {
-  return std::make_unique<ConcatStep>(node, axis, std::move(inputs), output);
+  return std::make_unique<PartsStep>(node, PartsStep::Direction::join, axis, std::move(inputs),
+                                     std::vector<int>{output});
+}
+
+StepPointer make_split_step(NodeId node, std::int64_t axis, int input, std::vector<int> outputs) {
+  return std::make_unique<PartsStep>(node, PartsStep::Direction::split, axis,
+                                     std::vector<int>{input}, std::move(outputs));
 }
 
 }  // namespace octet::integer

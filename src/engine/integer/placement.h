@@ -2,6 +2,7 @@
 // Which nodes of a quantized graph run in integers, and as what: a reading of the plan alone, with
 // no arithmetic. The integer engine and the simulation both follow it.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,47 +13,75 @@ namespace octet {
 
 enum class Role : std::uint8_t {
   floating,    ///< a float op on (fake-quantized) float values; see NodePlacement::reason
-  absorbed,    ///< a Relu or Clip that its producer computes by narrowing its output codes
-  accumulate,  ///< Conv, Gemm, MatMul with constant weights: int32 accumulator, then requantize
-  binary,      ///< Add, Sub, Mul of two quantized values
-  average,     ///< AveragePool, GlobalAveragePool: int32 sum, then requantize
-  maximum,     ///< MaxPool on codes
+  absorbed,    ///< a Relu, Clip or bias Add that its producer computes
+  accumulate,  ///< Conv, ConvTranspose, Gemm, MatMul with constant weights: int32 accumulator
+  product,     ///< MatMul of two quantized values: int32 accumulator
+  binary,      ///< Add, Sub, Mul, Div of two quantized values
+  sum,         ///< Add of a quantized value and a real one, by rule openvino
+  average,     ///< AveragePool, GlobalAveragePool, ReduceMean: int32 sum, then requantize
+  maximum,     ///< MaxPool, GlobalMaxPool, ReduceMax on codes
   lookup,      ///< a function of one value: 256-entry table
-  move,        ///< Reshape, Transpose, Slice, Pad, ...: bytes move
+  move,        ///< Reshape, Transpose, Slice, Pad, Gather, Tile, Resize to nearest, ...: bytes move
+  split,       ///< Split: bytes move to several outputs
   join,        ///< Concat: bytes move
+};
+
+/// How the input of an accumulate node becomes codes.
+enum class InputForm : std::uint8_t {
+  coded,    ///< it is quantized by the plan
+  dynamic,  ///< ONNX DynamicQuantizeLinear over the whole tensor at run time
+};
+
+/// What an accumulate or product node, or a Gather from a quantized table, gives.
+enum class OutputForm : std::uint8_t {
+  codes,   ///< requantized to the plan's params of the output
+  floats,  ///< f32: accumulator * scales + bias; quantized afterwards where the plan says so
 };
 
 struct NodePlacement {
   Role role = Role::floating;
+  InputForm input = InputForm::coded;
+  OutputForm form = OutputForm::codes;
   std::string reason;  ///< why a floating node with quantized neighbours is not integer, or empty
-  /// What the node computes: its output, or that of the activation fused into it.
+  /// What the node computes: its output, or that of the activation or Add fused into it.
   ValueId output = ValueId::none;
   /// Signed codes that limit the output: its code range, narrowed by the fused activation.
   std::int32_t low = 0;
   std::int32_t high = 0;
+  /// Where the constant of a fused bias Add is read; only of OutputForm::floats.
+  std::optional<Use> bias;
 };
 
 /// Whether values so quantized are kept as 8-bit codes: at most 8 bits, one scale.
 [[nodiscard]] bool is_coded(const Quantization* quantization);
 
 /// One entry for each node slot; shapes must have been inferred. Fails on a cycle and on a rule
-/// other than onnx.
+/// other than onnx and openvino.
 [[nodiscard]] Result<std::vector<NodePlacement>> place_nodes(const QuantizedGraph& model);
 
 /// What an accumulate node multiplies with, as the plan states it.
 struct AccumulateLayer {
   Tensor codes;         ///< i8, in the shape of the graph's constant
-  int output_axis = 0;  ///< axis of `codes` that counts output channels
+  int output_axis = 0;  ///< axis of `codes` that counts output channels (of a group)
   std::int64_t output_channels = 0;
   std::vector<float> weight_scale;  ///< [output_channels]
-  std::vector<std::int32_t> bias;   ///< [output_channels]; zeros when the node has none
+  std::vector<std::int32_t> bias;   ///< [output_channels]; zeros when there is none in int32
+  std::vector<float> float_bias;    ///< [output_channels]; empty when there is none in f32
 };
 
-/// Reads it; the error is the reason why the node cannot run in integers (its node is not named).
-[[nodiscard]] Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId node);
+/// Reads it for `placement.input` and with `placement.bias`; the error is the reason why the node
+/// cannot run in integers (its node is not named). A bias that is an int32 in units of input scale
+/// * weight scale is added to the accumulator, any other constant one in f32.
+[[nodiscard]] Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId node,
+                                                       const NodePlacement& placement);
 
 /// Multiplier of each output channel by rule onnx.
 [[nodiscard]] std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,
                                                    float output_scale);
+
+/// Axes that a ReduceMean, ReduceMax, GlobalAveragePool or GlobalMaxPool of a value of this rank
+/// reduces, ascending; nullopt when they are not known, or none, or not next to each other.
+[[nodiscard]] std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node,
+                                                           int rank);
 
 }  // namespace octet

@@ -7,28 +7,34 @@
 
 namespace octet::integer {
 
-kernels::CodeParams code_params(const Quantization& quantization) {
+kernels::CodeParams code_params(const Quantization& quantization, Rule rule) {
   const auto to_unsigned = [](std::int64_t code) { return static_cast<std::uint8_t>(code + 128); };
   return {quantization.params.scale[0], to_unsigned(quantization.params.zero_point[0]),
-          to_unsigned(quantization.scheme.qmin()), to_unsigned(quantization.scheme.qmax())};
+          to_unsigned(quantization.scheme.qmin()), to_unsigned(quantization.scheme.qmax()), rule};
 }
 
-std::vector<std::size_t> storage_order(const Shape& logical) {
-  if (logical.size() == 4) return {0, 2, 3, 1};
-  std::vector<std::size_t> order(logical.size());
+std::vector<std::size_t> storage_order(const StoredShape& stored) {
+  const std::size_t rank = stored.shape.size();
+  if (rank == 4 && stored.channels_last) return {0, 2, 3, 1};
+  std::vector<std::size_t> order(rank);
   std::iota(order.begin(), order.end(), std::size_t{0});
   return order;
 }
 
-std::vector<std::int64_t> storage_strides(const Shape& logical) {
-  const auto order = storage_order(logical);
-  std::vector<std::int64_t> strides(logical.size());
+std::vector<std::int64_t> storage_strides(const StoredShape& stored) {
+  const auto order = storage_order(stored);
+  std::vector<std::int64_t> strides(order.size());
   std::int64_t stride = 1;
   for (std::size_t i = order.size(); i-- > 0;) {
     strides[order[i]] = stride;
-    stride *= logical[order[i]];
+    stride *= stored.shape[order[i]];
   }
   return strides;
+}
+
+bool is_plain(const StoredShape& stored) {
+  const Shape& shape = stored.shape;
+  return shape.size() != 4 || !stored.channels_last || shape[1] == 1 || shape[2] * shape[3] == 1;
 }
 
 void split_rows(std::int64_t rows, int threads, double nanoseconds,

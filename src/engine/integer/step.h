@@ -1,8 +1,9 @@
 #pragma once
 // Steps: what a lowered program consists of. Internal to the integer engine.
 //
-// A buffer is a place for one form of a value: its codes (in the arena) or its floats (a tensor).
-// Codes of rank-4 values are stored channels-last, all others row-major.
+// A buffer is a place for one form of a value: its codes (in the arena), or a tensor of floats or
+// other numbers, or codes that are quantized at run time (a u8 tensor). Codes of rank-4 values are
+// stored channels-last where their buffer says so, all others row-major.
 
 #include <functional>
 #include <memory>
@@ -14,26 +15,34 @@
 #include "engine/integer/placement.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/product.h"
 
 namespace octet::integer {
 
 struct Buffer {
   ValueId value = ValueId::none;
   bool coded = false;
+  bool channels_last = false;  ///< of codes of rank 4
   bool image = false;          ///< a [N,C,L] value held as [N,C,1,L], so that it is channels-last
   kernels::CodeParams params;  ///< of codes
   std::vector<std::uint8_t> constant_codes;  ///< in storage order; not empty: constant codes
-  std::optional<Tensor> constant;            ///< a float constant
+  std::optional<Tensor> constant;            ///< a constant tensor
   [[nodiscard]] bool is_constant() const { return constant || !constant_codes.empty(); }
 };
 
-/// Shapes of all buffers for one set of input shapes; empty vector elements are never read.
-using BufferShapes = std::vector<Shape>;
+/// A buffer's extents for one set of input shapes and how codes lie in memory.
+struct StoredShape {
+  Shape shape;
+  bool channels_last = false;  ///< only of rank 4
+};
+/// By buffer; those of unknown shape are never read.
+using BufferShapes = std::vector<StoredShape>;
 
 /// What a running step sees; indexed by buffer.
 struct RunContext {
   std::vector<std::uint8_t*> codes;
   std::vector<Activation> floats;
+  std::vector<kernels::InputParams> input_params;  ///< of codes made at run time
   std::byte* scratch = nullptr;
 };
 
@@ -57,22 +66,42 @@ struct Step {
 
   NodeId node;               ///< the node it belongs to, for errors and profiles
   std::vector<int> inputs;   ///< buffers; -1 for an absent optional input
-  std::vector<int> outputs;  ///< buffers
+  std::vector<int> outputs;  ///< buffers; -1 for an output that nobody reads
 };
 
 using StepPointer = std::unique_ptr<Step>;
 
-[[nodiscard]] StepPointer make_accumulate_step(const Graph& graph, NodeId node,
-                                               const AccumulateLayer& layer,
-                                               const NodePlacement& placement, const Buffer& input,
-                                               const Buffer& output, int input_buffer,
-                                               int output_buffer, kernels::Isa isa);
+/// Conv, ConvTranspose, Gemm, MatMul with constant weights; `input` and `output` are the buffers'
+/// params (of codes). Shapes of dynamic inputs need not be known before the step runs.
+[[nodiscard]] Result<StepPointer> make_accumulate_step(
+    const Graph& graph, NodeId node, const AccumulateLayer& layer, const NodePlacement& placement,
+    const kernels::CodeParams& input, const kernels::CodeParams& output, int input_buffer,
+    int output_buffer, kernels::Isa isa);
+/// How an accumulate step wants its input in memory.
+enum class InputOrder : std::uint8_t {
+  plain,          ///< a matrix
+  channels_last,  ///< an image
+  image,          ///< [N,C,L] as the image [N,C,1,L]
+};
+[[nodiscard]] InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer);
+
+/// MatMul of two coded values; gives codes or floats.
+[[nodiscard]] StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                                            std::vector<int> inputs, int output, kernels::Isa isa);
 [[nodiscard]] StepPointer make_binary_step(NodeId node, const kernels::BinaryParams& params,
                                            std::vector<int> inputs, int output);
+/// AveragePool and MaxPool; codes are channels-last.
 [[nodiscard]] StepPointer make_pool_step(const Graph& graph, NodeId node,
                                          const kernels::CodeParams& input_params,
                                          const kernels::CodeParams& output_params, int input,
                                          int output);
+/// Mean or maximum over neighbouring `axes` of the logical shape, for any order in memory in which
+/// they are still neighbours (see axes_adjoin).
+[[nodiscard]] StepPointer make_reduce_step(NodeId node, Role role, std::vector<int> axes,
+                                           const kernels::CodeParams& input_params,
+                                           const kernels::CodeParams& output_params, int input,
+                                           int output);
+[[nodiscard]] bool axes_adjoin(const std::vector<int>& axes, bool channels_last);
 [[nodiscard]] StepPointer make_lookup_step(NodeId node, const kernels::LookupTable& table,
                                            int input, int output);
 [[nodiscard]] StepPointer make_quantize_step(NodeId node, const kernels::CodeParams& params,
@@ -81,38 +110,62 @@ using StepPointer = std::unique_ptr<Step>;
                                                int input, int output);
 [[nodiscard]] StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization,
                                                   int input, int output);
-/// Reshape, Flatten, Squeeze, Unsqueeze, Identity: the same elements in logical order.
+/// ONNX DynamicQuantizeLinear into a u8 tensor and RunContext::input_params.
+[[nodiscard]] StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input,
+                                                     int output);
+/// The floats that dynamic quantization leaves of a value.
+[[nodiscard]] StepPointer make_dynamic_fake_quantize_step(NodeId node, int input, int output);
+/// The same elements in logical order under another shape or in another order in memory.
 [[nodiscard]] StepPointer make_reshape_step(NodeId node, int input, int output);
 /// Transpose, Slice, Pad of `graph`'s node; `fill` is the code of padding.
 [[nodiscard]] Result<StepPointer> make_move_step(const Graph& graph, NodeId node, std::uint8_t fill,
                                                  int input, int output);
 [[nodiscard]] StepPointer make_concat_step(NodeId node, std::int64_t axis, std::vector<int> inputs,
                                            int output);
+[[nodiscard]] StepPointer make_split_step(NodeId node, std::int64_t axis, int input,
+                                          std::vector<int> outputs);
+/// Gather along `axis` of plain codes, with integers in buffer `indices`.
+[[nodiscard]] StepPointer make_gather_step(NodeId node, std::int64_t axis, int input, int indices,
+                                           int output);
+/// Any other node whose output elements are elements of input 0; `inputs` are the codes and
+/// buffers of the other inputs.
+[[nodiscard]] Result<StepPointer> make_map_step(const Graph& graph, NodeId node,
+                                                std::vector<int> inputs, int output);
 [[nodiscard]] Result<StepPointer> make_float_step(const Graph& graph, NodeId node,
                                                   std::vector<int> inputs,
                                                   std::vector<int> outputs);
 
-/// Table of a unary node between two quantizations: the float op run on all 256 inputs.
+/// Table of a node that is a function of its input number `position` alone, all others being
+/// constant, between two quantizations: the float op run on all 256 inputs.
 [[nodiscard]] Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node,
+                                                       std::size_t position,
                                                        const kernels::CodeParams& input,
                                                        const kernels::CodeParams& output);
 /// Table that takes codes of one quantization to those of another.
 [[nodiscard]] kernels::LookupTable requantize_table(const kernels::CodeParams& input,
                                                     const kernels::CodeParams& output);
 
-[[nodiscard]] kernels::CodeParams code_params(const Quantization& quantization);
+[[nodiscard]] kernels::CodeParams code_params(const Quantization& quantization, Rule rule);
 
-/// Extents in storage order, and for each logical dimension its stride in storage.
-[[nodiscard]] std::vector<std::int64_t> storage_strides(const Shape& logical);
+/// For each logical dimension its stride in storage.
+[[nodiscard]] std::vector<std::int64_t> storage_strides(const StoredShape& stored);
 /// Logical dimensions, outermost in storage first.
-[[nodiscard]] std::vector<std::size_t> storage_order(const Shape& logical);
+[[nodiscard]] std::vector<std::size_t> storage_order(const StoredShape& stored);
+/// Whether storage order and row-major order are the same bytes.
+[[nodiscard]] bool is_plain(const StoredShape& stored);
+
+/// By value slot: whether codes of a rank-4 value are best kept channels-last, because it is an
+/// image that a convolution or pooling reads or makes, at once or through elementwise operators.
+[[nodiscard]] std::vector<bool> channels_last_values(const Graph& graph);
 
 /// What a nanosecond of one core does with the fast kernels: measured on a 3.7 GHz Zen 4, rounded.
 /// They only decide about splitting; elsewhere, a slower core is split later than would be best.
 namespace per_nanosecond {
 inline constexpr double dense_macs = 200;
 inline constexpr double depthwise_macs = 40;  ///< and other grouped convolutions
+inline constexpr double product_macs = 100;
 inline constexpr double binary_elements = 6;
+inline constexpr double quantized = 3;
 inline constexpr double pool_taps = 7;
 inline constexpr double lookups = 2;
 }  // namespace per_nanosecond

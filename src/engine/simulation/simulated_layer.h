@@ -1,5 +1,5 @@
 #pragma once
-// One Conv, Gemm or MatMul on integer-valued f32. Internal to the simulation.
+// One Conv, ConvTranspose, Gemm or MatMul on integer-valued f32. Internal to the simulation.
 
 #include <memory>
 
@@ -15,46 +15,58 @@ struct CodedActivation {
   bool channels_last = false;
 };
 
-/// Convolves (q - zero_point) with the weight codes on the float engine, adds the int32 bias and
-/// requantizes. The layer keeps no reference to the model.
+/// Codes with the quantization that was chosen for them at run time.
+struct DynamicCodes {
+  CodedActivation coded;
+  std::int32_t zero_point = 0;  ///< signed
+  float scale = 1;
+};
+
+/// ONNX DynamicQuantizeLinear.
+[[nodiscard]] Result<DynamicCodes> quantize_dynamically(const Activation& values);
+
+/// The same codes in row-major order of the logical shape.
+[[nodiscard]] CodedActivation to_plain_codes(const CodedActivation& codes);
+
+/// Convolves (q - zero_point) with the weight codes on the float engine and adds the int32 bias;
+/// then requantizes, or scales and adds the f32 bias. The layer keeps no reference to the model.
 class AccumulateOp {
  public:
   [[nodiscard]] static Result<std::unique_ptr<AccumulateOp>> make(const QuantizedGraph& model,
                                                                   NodeId node,
                                                                   const NodePlacement& placement);
 
+  /// Of OutputForm::codes.
   [[nodiscard]] Result<CodedActivation> run(const CodedActivation& input,
                                             FloatOp::State* state) const;
+  /// Of OutputForm::floats, with the input's quantization by the plan or chosen at run time.
+  [[nodiscard]] Result<Activation> run_to_floats(const CodedActivation& input,
+                                                 FloatOp::State* state) const;
+  [[nodiscard]] Result<Activation> run_to_floats(const DynamicCodes& input,
+                                                 FloatOp::State* state) const;
   [[nodiscard]] std::unique_ptr<FloatOp::State> make_state() const { return op_->make_state(); }
   [[nodiscard]] const SimulatedLayer& summary() const { return summary_; }
 
  private:
+  /// Sums without bias: integers in f32.
+  [[nodiscard]] Result<Activation> sums(const CodedActivation& input, std::int32_t zero_point,
+                                        FloatOp::State* state) const;
+  /// Calls fn(position, channel, accumulator) for all elements in memory order.
+  template <class Fn>
+  void for_each_accumulator(const Activation& sums, Fn fn) const;
+
   std::unique_ptr<FloatOp> op_;
   SimulatedLayer summary_;
-  std::vector<float> multipliers_;
+  OutputForm form_ = OutputForm::codes;
+  std::vector<float> multipliers_;  ///< floats: the weight scales
   std::vector<std::int32_t> bias_;
+  std::vector<float> float_bias_;
+  float input_scale_ = 1;
   std::int32_t input_zero_point_ = 0;
   std::int32_t output_zero_point_ = 0;
   std::int32_t low_ = 0;
   std::int32_t high_ = 0;
   bool channel_axis_is_1_ = false;  ///< Conv; otherwise channels are the last axis
 };
-
-/// AveragePool and GlobalAveragePool: int64 sums of (q - zero_point), then rule onnx.
-[[nodiscard]] Result<CodedActivation> average_codes(const Node& node, const Quantization& input,
-                                                    const Quantization& output,
-                                                    const NodePlacement& placement,
-                                                    const CodedActivation& codes);
-
-/// Add with numpy broadcasting, by rule onnx.
-[[nodiscard]] Result<CodedActivation> add_codes(const Quantization& a_quantization,
-                                                const CodedActivation& a,
-                                                const Quantization& b_quantization,
-                                                const CodedActivation& b,
-                                                const Quantization& output,
-                                                const NodePlacement& placement);
-
-/// The same codes in row-major order of the logical shape.
-[[nodiscard]] CodedActivation to_plain_codes(const CodedActivation& codes);
 
 }  // namespace octet::simulation

@@ -4,17 +4,20 @@
 #include <array>
 #include <set>
 
+#include "arithmetic/dynamic.h"
 #include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
-#include "engine/simulation/simulated_layer.h"
+#include "engine/simulation/simulated_ops.h"
 #include "graph/shape_inference.h"
+#include "graph/widen.h"
 
 namespace octet {
 namespace {
 
 using simulation::AccumulateOp;
 using simulation::CodedActivation;
+using simulation::Operand;
 
 /// How one node is simulated: as an accumulating layer, an average, or a float op between
 /// dequantize and quantize.
@@ -155,57 +158,93 @@ class SimulationSession final : public Session {
     OCTET_ASSIGN(auto values, floats_of(id));
     const auto it = plan().overrides.find({node, input});
     if (it == plan().overrides.end() || simulated_->graph.constant(id) != nullptr) return values;
+    if (is_dynamic(it->second)) {
+      OCTET_ASSIGN(const auto codes, simulation::quantize_dynamically(values));
+      return to_floats(codes.coded, {{}, {{codes.scale}, {codes.zero_point}, -1}, {}, {}});
+    }
     OCTET_ASSIGN(auto image,
                  fake_quantize(to_plain(values).tensor, it->second.params, it->second.scheme));
     return Activation{std::move(image), false};
   }
 
-  Result<CodedActivation> coded_input(NodeId node, int input) const {
-    const auto id = simulated_->model.graph.node(node).input(static_cast<std::size_t>(input));
+  Result<Operand> operand(NodeId node, int input) const {
+    const Graph& graph = simulated_->model.graph;
+    const auto id = graph.node(node).input(static_cast<std::size_t>(input));
+    Operand result{{}, plan().find(graph, {node, input})};
     const bool overridden = plan().overrides.contains({node, input});
-    if (!overridden && values_[index(id)].is_coded()) return values_[index(id)].coded;
-    OCTET_ASSIGN(const auto values, floats_of(id));
-    return to_codes(values, *plan().find(simulated_->model.graph, {node, input}));
+    if (graph.constant(id) != nullptr) {
+      OCTET_ASSIGN(result.coded.codes, constant_codes(simulated_->model, {node, input}));
+    } else if (!overridden && values_[index(id)].is_coded()) {
+      result.coded = values_[index(id)].coded;
+    } else {
+      OCTET_ASSIGN(const auto values, floats_of(id));
+      OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization));
+    }
+    return result;
   }
 
   Status run_node(const SimulatedNode& node, FloatOp::State* state) {
     const NodePlacement& placement = simulated_->placements[index(node.id)];
     const Graph& graph = simulated_->model.graph;
-    if (node.accumulate) {
-      OCTET_ASSIGN(const auto input, coded_input(node.id, 0));
-      OCTET_ASSIGN(auto output, node.accumulate->run(input, state));
-      set_codes(placement.output, std::move(output));
-      return {};
-    }
+    if (node.accumulate) return run_accumulate(node, placement, state);
+    if (placement.role == Role::product) return run_product(node.id, placement);
     if (placement.role == Role::average) {
-      OCTET_ASSIGN(const auto input, coded_input(node.id, 0));
+      OCTET_ASSIGN(const auto input, operand(node.id, 0));
       OCTET_ASSIGN(auto output,
-                   simulation::average_codes(graph.node(node.id), *plan().find(graph, {node.id, 0}),
-                                             *plan().find(placement.output), placement, input));
+                   simulation::average_codes(graph, graph.node(node.id), input,
+                                             *plan().find(placement.output), placement));
       set_codes(placement.output, std::move(output));
       return {};
     }
     if (placement.role == Role::binary && graph.node(node.id).is("Add")) {
-      return run_add(node.id, placement);
+      OCTET_ASSIGN(const auto a, operand(node.id, 0));
+      OCTET_ASSIGN(const auto b, operand(node.id, 1));
+      OCTET_ASSIGN(auto output,
+                   simulation::add_codes(a, b, *plan().find(placement.output), placement));
+      set_codes(placement.output, std::move(output));
+      return {};
     }
     return run_float(node, placement, state);
   }
 
-  Status run_add(NodeId id, const NodePlacement& placement) {
-    const Graph& graph = simulated_->model.graph;
-    std::array<CodedActivation, 2> inputs;
-    for (int i = 0; i < 2; ++i) {
-      auto& codes = inputs[static_cast<std::size_t>(i)];
-      const auto value = graph.node(id).input(static_cast<std::size_t>(i));
-      if (graph.constant(value) == nullptr) {
-        OCTET_ASSIGN(codes, coded_input(id, i));
-      } else {
-        OCTET_ASSIGN(codes.codes, constant_codes(simulated_->model, {id, i}));
-      }
+  Status run_accumulate(const SimulatedNode& node, const NodePlacement& placement,
+                        FloatOp::State* state) {
+    if (placement.input == InputForm::dynamic) {
+      OCTET_ASSIGN(const auto values, floats_of(simulated_->model.graph.node(node.id).input(0)));
+      OCTET_ASSIGN(const auto input, simulation::quantize_dynamically(values));
+      OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input, state));
+      return set_floats(placement.output, std::move(floats));
     }
-    OCTET_ASSIGN(auto output, simulation::add_codes(*plan().find(graph, {id, 0}), inputs[0],
-                                                    *plan().find(graph, {id, 1}), inputs[1],
-                                                    *plan().find(placement.output), placement));
+    OCTET_ASSIGN(const auto input, operand(node.id, 0));
+    if (placement.form == OutputForm::floats) {
+      OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input.coded, state));
+      return set_floats(placement.output, std::move(floats));
+    }
+    OCTET_ASSIGN(auto output, node.accumulate->run(input.coded, state));
+    set_codes(placement.output, std::move(output));
+    return {};
+  }
+
+  Status run_product(NodeId id, const NodePlacement& placement) {
+    OCTET_ASSIGN(const auto a, operand(id, 0));
+    OCTET_ASSIGN(const auto b, operand(id, 1));
+    OCTET_ASSIGN(const auto product, simulation::product_sums(a, b));
+    const float a_scale = a.quantization->params.scale[0];
+    const float b_scale = b.quantization->params.scale[0];
+    if (placement.form == OutputForm::floats) {
+      Tensor values(DType::f32, product.shape);
+      auto* y = values.mutable_data<float>();
+      for (const auto sum : product.sums) *y++ = float_output(sum, a_scale * b_scale, no_bias);
+      return set_floats(placement.output, {std::move(values), false});
+    }
+    const QuantParams& params = plan().find(placement.output)->params;
+    const float multiplier = onnx_multiplier(a_scale, b_scale, params.scale[0]);
+    CodedActivation output{Tensor(DType::i8, product.shape), false};
+    auto* q = output.codes.mutable_data<std::int8_t>();
+    for (const auto sum : product.sums) {
+      *q++ = static_cast<std::int8_t>(
+          requantize_onnx(sum, multiplier, params.zero_point[0], placement.low, placement.high));
+    }
     set_codes(placement.output, std::move(output));
     return {};
   }
@@ -224,7 +263,15 @@ class SimulationSession final : public Session {
       arguments.push_back(&inputs[i]);
     }
     OCTET_ASSIGN(auto results, node.op->run(arguments, state));
-    if (placement.role != Role::floating) {
+    if (placement.role == Role::split) {
+      for (std::size_t i = 0; i < results.size(); ++i) {
+        const auto value = description.outputs[i];
+        OCTET_ASSIGN(auto codes, to_codes(results[i], *plan().find(value)));
+        set_codes(value, std::move(codes));
+      }
+      return {};
+    }
+    if (placement.role != Role::floating && placement.form == OutputForm::codes) {
       const auto& quantization = *plan().find(placement.output);
       OCTET_ASSIGN(auto codes, to_codes(results[0], quantization, placement.low, placement.high));
       set_codes(placement.output, std::move(codes));
@@ -285,7 +332,8 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
   if (placement.role == Role::accumulate) {
     OCTET_ASSIGN(node.accumulate, AccumulateOp::make(simulated.model, id, placement));
     layers.push_back(node.accumulate->summary());
-  } else if (placement.role != Role::average && !is_integer_add(simulated, id)) {
+  } else if (placement.role != Role::average && placement.role != Role::product &&
+             !is_integer_add(simulated, id)) {
     OCTET_ASSIGN(node.op, make_float_op(simulated.graph, id));
   }
   simulated.nodes.push_back(std::move(node));
@@ -297,6 +345,7 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
 Result<Simulation> compile_simulation(const QuantizedGraph& model) {
   auto simulated = std::make_shared<SimulatedModel>();
   simulated->model = model;
+  OCTET_TRY(widen_halves(simulated->model.graph));
   OCTET_TRY(infer_shapes(simulated->model.graph));
   OCTET_ASSIGN(simulated->placements, place_nodes(simulated->model));
   OCTET_ASSIGN(simulated->graph, with_fake_constants(simulated->model, simulated->placements));

@@ -1,9 +1,8 @@
 #include "formats/onnx/opset_upgrade.h"
 
-#include <limits>
-
 #include "formats/onnx/onnx.h"
-#include "graph/shape_inference.h"
+#include "formats/onnx/opset_rewrites.h"
+#include "graph/op_schema.h"
 
 namespace octet::onnx {
 namespace {
@@ -27,6 +26,7 @@ constexpr MovedAttribute moved_attributes[] = {
     {"Squeeze", 13, "axes", 1},
     {"Unsqueeze", 13, "axes", 1},
     {"Split", 13, "split", 1},
+    {"TopK", 10, "k", 1},
     {"Dropout", 12, "ratio", 1},
     {"ReduceSum", 13, "axes", 1},
     {"ReduceMean", 18, "axes", 1},
@@ -44,6 +44,9 @@ constexpr MovedAttribute moved_attributes[] = {
 std::optional<Tensor> as_tensor(const Node& node, std::string_view attribute, DType data_type) {
   if (const auto* ints = node.attribute<std::vector<std::int64_t>>(attribute)) {
     return Tensor::from<std::int64_t>(*ints, {static_cast<std::int64_t>(ints->size())});
+  }
+  if (const auto* number = node.attribute<std::int64_t>(attribute)) {
+    return Tensor::from<std::int64_t>({*number}, {1});
   }
   if (const auto* number = node.attribute<float>(attribute)) {
     if (data_type == DType::f64) return Tensor::from<double>({static_cast<double>(*number)}, {});
@@ -76,95 +79,50 @@ Status move_attribute(Graph& graph, NodeId id, const MovedAttribute& moved) {
   return {};
 }
 
-/// Before opset 14 the extra outputs meant training.
-Status upgrade_batch_normalization(Node& node) {
-  for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    if (node.outputs[i] != ValueId::none) {
-      return bad_input(
-          "node {} (BatchNormalization) is in training mode; export the model for "
-          "inference",
-          node.name);
+Status upgrade_node(Graph& graph, NodeId id, std::int64_t version) {
+  for (const auto& moved : moved_attributes) {
+    if (version < moved.since && graph.node(id).op == moved.op) {
+      OCTET_TRY(move_attribute(graph, id, moved));
     }
   }
-  node.outputs.resize(std::min<std::size_t>(node.outputs.size(), 1));
-  node.attributes.erase("spatial");
-  return {};
-}
-
-/// Before opset 13, Softmax worked on the input flattened to two dimensions at `axis` (default 1).
-/// Where that axis is the last it is today's Softmax; else Shape, Flatten and Reshape go around it.
-void upgrade_softmax(Graph& graph, NodeId id, const Graph& inferred) {
-  const auto axis = graph.node(id).int_attribute("axis", 1);
-  const auto data = graph.node(id).input(0);
-  const auto result = graph.node(id).output(0);
-  graph.node(id).attributes.insert_or_assign("axis", std::int64_t{-1});
-  if (axis == -1 || data == ValueId::none || result == ValueId::none) return;
-  const auto& shape = inferred.value(data).shape;
-  if (shape && axis == static_cast<std::int64_t>(shape->size()) - 1) return;
-
-  const auto add = [&](std::string_view op, std::vector<ValueId> inputs, ValueId output) {
-    Node node;
-    node.op = op;
-    node.name = fmt::format("{}_{}", graph.node(id).name, op);
-    node.inputs = std::move(inputs);
-    node.outputs = {output};
-    return graph.add_node(std::move(node));
-  };
-  const auto temporary = [&](std::string_view suffix) {
-    Value value;
-    value.name = fmt::format("{}_{}", graph.value(result).name, suffix);
-    return graph.add_value(std::move(value));
-  };
-  const auto dims = temporary("shape");
-  const auto flat = temporary("flat");
-  const auto flat_result = temporary("rows");
-  add("Shape", {data}, dims);
-  const auto flatten = add("Flatten", {data}, flat);
-  graph.node(flatten).attributes.emplace("axis", axis);
-  graph.node(id).inputs[0] = flat;
-  graph.node(id).outputs[0] = flat_result;
-  add("Reshape", {flat_result, dims}, result);
-}
-
-Status upgrade_softmaxes(Graph& graph) {
-  std::vector<NodeId> nodes;
-  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
-    const auto& node = graph.node(static_cast<NodeId>(i));
-    if (node.alive && (node.is("Softmax") || node.is("LogSoftmax") || node.is("Hardmax"))) {
-      nodes.push_back(static_cast<NodeId>(i));
-    }
+  auto& node = graph.node(id);
+  if (version < 11 && node.is("Scatter")) node.op = "ScatterElements";
+  if (version < 14 && node.is("BatchNormalization")) {
+    OCTET_TRY(upgrade_batch_normalization(node));
   }
-  if (nodes.empty()) return {};
-  // Ranks are only a shortcut here: where inference fails, the general form stands. A copy, because
-  // the caller infers (and reports errors) later.
-  Graph inferred = graph;
-  static_cast<void>(infer_shapes(inferred).has_value());
-  for (const auto id : nodes) upgrade_softmax(graph, id, inferred);
+  if (version < 18 && node.is("Split") && node.input(1) == ValueId::none) {
+    node.attributes.insert_or_assign("num_outputs", static_cast<std::int64_t>(node.outputs.size()));
+  }
+  if (version < 13 && (node.is("Upsample") || node.is("Resize"))) {
+    return upgrade_resize(graph, id, version);
+  }
+  if (version < 21 && node.is("GroupNormalization")) upgrade_group_normalization(graph, id);
   return {};
 }
 
 }  // namespace
 
+bool can_upgrade(const Graph& graph) {
+  const auto opset = graph.opsets.find("");
+  const auto version = opset == graph.opsets.end() ? canonical_opset : opset->second;
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto& node = graph.node(static_cast<NodeId>(i));
+    if (!node.alive || find_schema(node) != nullptr) continue;
+    if (!is_retired_operator(node, version)) return false;
+  }
+  return true;
+}
+
 Status upgrade_opset(Graph& graph) {
   const auto found = graph.opsets.find("");
   if (found == graph.opsets.end() || found->second >= canonical_opset) return {};
   const auto version = found->second;
-  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+  // Nodes that the upgrade adds are in today's form already.
+  const auto count = graph.node_slots();
+  for (std::size_t i = 0; i < count; ++i) {
     const auto id = static_cast<NodeId>(i);
     if (!graph.node(id).alive || !graph.node(id).domain.empty()) continue;
-    for (const auto& moved : moved_attributes) {
-      if (version < moved.since && graph.node(id).op == moved.op) {
-        OCTET_TRY(move_attribute(graph, id, moved));
-      }
-    }
-    auto& node = graph.node(id);
-    if (version < 14 && node.is("BatchNormalization")) {
-      OCTET_TRY(upgrade_batch_normalization(node));
-    }
-    if (version < 18 && node.is("Split") && node.input(1) == ValueId::none) {
-      node.attributes.insert_or_assign("num_outputs",
-                                       static_cast<std::int64_t>(node.outputs.size()));
-    }
+    OCTET_TRY(upgrade_node(graph, id, version));
   }
   found->second = canonical_opset;
   if (version < 13) OCTET_TRY(upgrade_softmaxes(graph));

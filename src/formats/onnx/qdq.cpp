@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "arithmetic/quantize.h"
+
 namespace octet::onnx {
 namespace {
 
@@ -37,6 +39,21 @@ Tensor pack_nibbles(const Tensor& codes, DType storage) {
     bytes[i / 2] = static_cast<std::uint8_t>(bytes[i / 2] | (nibble << (i % 2 == 0 ? 0 : 4)));
   }
   return out;
+}
+
+/// Symmetric codes that never use the most negative one: the narrow range.
+template <class Code>
+bool avoids_minimum(const Tensor& codes, std::int64_t minimum) {
+  const auto values = codes.values<Code>();
+  return std::none_of(values.begin(), values.end(), [&](Code code) { return code == minimum; });
+}
+
+CodeRange range_of(const Tensor& codes, const QuantScheme& scheme) {
+  if (scheme.symmetry != Symmetry::symmetric || scheme.bits > 16) return CodeRange::full;
+  const auto minimum = scheme.qmin();
+  const bool narrow = codes.dtype() == DType::i8 ? avoids_minimum<std::int8_t>(codes, minimum)
+                                                 : avoids_minimum<std::int16_t>(codes, minimum);
+  return narrow ? CodeRange::narrow : CodeRange::full;
 }
 
 }  // namespace
@@ -90,6 +107,20 @@ Result<Tensor> codes_to_storage(const Tensor& codes, DType storage) {
 
 bool same_numbers(const Quantization& a, const Quantization& b) {
   return a.params == b.params && a.storage == b.storage;
+}
+
+Status set_coded_constant(QuantizedGraph& model, ValueId target, const Tensor& codes,
+                          const Quantization& quantization) {
+  OCTET_ASSIGN(auto image, dequantize(codes, quantization.params));
+  auto& value = model.graph.value(target);
+  value.dtype = DType::f32;
+  value.shape = image.shape();
+  value.constant = std::move(image);
+  auto kept = quantization;
+  kept.scheme.range = range_of(codes, kept.scheme);
+  model.plan.values[target] = std::move(kept);
+  model.plan.payloads[target] = codes;
+  return {};
 }
 
 }  // namespace octet::onnx

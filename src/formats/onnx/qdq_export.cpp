@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <set>
 
 #include "arithmetic/quantize.h"
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/qdq.h"
+#include "formats/onnx/qdq_exporter.h"
 #include "formats/onnx/wire.h"
 
 namespace octet::onnx {
@@ -13,52 +13,7 @@ namespace {
 constexpr std::int64_t per_channel_opset = 13;
 constexpr std::int64_t wide_types_opset = 21;
 
-/// Builds the graph with Q/DQ nodes anew, in file order: everything is added right before its first
-/// reader, so that reading the file and writing it again gives the same order and names.
-class Exporter {
- public:
-  explicit Exporter(const QuantizedGraph& model)
-      : model_(model),
-        from_(model.graph),
-        uses_(from_.uses()),
-        copies_(from_.value_slots(), ValueId::none),
-        dequantized_(from_.value_slots()) {}
-
-  Result<Graph> run();
-
- private:
-  struct Dequantized {
-    Quantization quantization;
-    ValueId value;
-  };
-
-  Status check_opset() const;
-  void copy_header();
-  void reserve_names();
-  std::string fresh(char prefix);
-  bool is_quantized_output(ValueId id) const;
-  ValueId copy(ValueId id);
-  bool implies_zero_point(ValueId id, const Quantization& quantization) const;
-  Result<ValueId> read(ValueId id, const Quantization* quantization);
-  Result<ValueId> dequantize(ValueId id, const Quantization& quantization);
-  Result<ValueId> stored_constant(ValueId id, const Quantization& quantization);
-  Result<ValueId> quantize_activation(ValueId id, const Quantization& quantization,
-                                      const std::vector<ValueId>& params);
-  ValueId scale_constant(const Quantization& quantization);
-  Result<ValueId> zero_point_constant(const Quantization& quantization);
-  Status add_node(NodeId id);
-  Status set_outputs();
-
-  const QuantizedGraph& model_;
-  const Graph& from_;
-  std::vector<std::vector<Use>> uses_;
-  Graph out_;
-  std::vector<ValueId> copies_;  ///< by value slot: the value as the nodes make it
-  std::vector<std::vector<Dequantized>> dequantized_;  ///< by value slot: behind Q/DQ
-  std::set<std::string> reserved_;
-  std::map<char, int> counters_;
-  std::vector<ValueId> shared_constants_;  ///< scales and zero points
-};
+}  // namespace
 
 void Exporter::copy_header() {
   out_.name = from_.name;
@@ -163,6 +118,9 @@ Result<ValueId> Exporter::zero_point_constant(const Quantization& quantization) 
 
 /// The integer initializer of a constant. It takes the constant's name where that is free.
 Result<ValueId> Exporter::stored_constant(ValueId id, const Quantization& quantization) {
+  for (const auto& made : stored_[index(id)]) {
+    if (same_numbers(made.quantization, quantization)) return made.value;
+  }
   const auto& plan = model_.plan;
   const auto& value = from_.value(id);
   const auto payload = plan.payloads.find(id);
@@ -178,7 +136,9 @@ Result<ValueId> Exporter::stored_constant(ValueId id, const Quantization& quanti
   }
   OCTET_ASSIGN(auto stored, codes_to_storage(codes, quantization.storage));
   const bool taken = is_quantized_output(id) || out_.find_value(value.name) != ValueId::none;
-  return out_.add_constant(taken ? fresh('w') : value.name, std::move(stored));
+  const auto result = out_.add_constant(taken ? fresh('w') : value.name, std::move(stored));
+  stored_[index(id)].push_back({quantization, result});
+  return result;
 }
 
 Result<ValueId> Exporter::quantize_activation(ValueId id, const Quantization& quantization,
@@ -261,10 +221,16 @@ Result<ValueId> Exporter::read(ValueId id, const Quantization* quantization) {
 }
 
 Status Exporter::add_node(NodeId id) {
+  if (has_integer_operator(id)) return add_integer_operator(id);
   Node node = from_.node(id);
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const Use use{id, static_cast<int>(i)};
-    OCTET_ASSIGN(node.inputs[i], read(node.inputs[i], model_.plan.find(from_, use)));
+    const auto* quantization = model_.plan.find(from_, use);
+    if (quantization != nullptr && is_dynamic(*quantization)) {
+      node.inputs[i] = dequantize_at_run_time(node.inputs[i]);
+    } else {
+      OCTET_ASSIGN(node.inputs[i], read(node.inputs[i], quantization));
+    }
   }
   for (auto& output : node.outputs) output = copy(output);
   out_.add_node(std::move(node));
@@ -304,8 +270,6 @@ Result<Graph> Exporter::run() {
   }
   return std::move(out_);
 }
-
-}  // namespace
 
 Result<Graph> emit_qdq(const QuantizedGraph& model) { return Exporter(model).run(); }
 

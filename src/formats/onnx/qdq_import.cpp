@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "arithmetic/quantize.h"
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/qdq.h"
 #include "graph/onnx_dtype.h"
@@ -114,29 +113,18 @@ std::optional<Quantization> read_quantization(const Graph& graph, const Node& no
   return out;
 }
 
-/// Symmetric codes that never use the most negative one: the narrow range.
-template <class Code>
-bool avoids_minimum(const Tensor& codes, std::int64_t minimum) {
-  const auto values = codes.values<Code>();
-  return std::none_of(values.begin(), values.end(), [&](Code code) { return code == minimum; });
-}
-
-CodeRange range_of(const Tensor& codes, const QuantScheme& scheme) {
-  if (scheme.symmetry != Symmetry::symmetric || scheme.bits > 16) return CodeRange::full;
-  const auto minimum = scheme.qmin();
-  const bool narrow = codes.dtype() == DType::i8 ? avoids_minimum<std::int8_t>(codes, minimum)
-                                                 : avoids_minimum<std::int16_t>(codes, minimum);
-  return narrow ? CodeRange::narrow : CodeRange::full;
-}
-
 class Importer {
  public:
   explicit Importer(Graph graph) : uses_(graph.uses()) { model_.graph = std::move(graph); }
 
   Result<QuantizedGraph> run() {
+    OCTET_TRY(absorb_integer_operators(model_));
+    uses_ = model_.graph.uses();
     OCTET_TRY(absorb_constants());
+    absorb_dynamic_pairs(model_);
     uses_ = model_.graph.uses();
     OCTET_TRY(absorb_pairs());
+    join_swish(model_);
     return std::move(model_);
   }
 
@@ -154,7 +142,6 @@ class Importer {
 
   Status absorb_constants();
   Status absorb_constant(ValueId integer, const std::vector<NodeId>& nodes);
-  Status set_constant(ValueId target, const Tensor& codes, const Quantization& quantization);
   std::vector<Use> uses_of(ValueId id) const { return uses_[index(id)]; }
 
   Status absorb_pairs();
@@ -168,20 +155,6 @@ class Importer {
   std::vector<std::vector<Use>> uses_;
   std::map<ValueId, ValueId> enclosed_by_;  ///< DQ output of a found pair -> value it encloses
 };
-
-Status Importer::set_constant(ValueId target, const Tensor& codes,
-                              const Quantization& quantization) {
-  OCTET_ASSIGN(auto image, dequantize(codes, quantization.params));
-  auto& value = model_.graph.value(target);
-  value.dtype = DType::f32;
-  value.shape = image.shape();
-  value.constant = std::move(image);
-  auto kept = quantization;
-  kept.scheme.range = range_of(codes, kept.scheme);
-  model_.plan.values[target] = std::move(kept);
-  model_.plan.payloads[target] = codes;
-  return {};
-}
 
 /// The readers of an integer constant. When all are the same DequantizeLinear, the constant itself
 /// becomes the float weight; otherwise each DequantizeLinear output does.
@@ -207,10 +180,10 @@ Status Importer::absorb_constant(ValueId integer, const std::vector<NodeId>& nod
       graph.replace_uses(graph.node(id).output(), integer);
       graph.remove_node(id);
     }
-    return set_constant(integer, codes, found.front().second);
+    return set_coded_constant(model_, integer, codes, found.front().second);
   }
   for (const auto& [id, quantization] : found) {
-    OCTET_TRY(set_constant(graph.node(id).output(), codes, quantization));
+    OCTET_TRY(set_coded_constant(model_, graph.node(id).output(), codes, quantization));
     graph.remove_node(id);
   }
   return {};

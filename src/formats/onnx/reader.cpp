@@ -338,7 +338,7 @@ Result<ParsedModel> Reader::read() {
   // Functions and training graphs share the imported opset, and octet does not rewrite those.
   const bool whole = model_.functions_size() == 0 && model_.training_info_size() == 0;
   keep_leftovers();
-  if (whole && first_unknown_node(graph_) == NodeId::none) OCTET_TRY(upgrade_opset(graph_));
+  if (whole && can_upgrade(graph_)) OCTET_TRY(upgrade_opset(graph_));
   ParsedModel parsed;
   parsed.graph = std::move(graph_);
   for (const auto& [name, view] : files_.opened()) parsed.external_files.push_back(view);

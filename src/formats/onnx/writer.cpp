@@ -1,6 +1,7 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include "formats/onnx/onnx.h"
+#include "formats/onnx/qdq.h"
 #include "formats/onnx/wire.h"
 
 namespace octet::onnx {
@@ -162,10 +163,23 @@ Result<std::string> Writer::write() {
   return bytes;
 }
 
+bool has_swish(const Graph& graph) {
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto& node = graph.node(static_cast<NodeId>(i));
+    if (node.alive && node.is("Swish")) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::string> serialize(const Graph& graph) {
   const google::protobuf::LogSilencer silence;
+  if (has_swish(graph)) {
+    Graph plain = graph;
+    split_swish(plain);
+    return serialize(plain);
+  }
   OCTET_ASSIGN(auto order, graph.topological_order());
   return Writer(graph, std::move(order)).write();
 }

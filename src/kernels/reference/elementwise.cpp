@@ -1,9 +1,12 @@
 #include "kernels/elementwise.h"
 
+#include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
+#include "kernels/openvino.h"
 #include "kernels/x86/x86_elementwise.h"
 
 namespace octet::kernels {
@@ -60,6 +63,43 @@ void binary_row(const Op& op, const std::uint8_t* a, std::int64_t a_step, const 
   }
 }
 
+#if defined(__x86_64__)
+/// A row whose operands run densely or are one repeated code; the repeated one is spread out first.
+/// False where the vector kernel does not apply.
+bool vector_row(const ElementwiseKernels* vector, const BinaryParams& params, const std::uint8_t* a,
+                std::int64_t a_step, const std::uint8_t* b, std::int64_t b_step,
+                std::uint8_t* output, std::int64_t count) {
+  const bool steps_fit = (a_step == 1 || a_step == 0) && (b_step == 1 || b_step == 0);
+  if (vector == nullptr || !steps_fit || a_step + b_step == 0) return false;
+  if (a_step == 1 && b_step == 1) {
+    vector->binary_row(params, a, b, output, count);
+    return true;
+  }
+  constexpr std::int64_t chunk = 256;
+  std::uint8_t repeated[chunk];
+  std::fill_n(repeated, std::min(chunk, count), a_step == 0 ? *a : *b);
+  for (std::int64_t i = 0; i < count; i += chunk) {
+    vector->binary_row(params, a_step == 0 ? repeated : a + i, b_step == 0 ? repeated : b + i,
+                       output + i, std::min(chunk, count - i));
+  }
+  return true;
+}
+#endif
+
+/// Calls fn(a, b, output) with the beginnings of each row.
+template <class Fn>
+void for_each_row(const BinaryGeometry& g, const std::uint8_t* a, const std::uint8_t* b,
+                  std::uint8_t* output, std::int64_t first_row, std::int64_t last_row, Fn fn) {
+  for (std::int64_t row = first_row; row < last_row; ++row) {
+    const std::int64_t i2 = row % g.extent[2];
+    const std::int64_t i1 = row / g.extent[2] % g.extent[1];
+    const std::int64_t i0 = row / (g.extent[2] * g.extent[1]);
+    fn(a + i0 * g.a_stride[0] + i1 * g.a_stride[1] + i2 * g.a_stride[2],
+       b + i0 * g.b_stride[0] + i1 * g.b_stride[1] + i2 * g.b_stride[2],
+       output + row * g.extent[3]);
+  }
+}
+
 template <class Op>
 void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std::uint8_t* a,
                  const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
@@ -68,32 +108,70 @@ void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std:
   const auto* vector = fast(params.output);
 #endif
   const Op op(params);
-  for (std::int64_t row = first_row; row < last_row; ++row) {
-    const std::int64_t i2 = row % g.extent[2];
-    const std::int64_t i1 = row / g.extent[2] % g.extent[1];
-    const std::int64_t i0 = row / (g.extent[2] * g.extent[1]);
-    const std::uint8_t* pa = a + i0 * g.a_stride[0] + i1 * g.a_stride[1] + i2 * g.a_stride[2];
-    const std::uint8_t* pb = b + i0 * g.b_stride[0] + i1 * g.b_stride[1] + i2 * g.b_stride[2];
-    std::uint8_t* out = output + row * g.extent[3];
-    if (g.a_stride[3] == 1 && g.b_stride[3] == 1) {
+  const auto run_row = [&](const std::uint8_t* pa, const std::uint8_t* pb, std::uint8_t* out) {
 #if defined(__x86_64__)
-      if (vector != nullptr) {
-        vector->binary_row(params, pa, pb, out, g.extent[3]);
-        continue;
-      }
+    if (vector_row(vector, params, pa, g.a_stride[3], pb, g.b_stride[3], out, g.extent[3])) return;
 #endif
+    if (g.a_stride[3] == 1 && g.b_stride[3] == 1) {
       binary_row(op, pa, 1, pb, 1, out, g.extent[3]);
     } else {
       binary_row(op, pa, g.a_stride[3], pb, g.b_stride[3], out, g.extent[3]);
     }
-  }
+  };
+  for_each_row(g, a, b, output, first_row, last_row, run_row);
 }
+
+/// Rule openvino: Add by its own kernel, the others as float operators between dequantize and
+/// quantize.
+class OpenvinoRow {
+ public:
+  explicit OpenvinoRow(const BinaryParams& params)
+      : p_(params), line_(openvino::quantize_line(p_.output.scale, p_.output.zero_point)) {
+    const CodeParams& moved = p_.moves_b ? p_.b : p_.a;
+    const CodeParams& kept = p_.moves_b ? p_.a : p_.b;
+    sum_.sum = openvino::sum(kept.scale, kept.zero_point, moved.scale, moved.zero_point,
+                             openvino::limits(p_.output.scale, p_.output.zero_point));
+    sum_.own_code = p_.own_code;
+    sum_.low = p_.output.low;
+    sum_.high = p_.output.high;
+  }
+
+  void run(const std::uint8_t* a, std::int64_t a_step, const std::uint8_t* b, std::int64_t b_step,
+           std::uint8_t* output, std::int64_t count) const {
+    if (p_.op == BinaryOp::add) {
+      if (p_.moves_b) return openvino::add_codes(sum_, b, b_step, a, a_step, output, count);
+      return openvino::add_codes(sum_, a, a_step, b, b_step, output, count);
+    }
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float x = dequantize_value(a[i * a_step], p_.a.scale, p_.a.zero_point);
+      const float y = dequantize_value(b[i * b_step], p_.b.scale, p_.b.zero_point);
+      const float real = p_.op == BinaryOp::subtract   ? x - y
+                         : p_.op == BinaryOp::multiply ? x * y
+                                                       : x / y;
+      output[i] =
+          static_cast<std::uint8_t>(openvino::quantize(real, line_, p_.output.low, p_.output.high));
+    }
+  }
+
+ private:
+  BinaryParams p_;
+  openvino::Line line_;
+  openvino::SumParams sum_;
+};
 
 }  // namespace
 
 void binary(const BinaryParams& params, const BinaryGeometry& geometry, const std::uint8_t* a,
             const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
             std::int64_t last_row) {
+  if (params.output.rule == Rule::openvino) {
+    const OpenvinoRow row(params);
+    return for_each_row(geometry, a, b, output, first_row, last_row,
+                        [&](const std::uint8_t* pa, const std::uint8_t* pb, std::uint8_t* out) {
+                          row.run(pa, geometry.a_stride[3], pb, geometry.b_stride[3], out,
+                                  geometry.extent[3]);
+                        });
+  }
   switch (params.op) {
     case BinaryOp::add:
       return binary_rows<Add>(params, geometry, a, b, output, first_row, last_row);
@@ -103,6 +181,9 @@ void binary(const BinaryParams& params, const BinaryGeometry& geometry, const st
     case BinaryOp::multiply:
       return binary_rows<OnFloats<std::multiplies<float>>>(params, geometry, a, b, output,
                                                            first_row, last_row);
+    case BinaryOp::divide:
+      return binary_rows<OnFloats<std::divides<float>>>(params, geometry, a, b, output, first_row,
+                                                        last_row);
   }
 }
 
@@ -113,6 +194,10 @@ void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* o
 
 void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* output,
                     std::int64_t count) {
+  if (params.rule == Rule::openvino) {
+    const auto line = openvino::quantize_line(params.scale, params.zero_point);
+    return openvino::quantize_codes({line, params.low, params.high}, input, output, count);
+  }
 #if defined(__x86_64__)
   if (const auto* vector = fast(params)) return vector->quantize(params, input, output, count);
 #endif
@@ -131,6 +216,23 @@ void dequantize_codes(const CodeParams& params, const std::uint8_t* input, float
   for (std::int64_t i = 0; i < count; ++i) {
     output[i] = dequantize_value(input[i], params.scale, params.zero_point);
   }
+}
+
+Range value_range(const float* values, std::int64_t count) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  Range range{infinity, -infinity};
+  std::int64_t first = 0;
+#if defined(__x86_64__)
+  if (const auto* vector = x86_elementwise_kernels(default_isa())) {
+    first = count / 32 * 32;
+    range = vector->range(values, first);
+  }
+#endif
+  for (std::int64_t i = first; i < count; ++i) {
+    if (values[i] < range.minimum) range.minimum = values[i];
+    if (values[i] > range.maximum) range.maximum = values[i];
+  }
+  return range.minimum <= range.maximum ? range : Range{};
 }
 
 }  // namespace octet::kernels

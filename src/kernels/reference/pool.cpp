@@ -71,9 +71,11 @@ void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t*
 
 void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
                   const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
-                  std::int64_t first_row, std::int64_t last_row) {
+                  std::int64_t first_row, std::int64_t last_row, openvino::Average average) {
   const int zero_point = input_params.zero_point;
   const CodeParams out_params = output_params;
+  const auto line = openvino::average_line(
+      input_params.scale, zero_point, openvino::limits(out_params.scale, out_params.zero_point));
   for_each_window(
       geometry, input, output, first_row, last_row,
       [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
@@ -90,6 +92,16 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
           for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
             for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - zero_point;
           });
+          if (out_params.rule == Rule::openvino) {
+            for (int c = 0; c < block; ++c) {
+              const std::int64_t sum = sums[c] + counted * zero_point;
+              const float mean =
+                  openvino::average(average, sum, std::max<std::int64_t>(counted, 1));
+              out[c0 + c] = static_cast<std::uint8_t>(
+                  openvino::quantize(mean, line, out_params.low, out_params.high));
+            }
+            continue;
+          }
           for (int c = 0; c < block; ++c) {
             out[c0 + c] = static_cast<std::uint8_t>(requantize_onnx(
                 sums[c], multiplier, out_params.zero_point, out_params.low, out_params.high));

@@ -1,5 +1,6 @@
 #include "kernels/reference/reference_conv.h"
 
+#include "arithmetic/dynamic.h"
 #include "arithmetic/requantize.h"
 
 namespace octet::kernels {
@@ -11,18 +12,20 @@ class ReferenceConv final : public Conv {
  public:
   explicit ReferenceConv(const ConvParams& params) : params_(params) {}
 
-  void run(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-           std::int64_t first_row, std::int64_t last_row, std::byte* /*scratch*/) const override {
-    const std::int64_t row_bytes = std::int64_t{geometry.out_width} * geometry.out_channels;
-    for (std::int64_t row = first_row; row < last_row; ++row) {
+  void run(const ConvGeometry& geometry, const ConvCall& call) const override {
+    const InputParams input =
+        call.input_params.value_or(InputParams{params_.input_zero_point, params_.input_scale});
+    const std::int64_t row_elements = std::int64_t{geometry.out_width} * geometry.out_channels;
+    for (std::int64_t row = call.first_row; row < call.last_row; ++row) {
       const std::int64_t image = row / geometry.out_height;
       const auto y = static_cast<int>(row % geometry.out_height);
       const std::uint8_t* in =
-          input + image * geometry.in_height * geometry.in_width * geometry.in_channels;
-      std::uint8_t* out = output + row * row_bytes;
+          call.input + image * geometry.in_height * geometry.in_width * geometry.in_channels;
+      std::int64_t at = row * row_elements;
       for (int x = 0; x < geometry.out_width; ++x) {
-        for (int o = 0; o < geometry.out_channels; ++o) {
-          *out++ = requantize(accumulate(geometry, in, y, x, o), o);
+        for (int o = 0; o < geometry.out_channels; ++o, ++at) {
+          store(accumulate(geometry, in, input.zero_point, y, x, o), input.scale, o, call.output,
+                at);
         }
       }
     }
@@ -35,12 +38,11 @@ class ReferenceConv final : public Conv {
 
  private:
   /// bias + sum of (x - z) * w. Unsigned arithmetic wraps modulo 2^32 where int would be undefined.
-  [[nodiscard]] std::int32_t accumulate(const ConvGeometry& g, const std::uint8_t* image, int y,
-                                        int x, int o) const {
+  [[nodiscard]] std::int32_t accumulate(const ConvGeometry& g, const std::uint8_t* image,
+                                        int zero_point, int y, int x, int o) const {
     const int group_inputs = g.in_channels / g.groups;
     const int group_outputs = g.out_channels / g.groups;
     const int first_channel = o / group_outputs * group_inputs;
-    const int zero_point = params_.input_zero_point;
     const std::int8_t* w =
         params_.weights.data() + std::int64_t{o} * g.kernel_height * g.kernel_width * group_inputs;
     auto sum = static_cast<std::uint32_t>(params_.bias[static_cast<std::size_t>(o)]);
@@ -60,10 +62,22 @@ class ReferenceConv final : public Conv {
     return static_cast<std::int32_t>(sum);
   }
 
-  [[nodiscard]] std::uint8_t requantize(std::int32_t accumulator, int o) const {
-    return static_cast<std::uint8_t>(
-        requantize_onnx(accumulator, params_.multiplier[static_cast<std::size_t>(o)],
-                        params_.output_zero_point, params_.low, params_.high));
+  void store(std::int32_t accumulator, float input_scale, int o, void* output,
+             std::int64_t at) const {
+    const auto channel = static_cast<std::size_t>(o);
+    switch (params_.output) {
+      case ConvOutput::codes:
+        static_cast<std::uint8_t*>(output)[at] = static_cast<std::uint8_t>(
+            requantize_onnx(accumulator, params_.multiplier[channel], params_.output_zero_point,
+                            params_.low, params_.high));
+        return;
+      case ConvOutput::accumulators: static_cast<std::int32_t*>(output)[at] = accumulator; return;
+      case ConvOutput::floats:
+        static_cast<float*>(output)[at] =
+            float_output(accumulator, input_scale * params_.multiplier[channel],
+                         params_.output_bias.empty() ? no_bias : params_.output_bias[channel]);
+        return;
+    }
   }
 
   ConvParams params_;

@@ -71,4 +71,42 @@ OCTET_AVX2 inline void store(std::uint8_t* output, __m128i codes, int channels) 
   std::memcpy(output, all, static_cast<std::size_t>(channels));
 }
 
+/// The tail of accumulators and floats.
+struct Numbers {
+  __m256 multiplier[2];
+  __m256 bias[2];
+  __m256i mask[2];
+  bool floats;
+};
+
+/// `Part` is a MatrixTile or a DepthwiseRow.
+template <class Part>
+OCTET_AVX2 inline Numbers make_numbers(const Part& part) {
+  const __m256 scale = _mm256_set1_ps(part.input_scale);
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  Numbers numbers;
+  for (int v = 0; v < 2; ++v) {
+    numbers.multiplier[v] = _mm256_mul_ps(scale, _mm256_loadu_ps(part.multiplier + 8 * v));
+    numbers.bias[v] = _mm256_loadu_ps(part.output_bias + 8 * v);
+    numbers.mask[v] = _mm256_cmpgt_epi32(_mm256_set1_epi32(part.channels - 8 * v), lane);
+  }
+  numbers.floats = part.requantize.output == ConvOutput::floats;
+  return numbers;
+}
+
+/// Registers in plain order (plain_order8) to elements `at` and on.
+OCTET_AVX2 inline void store_numbers(const Numbers& numbers, __m256i first, __m256i second,
+                                     void* output, std::int64_t at) {
+  const __m256i sums[2] = {first, second};
+  for (int v = 0; v < 2; ++v) {
+    if (numbers.floats) {
+      const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[v]), numbers.multiplier[v]);
+      _mm256_maskstore_ps(static_cast<float*>(output) + at + 8 * v, numbers.mask[v],
+                          _mm256_add_ps(scaled, numbers.bias[v]));
+    } else {
+      _mm256_maskstore_epi32(static_cast<int*>(output) + at + 8 * v, numbers.mask[v], sums[v]);
+    }
+  }
+}
+
 }  // namespace octet::kernels::avx2

@@ -38,6 +38,39 @@ OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multip
   return _mm512_cvtps_epi32(_mm512_min_ps(high, scaled));
 }
 
+/// Bytes a, b, c, d of each channel side by side.
+OCTET_AVX512VNNI inline void interleave(__m512i a, __m512i b, __m512i c, __m512i d,
+                                        __m512i (&quads)[4]) {
+  const __m512i ab_low = _mm512_unpacklo_epi8(a, b);
+  const __m512i ab_high = _mm512_unpackhi_epi8(a, b);
+  const __m512i cd_low = _mm512_unpacklo_epi8(c, d);
+  const __m512i cd_high = _mm512_unpackhi_epi8(c, d);
+  quads[0] = _mm512_unpacklo_epi16(ab_low, cd_low);
+  quads[1] = _mm512_unpackhi_epi16(ab_low, cd_low);
+  quads[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
+  quads[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
+}
+
+/// Pack order to plain order: part l of register v becomes part v of register l. (Of pack_order and
+/// plain_order, packing.h, for lanes of 4 bytes.)
+OCTET_AVX512VNNI inline void to_plain_order(__m512i (&registers)[4]) {
+  const __m512i low01 = _mm512_shuffle_i32x4(registers[0], registers[1], 0x44);
+  const __m512i low23 = _mm512_shuffle_i32x4(registers[2], registers[3], 0x44);
+  const __m512i high01 = _mm512_shuffle_i32x4(registers[0], registers[1], 0xEE);
+  const __m512i high23 = _mm512_shuffle_i32x4(registers[2], registers[3], 0xEE);
+  registers[0] = _mm512_shuffle_i32x4(low01, low23, 0x88);
+  registers[1] = _mm512_shuffle_i32x4(low01, low23, 0xDD);
+  registers[2] = _mm512_shuffle_i32x4(high01, high23, 0x88);
+  registers[3] = _mm512_shuffle_i32x4(high01, high23, 0xDD);
+}
+
+/// The tail of accumulators and floats: 16 channels to `output`, the first element of the register.
+OCTET_AVX512VNNI inline void store_floats(void* output, __mmask16 mask, __m512i sum,
+                                          __m512 multiplier, __m512 bias) {
+  const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
+  _mm512_mask_storeu_ps(output, mask, _mm512_add_ps(scaled, bias));
+}
+
 /// 64 codes in channel order from 4 registers in pack order (see packing.h).
 OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const float* multiplier,
                                              __m512 high, __m512i zero_point, __m512i low) {

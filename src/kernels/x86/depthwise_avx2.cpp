@@ -18,13 +18,26 @@ OCTET_AVX2 inline __m256i widen16(const std::uint8_t* from) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 
+/// From pack order to plain order: the 128-bit parts lie crosswise.
+OCTET_AVX2 inline avx2::Numbers plain_numbers(const Row& row) {
+  avx2::Numbers numbers = avx2::make_numbers(row);
+  for (auto* values : {numbers.multiplier, numbers.bias}) {
+    const __m256 first = values[0];
+    values[0] = _mm256_permute2f128_ps(first, values[1], 0x20);
+    values[1] = _mm256_permute2f128_ps(first, values[1], 0x31);
+  }
+  return numbers;
+}
+
 /// `groups` is the number of tap pairs where it is known when compiling, else 0.
 template <int groups>
 OCTET_AVX2 void run_row(const Row& row) {
   const avx2::Tail tail = avx2::make_tail(row.requantize);
+  const bool codes = row.requantize.output == ConvOutput::codes;
+  const avx2::Numbers numbers = codes ? avx2::Numbers{} : plain_numbers(row);
   const int tap_groups = groups > 0 ? groups : row.tap_groups;
   const std::int64_t step = row.pixel_stride * row.stride;
-  std::uint8_t* output = row.output;
+  std::int64_t at = 0;
   for (std::int64_t x = 0; x < row.pixels; ++x) {
     __m256i first = avx2::load(row.bias);
     __m256i second = avx2::load(row.bias + 8);
@@ -38,8 +51,14 @@ OCTET_AVX2 void run_row(const Row& row) {
       weights += 32;
       taps += 2;
     }
-    avx2::store(output, avx2::requantize16(first, second, row.multiplier, tail), row.channels);
-    output += row.output_stride;
+    if (codes) {
+      avx2::store(static_cast<std::uint8_t*>(row.output) + at,
+                  avx2::requantize16(first, second, row.multiplier, tail), row.channels);
+    } else {
+      avx2::store_numbers(numbers, _mm256_permute2x128_si256(first, second, 0x20),
+                          _mm256_permute2x128_si256(first, second, 0x31), row.output, at);
+    }
+    at += row.output_stride;
   }
 }
 

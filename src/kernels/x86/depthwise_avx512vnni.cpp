@@ -14,20 +14,8 @@ namespace octet::kernels {
 namespace {
 
 using avx512::dot4;
+using avx512::interleave;
 using Row = DepthwiseRow<std::int8_t>;
-
-/// Bytes a, b, c, d of each channel side by side.
-OCTET_AVX512VNNI inline void interleave(__m512i a, __m512i b, __m512i c, __m512i d,
-                                        __m512i (&quads)[4]) {
-  const __m512i ab_low = _mm512_unpacklo_epi8(a, b);
-  const __m512i ab_high = _mm512_unpackhi_epi8(a, b);
-  const __m512i cd_low = _mm512_unpacklo_epi8(c, d);
-  const __m512i cd_high = _mm512_unpackhi_epi8(c, d);
-  quads[0] = _mm512_unpacklo_epi16(ab_low, cd_low);
-  quads[1] = _mm512_unpackhi_epi16(ab_low, cd_low);
-  quads[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
-  quads[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
-}
 
 OCTET_AVX512VNNI inline void accumulate(__m512i (&sum)[4], const __m512i (&quads)[4],
                                         const std::int8_t* weights) {
@@ -47,10 +35,42 @@ OCTET_AVX512VNNI inline Tail make_tail(const Row& row) {
           _mm512_set1_epi8(static_cast<char>(row.requantize.low)), avx512::low_bits(row.channels)};
 }
 
+/// Register `vector` of plain order from four registers of floats in pack order.
+OCTET_AVX512VNNI inline __m512 plain_lanes(const float* packed, int vector) {
+  const float* part = packed + 4 * vector;
+  __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(part));
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(part + 16), 1);
+  all = _mm512_insertf32x4(all, _mm_loadu_ps(part + 32), 2);
+  return _mm512_insertf32x4(all, _mm_loadu_ps(part + 48), 3);
+}
+
+/// Accumulators and floats.
+OCTET_AVX512VNNI void store_numbers(const Row& row, const __m512i (&sum)[4], std::int64_t at) {
+  __m512i plain[4] = {sum[0], sum[1], sum[2], sum[3]};
+  avx512::to_plain_order(plain);
+  const std::uint64_t lanes = avx512::low_bits(row.channels);
+  const __m512 scale = _mm512_set1_ps(row.input_scale);
+  for (int v = 0; v < 4; ++v) {
+    auto* output = static_cast<std::int32_t*>(row.output) + at + 16 * v;
+    const auto mask = static_cast<__mmask16>(lanes >> (16 * v));
+    if (row.requantize.output == ConvOutput::accumulators) {
+      _mm512_mask_storeu_epi32(output, mask, plain[v]);
+      continue;
+    }
+    avx512::store_floats(output, mask, plain[v],
+                         _mm512_mul_ps(scale, plain_lanes(row.multiplier, v)),
+                         plain_lanes(row.output_bias, v));
+  }
+}
+
 OCTET_AVX512VNNI inline void store(const Row& row, const Tail& tail, const __m512i (&sum)[4],
-                                   std::uint8_t* output) {
+                                   std::int64_t at) {
+  if (row.requantize.output != ConvOutput::codes) [[unlikely]] {
+    return store_numbers(row, sum, at);
+  }
   const __m512i codes =
       avx512::requantize64(sum, row.multiplier, tail.high, tail.zero_point, tail.low);
+  auto* output = static_cast<std::uint8_t*>(row.output) + at;
   if (row.channels == 64) {
     _mm512_storeu_si512(output, codes);
   } else {
@@ -75,7 +95,7 @@ template <int stride>
 OCTET_AVX512VNNI void run_3x3(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
   const Tail tail = make_tail(row);
-  std::uint8_t* output = row.output;
+  std::int64_t at = 0;
   __m512i first[4], second[4], third[4];
   load_column(row, 0, stride == 1 ? second : third);
   if constexpr (stride == 1) load_column(row, 1, third);
@@ -94,15 +114,15 @@ OCTET_AVX512VNNI void run_3x3(const Row& shared) {
     accumulate(sum, first, row.weights);
     accumulate(sum, second, row.weights + 256);
     accumulate(sum, third, row.weights + 512);
-    store(row, tail, sum, output);
-    output += row.output_stride;
+    store(row, tail, sum, at);
+    at += row.output_stride;
   }
 }
 
 OCTET_AVX512VNNI void run_any(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
   const Tail tail = make_tail(row);
-  std::uint8_t* output = row.output;
+  std::int64_t at = 0;
   const std::int64_t step = row.pixel_stride * row.stride;
   for (std::int64_t x = 0; x < row.pixels; ++x) {
     __m512i sum[4];
@@ -118,8 +138,8 @@ OCTET_AVX512VNNI void run_any(const Row& shared) {
       weights += 256;
       taps += 4;
     }
-    store(row, tail, sum, output);
-    output += row.output_stride;
+    store(row, tail, sum, at);
+    at += row.output_stride;
   }
 }
 

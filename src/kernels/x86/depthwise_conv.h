@@ -27,8 +27,10 @@ struct DepthwiseRow {
   const Weight* weights = nullptr;
   const std::int32_t* bias = nullptr;
   const float* multiplier = nullptr;
-  std::uint8_t* output = nullptr;
-  int channels = 0;  ///< stored
+  const float* output_bias = nullptr;  ///< floats
+  float input_scale = 1;               ///< floats
+  void* output = nullptr;              ///< elements of requantize.output
+  int channels = 0;                    ///< stored
   RequantizeParams requantize;
 };
 
@@ -47,14 +49,23 @@ class DepthwiseConv final : public Conv {
       : name_(name),
         kernel_width_(params.geometry.kernel_width),
         input_zero_point_(params.input_zero_point),
+        input_scale_(params.input_scale),
         requantize_(params),
         taps_(Backend::taps(params.geometry)),
         packed_(pack_depthwise<Weight>(params, Backend::order, Backend::vectors, taps_)) {}
 
-  void run(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-           std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const override {
+  void run(const ConvGeometry& geometry, const ConvCall& call) const override {
+    std::byte* scratch = call.scratch + bias_bytes();
     auto** taps = reinterpret_cast<const std::uint8_t**>(scratch);
-    RowWindow<std::uint8_t> window(geometry, input, input_zero_point_, scratch + tap_bytes());
+    const InputParams input =
+        call.input_params.value_or(InputParams{input_zero_point_, input_scale_});
+    RowWindow<std::uint8_t> window(geometry, call.input, input.zero_point, scratch + tap_bytes());
+    const std::int32_t* bias = packed_.lanes.bias.data();
+    if (call.input_params) {
+      auto* moved = reinterpret_cast<std::int32_t*>(call.scratch);
+      move_zero_point(packed_.lanes, input_zero_point_, input.zero_point, moved);
+      bias = moved;
+    }
     DepthwiseRow<Weight> row;
     row.taps = taps;
     row.tap_groups = static_cast<int>(taps_.size()) / Backend::order.depth;
@@ -62,16 +73,20 @@ class DepthwiseConv final : public Conv {
     row.pixel_stride = geometry.in_channels;
     row.output_stride = geometry.out_channels;
     row.stride = geometry.stride_width;
+    row.input_scale = input.scale;
     row.requantize = requantize_;
-    for (std::int64_t y = first_row; y < last_row; ++y) {
+    const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
+    for (std::int64_t y = call.first_row; y < call.last_row; ++y) {
       window.move_to(y);
-      std::uint8_t* out = output + y * geometry.out_width * geometry.out_channels;
+      const std::int64_t position = y * geometry.out_width * geometry.out_channels;
       for (const auto& block : packed_.blocks) {
         point_taps(geometry, window, block.first_channel, taps);
         row.weights = packed_.weights.data() + block.weights;
-        row.bias = packed_.bias.data() + block.lanes;
-        row.multiplier = packed_.multiplier.data() + block.lanes;
-        row.output = out + block.first_channel;
+        row.bias = bias + block.lanes;
+        row.multiplier = packed_.lanes.multiplier.data() + block.lanes;
+        row.output_bias = packed_.lanes.output_bias.data() + block.lanes;
+        row.output =
+            static_cast<std::byte*>(call.output) + (position + block.first_channel) * bytes;
         row.channels = block.channels;
         Backend::run_row(row);
       }
@@ -79,7 +94,7 @@ class DepthwiseConv final : public Conv {
   }
 
   [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
-    return tap_bytes() + RowWindow<std::uint8_t>::scratch_bytes(geometry);
+    return bias_bytes() + tap_bytes() + RowWindow<std::uint8_t>::scratch_bytes(geometry);
   }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
@@ -87,6 +102,12 @@ class DepthwiseConv final : public Conv {
  private:
   [[nodiscard]] std::size_t tap_bytes() const {
     return whole_lines(taps_.size() * sizeof(std::uint8_t*));
+  }
+
+  /// Scratch for the biases of an input quantized at run time.
+  [[nodiscard]] std::size_t bias_bytes() const {
+    if (requantize_.output == ConvOutput::codes) return 0;
+    return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
   }
 
   void point_taps(const ConvGeometry& geometry, const RowWindow<std::uint8_t>& window,
@@ -101,6 +122,7 @@ class DepthwiseConv final : public Conv {
   std::string_view name_;
   int kernel_width_;
   std::uint8_t input_zero_point_;
+  float input_scale_;
   RequantizeParams requantize_;
   std::vector<int> taps_;
   PackedDepthwise<Weight> packed_;

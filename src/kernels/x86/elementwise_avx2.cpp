@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 
+#include <limits>
+
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
 #include "kernels/x86/avx2.h"
@@ -97,12 +99,15 @@ OCTET_AVX2 void add_row(const BinaryParams& params, const std::uint8_t* a, const
 template <BinaryOp op>
 OCTET_AVX2 inline __m256 apply(__m256 a, __m256 b) {
   if constexpr (op == BinaryOp::subtract) return _mm256_sub_ps(a, b);
+  if constexpr (op == BinaryOp::divide) return _mm256_div_ps(a, b);
   return _mm256_mul_ps(a, b);
 }
 
 template <BinaryOp op>
 float apply(float a, float b) {
-  return op == BinaryOp::subtract ? a - b : a * b;
+  if constexpr (op == BinaryOp::subtract) return a - b;
+  if constexpr (op == BinaryOp::divide) return a / b;
+  return a * b;
 }
 
 template <BinaryOp op>
@@ -134,13 +139,43 @@ void binary_any(const BinaryParams& params, const std::uint8_t* a, const std::ui
     case BinaryOp::add: return add_row(params, a, b, output, count);
     case BinaryOp::subtract: return binary_row<BinaryOp::subtract>(params, a, b, output, count);
     case BinaryOp::multiply: return binary_row<BinaryOp::multiply>(params, a, b, output, count);
+    case BinaryOp::divide: return binary_row<BinaryOp::divide>(params, a, b, output, count);
   }
+}
+
+OCTET_AVX2 Range range(const float* values, std::int64_t count) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  __m256 low[4], high[4];
+  for (int i = 0; i < 4; ++i) {
+    low[i] = _mm256_set1_ps(infinity);
+    high[i] = _mm256_set1_ps(-infinity);
+  }
+  for (std::int64_t at = 0; at < count; at += 32) {
+    OCTET_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      // min and max return their second operand when one is NaN.
+      const __m256 x = _mm256_loadu_ps(values + at + 8 * i);
+      low[i] = _mm256_min_ps(x, low[i]);
+      high[i] = _mm256_max_ps(x, high[i]);
+    }
+  }
+  alignas(32) float lows[8], highs[8];
+  _mm256_store_ps(lows,
+                  _mm256_min_ps(_mm256_min_ps(low[0], low[1]), _mm256_min_ps(low[2], low[3])));
+  _mm256_store_ps(highs,
+                  _mm256_max_ps(_mm256_max_ps(high[0], high[1]), _mm256_max_ps(high[2], high[3])));
+  Range result{lows[0], highs[0]};
+  for (int i = 1; i < 8; ++i) {
+    if (lows[i] < result.minimum) result.minimum = lows[i];
+    if (highs[i] > result.maximum) result.maximum = highs[i];
+  }
+  return result;
 }
 
 }  // namespace
 
 const ElementwiseKernels* x86_elementwise_kernels(Isa isa) {
-  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any};
+  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any, range};
   return isa >= Isa::avx2 && isa_available(Isa::avx2) ? &avx2 : nullptr;
 }
 

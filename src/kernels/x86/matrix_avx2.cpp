@@ -7,13 +7,13 @@
 
 #include "kernels/x86/avx2.h"
 #include "kernels/x86/kernel_rows.h"
-#include "kernels/x86/matrix_conv.h"
+#include "kernels/x86/matrix_avx2.h"
 
 namespace octet::kernels {
 namespace {
 
-using Tile = MatrixTile<std::int16_t, std::int16_t>;
-constexpr int max_pixels = 6;
+using avx2::max_pixels;
+using avx2::Tile;
 
 template <int pixels>
 OCTET_AVX2 void run_tile(const Tile& tile) {
@@ -39,10 +39,19 @@ OCTET_AVX2 void run_tile(const Tile& tile) {
       codes += 2;
     }
   }
+  if (tile.requantize.output != ConvOutput::codes) {
+    const avx2::Numbers numbers = avx2::make_numbers(tile);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      avx2::store_numbers(numbers, sum[p][0], sum[p][1], tile.output, p * tile.output_stride);
+    }
+    return;
+  }
   const avx2::Tail tail = avx2::make_tail(tile.requantize);
+  auto* output = static_cast<std::uint8_t*>(tile.output);
   OCTET_UNROLL
   for (int p = 0; p < pixels; ++p) {
-    avx2::store(tile.output + p * tile.output_stride,
+    avx2::store(output + p * tile.output_stride,
                 avx2::requantize16(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
   }
 }
@@ -50,14 +59,13 @@ OCTET_AVX2 void run_tile(const Tile& tile) {
 struct Backend {
   using Element = std::int16_t;
   using Weight = std::int16_t;
-  static constexpr LaneOrder order{8, 2, 2, pack_order};
+  static LaneOrder order(ConvOutput output) {
+    return {8, 2, 2, output == ConvOutput::codes ? pack_order : plain_order8};
+  }
   static int full_vectors(int /*channels*/) { return 2; }
   static int full_pixels(int /*vectors*/) { return max_pixels; }
   static void run_tile(int pixels, int /*vectors*/, const Tile& tile) {
-    static constexpr std::array<void (*)(const Tile&), max_pixels> tiles = {
-        kernels::run_tile<1>, kernels::run_tile<2>, kernels::run_tile<3>,
-        kernels::run_tile<4>, kernels::run_tile<5>, kernels::run_tile<6>};
-    tiles[static_cast<std::size_t>(pixels - 1)](tile);
+    avx2::run_matrix_tile(pixels, tile);
   }
 };
 
@@ -79,6 +87,16 @@ constexpr std::array<ConvKernel, 2> rows = {{
 }};
 
 }  // namespace
+
+namespace avx2 {
+
+void run_matrix_tile(int pixels, const Tile& tile) {
+  static constexpr std::array<void (*)(const Tile&), max_pixels> tiles = {
+      run_tile<1>, run_tile<2>, run_tile<3>, run_tile<4>, run_tile<5>, run_tile<6>};
+  tiles[static_cast<std::size_t>(pixels - 1)](tile);
+}
+
+}  // namespace avx2
 
 std::span<const ConvKernel> matrix_kernels_avx2() { return rows; }
 

@@ -12,7 +12,9 @@ namespace {
 struct Backend {
   using Element = std::uint8_t;
   using Weight = std::int8_t;
-  static constexpr LaneOrder order{16, 4, 1, wide_pack_order};
+  static LaneOrder order(ConvOutput output) {
+    return {16, 4, 1, output == ConvOutput::codes ? wide_pack_order : plain_order};
+  }
   static int full_vectors(int channels) { return avx512::matrix_vectors(channels); }
   static int full_pixels(int vectors) { return avx512::matrix_pixels(vectors); }
   static void run_tile(int pixels, int vectors, const avx512::Tile& tile) {

@@ -29,14 +29,17 @@ struct MatrixTile {
   std::int64_t pixel_stride = 0;
   const Weight* weights = nullptr;
   const std::int32_t* bias = nullptr;
+  const std::int32_t* row_bias = nullptr;  ///< one for each pixel, or nullptr (AVX512-VNNI only)
   const float* multiplier = nullptr;
-  std::uint8_t* output = nullptr;
-  std::int64_t output_stride = 0;
-  int channels = 0;  ///< stored
+  const float* output_bias = nullptr;  ///< floats
+  float input_scale = 1;               ///< floats
+  void* output = nullptr;              ///< elements of requantize.output
+  std::int64_t output_stride = 0;      ///< elements
+  int channels = 0;                    ///< stored
   RequantizeParams requantize;
 };
 
-/// Backend has: types Element, Weight; `order`; full_vectors(channels of a group);
+/// Backend has: types Element, Weight; order(output); full_vectors(channels of a group);
 /// full_pixels(vectors); run_tile(pixels, vectors, tile).
 template <class Backend>
 class MatrixConv final : public Conv {
@@ -47,28 +50,38 @@ class MatrixConv final : public Conv {
   MatrixConv(const ConvParams& params, std::string_view name)
       : name_(name),
         input_zero_point_(params.input_zero_point),
+        input_scale_(params.input_scale),
         requantize_(params),
         packed_(pack_matrix<typename Backend::Weight>(
-            params, Backend::order,
+            params, Backend::order(params.output),
             Backend::full_vectors(params.geometry.out_channels / params.geometry.groups))) {}
 
-  void run(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-           std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const override {
+  void run(const ConvGeometry& geometry, const ConvCall& call) const override {
+    Call state{call, {}, input_zero_point_};
+    state.tile.input_scale = input_scale_;
+    state.tile.bias = packed_.lanes.bias.data();
+    state.tile.pixel_stride = std::int64_t{geometry.stride_width} * geometry.in_channels;
+    state.tile.output_stride = geometry.out_channels;
+    state.tile.requantize = requantize_;
+    state.tile.segment_count = packed_.segments.count;
+    state.tile.steps = packed_.steps;
+    if (call.input_params) take_input_params(*call.input_params, state);
     if (is_pointwise(geometry) && geometry.groups == 1) {
-      run_pointwise(geometry, input, output, first_row, last_row, scratch);
+      run_pointwise(geometry, state);
     } else {
-      run_rows(geometry, input, output, first_row, last_row, scratch);
+      run_rows(geometry, state);
     }
   }
 
   [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
     if (is_pointwise(geometry) && geometry.groups == 1) {
-      return widens ? static_cast<std::size_t>(chunk_pixels(geometry) * geometry.in_channels) *
-                              sizeof(Element) +
-                          64
-                    : 0;
+      return bias_bytes() +
+             (widens ? static_cast<std::size_t>(chunk_pixels(geometry) * geometry.in_channels) *
+                               sizeof(Element) +
+                           64
+                     : 0);
     }
-    return segment_bytes() + RowWindow<Element>::scratch_bytes(geometry);
+    return bias_bytes() + segment_bytes() + RowWindow<Element>::scratch_bytes(geometry);
   }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
@@ -76,8 +89,28 @@ class MatrixConv final : public Conv {
  private:
   static constexpr bool widens = !std::is_same_v<Element, std::uint8_t>;
 
+  /// A call whose quantization has been looked up. The tile's bias is that of the first lane.
+  struct Call {
+    ConvCall call;
+    Tile tile;
+    std::uint8_t input_zero_point;
+  };
+
   [[nodiscard]] std::size_t segment_bytes() const {
     return whole_lines(static_cast<std::size_t>(packed_.segments.count) * sizeof(Element*));
+  }
+  /// Scratch for the biases of an input quantized at run time.
+  [[nodiscard]] std::size_t bias_bytes() const {
+    if (requantize_.output == ConvOutput::codes) return 0;
+    return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
+  }
+
+  void take_input_params(const InputParams& params, Call& state) const {
+    auto* bias = reinterpret_cast<std::int32_t*>(state.call.scratch);
+    move_zero_point(packed_.lanes, input_zero_point_, params.zero_point, bias);
+    state.tile.bias = bias;
+    state.tile.input_scale = params.scale;
+    state.input_zero_point = params.zero_point;
   }
 
   /// Pixels whose input stays in the second-level cache while all weights pass by.
@@ -87,60 +120,56 @@ class MatrixConv final : public Conv {
     return std::max<std::int64_t>(bytes / pixel_bytes, 48);
   }
 
-  [[nodiscard]] Tile tile_for(const Element* const* segments, const ConvGeometry& geometry) const {
-    Tile tile;
-    tile.segments = segments;
-    tile.segment_count = packed_.segments.count;
-    tile.steps = packed_.steps;
-    tile.pixel_stride = std::int64_t{geometry.stride_width} * geometry.in_channels;
-    tile.output_stride = geometry.out_channels;
-    tile.requantize = requantize_;
-    return tile;
-  }
-
   /// All rows together are one long row of pixels.
-  void run_pointwise(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-                     std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const {
-    const std::int64_t last = last_row * geometry.out_width;
+  void run_pointwise(const ConvGeometry& geometry, const Call& state) const {
+    const std::int64_t last = state.call.last_row * geometry.out_width;
     const std::int64_t channels = geometry.in_channels;
     const std::int64_t chunk = chunk_pixels(geometry);
-    for (std::int64_t pixel = first_row * geometry.out_width; pixel < last; pixel += chunk) {
+    const Element* segment = nullptr;
+    Tile tile = state.tile;
+    tile.segments = &segment;
+    for (std::int64_t pixel = state.call.first_row * geometry.out_width; pixel < last;
+         pixel += chunk) {
       const std::int64_t pixels = std::min(chunk, last - pixel);
-      const std::uint8_t* from = input + pixel * channels;
-      const Element* segment = nullptr;
+      const std::uint8_t* from = state.call.input + pixel * channels;
       if constexpr (widens) {
-        auto* to = reinterpret_cast<Element*>(scratch);
+        auto* to = reinterpret_cast<Element*>(state.call.scratch + bias_bytes());
         std::copy_n(from, pixels * channels, to);
         segment = to;
       } else {
         segment = from;
       }
-      run_pixels(tile_for(&segment, geometry), pixels, output + pixel * geometry.out_channels);
+      run_pixels(tile, pixels, state.call.output, pixel * geometry.out_channels);
     }
   }
 
-  void run_rows(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t* output,
-                std::int64_t first_row, std::int64_t last_row, std::byte* scratch) const {
+  void run_rows(const ConvGeometry& geometry, const Call& state) const {
+    std::byte* scratch = state.call.scratch + bias_bytes();
     auto** segments = reinterpret_cast<const Element**>(scratch);
-    RowWindow<Element> window(geometry, input, input_zero_point_, scratch + segment_bytes());
-    const Tile tile = tile_for(segments, geometry);
+    RowWindow<Element> window(geometry, state.call.input, state.input_zero_point,
+                              scratch + segment_bytes());
+    Tile tile = state.tile;
+    tile.segments = segments;
     const auto& shape = packed_.segments;
-    for (std::int64_t row = first_row; row < last_row; ++row) {
+    for (std::int64_t row = state.call.first_row; row < state.call.last_row; ++row) {
       window.move_to(row);
       for (int s = 0; s < shape.count; ++s) {
         segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
       }
-      run_pixels(tile, geometry.out_width,
-                 output + row * geometry.out_width * geometry.out_channels);
+      run_pixels(tile, geometry.out_width, state.call.output,
+                 row * geometry.out_width * geometry.out_channels);
     }
   }
 
-  /// `output` is that of the first pixel. Weights stay close while pixels pass by.
-  void run_pixels(Tile tile, std::int64_t pixels, std::uint8_t* output) const {
+  /// The first pixel's output is element `position`. Weights stay close while pixels pass by.
+  void run_pixels(Tile tile, std::int64_t pixels, void* output, std::int64_t position) const {
+    const std::int32_t* bias = tile.bias;
+    const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
     for (const auto& block : packed_.blocks) {
       tile.weights = packed_.weights.data() + block.weights;
-      tile.bias = packed_.bias.data() + block.lanes;
-      tile.multiplier = packed_.multiplier.data() + block.lanes;
+      tile.bias = bias + block.lanes;
+      tile.multiplier = packed_.lanes.multiplier.data() + block.lanes;
+      tile.output_bias = packed_.lanes.output_bias.data() + block.lanes;
       tile.channels = block.channels;
       // Tiles of equal width rather than full ones and a narrow rest.
       const std::int64_t full = Backend::full_pixels(block.vectors);
@@ -148,7 +177,8 @@ class MatrixConv final : public Conv {
       for (std::int64_t t = 0, first = 0; t < tiles; ++t) {
         const std::int64_t next = (t + 1) * pixels / tiles;
         tile.offset = block.first_input + first * tile.pixel_stride;
-        tile.output = output + block.first_channel + first * tile.output_stride;
+        tile.output = static_cast<std::byte*>(output) +
+                      (position + block.first_channel + first * tile.output_stride) * bytes;
         Backend::run_tile(static_cast<int>(next - first), block.vectors, tile);
         first = next;
       }
@@ -157,6 +187,7 @@ class MatrixConv final : public Conv {
 
   std::string_view name_;
   std::uint8_t input_zero_point_;
+  float input_scale_;
   RequantizeParams requantize_;
   PackedMatrix<typename Backend::Weight> packed_;
 };

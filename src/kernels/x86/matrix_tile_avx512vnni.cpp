@@ -15,7 +15,7 @@ OCTET_AVX512VNNI inline void store_tile(const Tile& tile, const __m512i (&sum)[p
   const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
   const __m512i low = _mm512_set1_epi8(static_cast<char>(tile.requantize.low));
   const std::uint64_t mask = low_bits(tile.channels);
-  std::uint8_t* output = tile.output;
+  auto* output = static_cast<std::uint8_t*>(tile.output);
   OCTET_UNROLL
   for (int p = 0; p < pixels; ++p) {
     if constexpr (vectors == 4) {
@@ -33,6 +33,31 @@ OCTET_AVX512VNNI inline void store_tile(const Tile& tile, const __m512i (&sum)[p
   }
 }
 
+/// Accumulators and floats; registers are in plain order.
+template <int pixels, int vectors>
+OCTET_AVX512VNNI inline void store_numbers(const Tile& tile,
+                                           const __m512i (&sum)[pixels][vectors]) {
+  const std::uint64_t lanes = low_bits(tile.channels);
+  const bool floats = tile.requantize.output == ConvOutput::floats;
+  const __m512 scale = _mm512_set1_ps(tile.input_scale);
+  OCTET_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const auto mask = static_cast<__mmask16>(lanes >> (16 * v));
+    auto* output = static_cast<std::int32_t*>(tile.output) + 16 * v;
+    const __m512 multiplier = _mm512_mul_ps(scale, _mm512_loadu_ps(tile.multiplier + 16 * v));
+    const __m512 bias = _mm512_loadu_ps(tile.output_bias + 16 * v);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      if (floats) {
+        store_floats(output, mask, sum[p][v], multiplier, bias);
+      } else {
+        _mm512_mask_storeu_epi32(output, mask, sum[p][v]);
+      }
+      output += tile.output_stride;
+    }
+  }
+}
+
 template <int pixels, int vectors>
 OCTET_AVX512VNNI void run_tile(const Tile& tile) {
   __m512i sum[pixels][vectors];
@@ -41,6 +66,14 @@ OCTET_AVX512VNNI void run_tile(const Tile& tile) {
     const __m512i bias = _mm512_loadu_si512(tile.bias + 16 * v);
     OCTET_UNROLL
     for (int p = 0; p < pixels; ++p) sum[p][v] = bias;
+  }
+  if (tile.row_bias != nullptr) {
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      const __m512i row = _mm512_set1_epi32(tile.row_bias[p]);
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[p][v] = _mm512_add_epi32(sum[p][v], row);
+    }
   }
   const std::int8_t* weights = tile.weights;
   const std::int64_t stride = tile.pixel_stride;
@@ -60,7 +93,11 @@ OCTET_AVX512VNNI void run_tile(const Tile& tile) {
       codes += 4;
     }
   }
-  store_tile<pixels, vectors>(tile, sum);
+  if (tile.requantize.output == ConvOutput::codes) {
+    store_tile<pixels, vectors>(tile, sum);
+  } else {
+    store_numbers<pixels, vectors>(tile, sum);
+  }
 }
 
 using TileFunction = void (*)(const Tile&);

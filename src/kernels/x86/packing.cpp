@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "arithmetic/dynamic.h"
+
 namespace octet::kernels {
 namespace {
 
@@ -27,19 +29,39 @@ std::vector<OutputBlock> split_outputs(const ConvGeometry& g, const LaneOrder& o
   return blocks;
 }
 
-/// Fills the bias and multiplier lanes of a block; unused lanes stay 0.
-void pack_lanes(const ConvParams& params, const std::vector<std::int32_t>& bias,
-                const LaneOrder& order, const OutputBlock& block, std::int32_t* packed_bias,
-                float* packed_multiplier) {
-  for (int v = 0; v < block.vectors; ++v) {
-    for (int lane = 0; lane < order.lanes; ++lane) {
-      const int channel = order.channel(block.vectors, v, lane);
-      if (channel >= block.channels) continue;
-      const auto o = size_of(block.first_channel + channel);
-      packed_bias[v * order.lanes + lane] = bias[o];
-      packed_multiplier[v * order.lanes + lane] = params.multiplier[o];
+/// Sum of the weights of each output channel, modulo 2^32.
+std::vector<std::uint32_t> weight_sums(const ConvParams& params) {
+  const auto outputs = size_of(params.geometry.out_channels);
+  const std::size_t filter = params.weights.size() / outputs;
+  std::vector<std::uint32_t> sums(outputs, 0);
+  for (std::size_t i = 0; i < outputs * filter; ++i) {
+    sums[i / filter] += static_cast<std::uint32_t>(int{params.weights[i]});
+  }
+  return sums;
+}
+
+/// Fills the lanes of all blocks.
+PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
+                       const std::vector<OutputBlock>& blocks, std::size_t count) {
+  PackedLanes packed(params.output, count);
+  const auto bias = compensated_bias(params);
+  const auto sums = weight_sums(params);
+  for (const auto& block : blocks) {
+    for (int v = 0; v < block.vectors; ++v) {
+      for (int lane = 0; lane < order.lanes; ++lane) {
+        const int channel = order.channel(block.vectors, v, lane);
+        if (channel >= block.channels) continue;
+        const auto o = size_of(block.first_channel + channel);
+        const std::size_t to = block.lanes + size_of(v * order.lanes + lane);
+        packed.bias[to] = bias[o];
+        packed.multiplier[to] = params.multiplier[o];
+        if (params.output == ConvOutput::codes) continue;
+        packed.weight_sum[to] = static_cast<std::int32_t>(sums[o]);
+        packed.output_bias[to] = params.output_bias.empty() ? no_bias : params.output_bias[o];
+      }
     }
   }
+  return packed;
 }
 
 /// One segment of one block: [step][vector][lane][depth].
@@ -64,17 +86,29 @@ void pack_segment(const ConvParams& params, const LaneOrder& order, const Output
 
 }  // namespace
 
+PackedLanes::PackedLanes(ConvOutput output, std::size_t lanes)
+    : bias(lanes),
+      weight_sum(output == ConvOutput::codes ? 0 : lanes),
+      multiplier(lanes),
+      output_bias(output == ConvOutput::codes ? 0 : lanes),
+      count(lanes) {}
+
+void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
+                     std::uint8_t zero_point, std::int32_t* bias) {
+  const auto difference = static_cast<std::uint32_t>(int{packed_zero_point} - int{zero_point});
+  for (std::size_t i = 0; i < lanes.count; ++i) {
+    bias[i] =
+        static_cast<std::int32_t>(static_cast<std::uint32_t>(lanes.bias[i]) +
+                                  difference * static_cast<std::uint32_t>(lanes.weight_sum[i]));
+  }
+}
+
 std::vector<std::int32_t> compensated_bias(const ConvParams& params) {
-  const auto outputs = size_of(params.geometry.out_channels);
-  const std::size_t filter = params.weights.size() / outputs;
-  std::vector<std::int32_t> bias(outputs);
-  for (std::size_t o = 0; o < outputs; ++o) {
-    std::uint32_t sum = 0;
-    for (std::size_t i = 0; i < filter; ++i) {
-      sum += static_cast<std::uint32_t>(int{params.weights[o * filter + i]});
-    }
+  const auto sums = weight_sums(params);
+  std::vector<std::int32_t> bias(sums.size());
+  for (std::size_t o = 0; o < bias.size(); ++o) {
     bias[o] = static_cast<std::int32_t>(static_cast<std::uint32_t>(params.bias[o]) -
-                                        sum * params.input_zero_point);
+                                        sums[o] * params.input_zero_point);
   }
   return bias;
 }
@@ -91,6 +125,8 @@ SegmentShape segment_shape(const ConvGeometry& g) {
 }
 
 int plain_order(int /*vectors*/, int vector, int lane) { return vector * 16 + lane; }
+
+int plain_order8(int /*vectors*/, int vector, int lane) { return vector * 8 + lane; }
 
 int pack_order(int vectors, int vector, int lane) {
   return lane / 4 * 4 * vectors + vector * 4 + lane % 4;
@@ -117,12 +153,8 @@ PackedMatrix<Weight> pack_matrix(const ConvParams& params, const LaneOrder& orde
     weights += block_steps * size_of(block.vectors * order.lanes * order.depth);
   }
   packed.weights = AlignedArray<Weight>(weights);
-  packed.bias = AlignedArray<std::int32_t>(lanes);
-  packed.multiplier = AlignedArray<float>(lanes);
-  const auto bias = compensated_bias(params);
+  packed.lanes = pack_lanes(params, order, packed.blocks, lanes);
   for (const auto& block : packed.blocks) {
-    pack_lanes(params, bias, order, block, &packed.bias[block.lanes],
-               &packed.multiplier[block.lanes]);
     Weight* to = &packed.weights[block.weights];
     for (int segment = 0; segment < packed.segments.count; ++segment) {
       pack_segment(params, order, block, packed.segments, segment, packed.steps, to);
@@ -142,9 +174,6 @@ PackedDepthwise<Weight> pack_depthwise(const ConvParams& params, const LaneOrder
   const int blocks = (channels + width - 1) / width;
   PackedDepthwise<Weight> packed;
   packed.weights = AlignedArray<Weight>(block_weights * size_of(blocks));
-  packed.bias = AlignedArray<std::int32_t>(size_of(blocks) * size_of(width));
-  packed.multiplier = AlignedArray<float>(size_of(blocks) * size_of(width));
-  const auto bias = compensated_bias(params);
   for (int b = 0; b < blocks; ++b) {
     OutputBlock block;
     block.first_channel = b * width;
@@ -154,8 +183,6 @@ PackedDepthwise<Weight> pack_depthwise(const ConvParams& params, const LaneOrder
     block.weights = block_weights * size_of(b);
     block.lanes = size_of(b) * size_of(width);
     packed.blocks.push_back(block);
-    pack_lanes(params, bias, order, block, &packed.bias[block.lanes],
-               &packed.multiplier[block.lanes]);
     for (std::size_t slot = 0; slot < taps.size(); ++slot) {
       if (taps[slot] < 0) continue;
       const std::size_t group = slot / size_of(order.depth);
@@ -169,6 +196,7 @@ PackedDepthwise<Weight> pack_depthwise(const ConvParams& params, const LaneOrder
       }
     }
   }
+  packed.lanes = pack_lanes(params, order, packed.blocks, size_of(blocks) * size_of(width));
   return packed;
 }
 
@@ -189,7 +217,8 @@ bool well_formed(const ConvParams& params) {
   const auto outputs = size_of(g.out_channels);
   return g.pad_top >= 0 && g.pad_left >= 0 && params.low <= params.high &&
          params.weights.size() == outputs * size_of(filter) && params.bias.size() == outputs &&
-         params.multiplier.size() == outputs;
+         params.multiplier.size() == outputs &&
+         (params.output_bias.empty() || params.output_bias.size() == outputs);
 }
 
 bool is_depthwise(const ConvGeometry& g) {

@@ -66,12 +66,31 @@ struct LaneOrder {
   int (*channel)(int vectors, int vector, int lane) = nullptr;
 };
 
+/// What a kernel has for each lane, zeros in lanes without a channel. A block's begin at its
+/// OutputBlock::lanes.
+struct PackedLanes {
+  AlignedArray<std::int32_t> bias;        ///< compensated_bias
+  AlignedArray<std::int32_t> weight_sum;  ///< not for codes
+  AlignedArray<float> multiplier;
+  AlignedArray<float> output_bias;  ///< not for codes; no_bias where there is none
+  std::size_t count = 0;
+
+  PackedLanes() = default;
+  PackedLanes(ConvOutput output, std::size_t lanes);
+};
+
+/// The biases for an input whose zero point is `zero_point` rather than `packed_zero_point`.
+void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
+                     std::uint8_t zero_point, std::int32_t* bias);
+
 /// Registers side by side hold 128-bit parts of 4 channels each, so that in-lane packs of
 /// 32 -> 16 -> 8 bits put the channels in order: part l of register v holds 4 * registers * l +
 /// 4 * v and the next 3. (4 registers of 512 bits; 2 of 256 bits.)
 [[nodiscard]] int pack_order(int vectors, int vector, int lane);
 /// Register v holds channels 16 v to 16 v + 15.
 [[nodiscard]] int plain_order(int vectors, int vector, int lane);
+/// Register v holds channels 8 v to 8 v + 7.
+[[nodiscard]] int plain_order8(int vectors, int vector, int lane);
 /// pack_order for blocks of 4 registers, plain_order for narrower ones.
 [[nodiscard]] int wide_pack_order(int vectors, int vector, int lane);
 
@@ -83,8 +102,7 @@ struct PackedMatrix {
   SegmentShape segments;
   int steps = 0;  ///< multiply steps per segment: ceil(length / depth)
   AlignedArray<Weight> weights;
-  AlignedArray<std::int32_t> bias;
-  AlignedArray<float> multiplier;
+  PackedLanes lanes;
 };
 
 /// `max_vectors`: registers of a full block.
@@ -102,8 +120,7 @@ template <class Weight>
 struct PackedDepthwise {
   std::vector<OutputBlock> blocks;
   AlignedArray<Weight> weights;
-  AlignedArray<std::int32_t> bias;
-  AlignedArray<float> multiplier;
+  PackedLanes lanes;
 };
 
 template <class Weight>

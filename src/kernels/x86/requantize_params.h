@@ -1,5 +1,5 @@
 #pragma once
-// What the tail of a kernel needs besides the bias and multiplier of each channel.
+// What the tail of a kernel needs besides what it has for each channel.
 
 #include <cstdint>
 
@@ -12,15 +12,20 @@ namespace octet::kernels {
 /// half to even, and leave the lower limit to saturating packs and a byte maximum with `low`. The
 /// limits are integers, so limiting before or after rounding gives the same code.
 struct RequantizeParams {
+  ConvOutput output = ConvOutput::codes;
   float high = 0;               ///< largest output code - output zero point
   std::int16_t zero_point = 0;  ///< of the output
   std::uint8_t low = 0;         ///< smallest output code
 
   RequantizeParams() = default;
+  RequantizeParams(ConvOutput form, std::uint8_t output_zero_point, std::uint8_t lowest,
+                   std::uint8_t highest)
+      : output(form),
+        high(static_cast<float>(int{highest} - int{output_zero_point})),
+        zero_point(output_zero_point),
+        low(lowest) {}
   explicit RequantizeParams(const ConvParams& params)
-      : high(static_cast<float>(params.high - params.output_zero_point)),
-        zero_point(params.output_zero_point),
-        low(params.low) {}
+      : RequantizeParams(params.output, params.output_zero_point, params.low, params.high) {}
 };
 
 }  // namespace octet::kernels

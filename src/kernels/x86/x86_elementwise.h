@@ -18,6 +18,8 @@ struct ElementwiseKernels {
   /// `count` codes side by side in both operands and in the output.
   void (*binary_row)(const BinaryParams& params, const std::uint8_t* a, const std::uint8_t* b,
                      std::uint8_t* output, std::int64_t count) = nullptr;
+  /// `count` is a multiple of 32; infinity and -infinity where nothing is a number.
+  Range (*range)(const float* values, std::int64_t count) = nullptr;
 };
 
 /// nullptr where plain loops have to do. Code ranges must have low <= high.

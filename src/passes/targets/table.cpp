@@ -1,10 +1,11 @@
 #include "passes/target.h"
 #include "passes/targets/onnxruntime.h"
+#include "passes/targets/openvino.h"
 
 namespace octet {
 namespace {
 
-std::vector<const TargetProfile*> all_targets() { return {&onnxruntime_target()}; }
+std::vector<const TargetProfile*> all_targets() { return {&onnxruntime_target(), &openvino_target()}; }
 
 }  // namespace
 

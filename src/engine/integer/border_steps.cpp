@@ -1,0 +1,224 @@
+// The borders between codes and floats, and tables on codes.
+
+#include "arithmetic/dynamic.h"
+#include "arithmetic/quantize.h"
+#include "engine/float/buffer_pool.h"
+#include "engine/integer/step.h"
+
+namespace octet::integer {
+namespace {
+
+std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
+
+void quantize_all(const kernels::CodeParams& params, const float* values, std::uint8_t* codes,
+                  std::int64_t count, int threads) {
+  split_rows(count, threads, static_cast<double>(count) / per_nanosecond::quantized,
+             [&](int, std::int64_t first, std::int64_t last) {
+               kernels::quantize_codes(params, values + first, codes + first, last - first);
+             });
+}
+
+class LookupStep final : public Step {
+ public:
+  LookupStep(NodeId id, const kernels::LookupTable& table, int input, int output)
+      : Step(id, {input}, {output}), table_(table) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
+    const std::int64_t count = element_count(shapes[at(inputs[0])].shape);
+    BoundStep bound;
+    const double nanoseconds = static_cast<double>(count) / per_nanosecond::lookups;
+    bound.run = [this, count, nanoseconds, threads](RunContext& context) -> Status {
+      const auto* in = context.codes[at(inputs[0])];
+      auto* out = context.codes[at(outputs[0])];
+      split_rows(count, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
+        kernels::lookup(table_, in + first, out + first, last - first);
+      });
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override { return "u8_lookup_tensor_any_1__reference"; }
+
+ private:
+  kernels::LookupTable table_;
+};
+
+class QuantizeStep final : public Step {
+ public:
+  QuantizeStep(NodeId id, const kernels::CodeParams& params, int input, int output)
+      : Step(id, {input}, {output}), params_(params) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
+    const std::int64_t count = element_count(shapes[at(outputs[0])].shape);
+    const bool channels_last = shapes[at(outputs[0])].channels_last;
+    BoundStep bound;
+    bound.run = [this, count, channels_last, threads](RunContext& context) -> Status {
+      const Activation& in = context.floats[at(inputs[0])];
+      if (in.tensor.dtype() != DType::f32 || in.tensor.size() != count) {
+        return bad_input("cannot quantize {} {}", name(in.tensor.dtype()),
+                         to_string(in.tensor.shape()));
+      }
+      const Activation ordered =
+          channels_last && in.tensor.rank() == 4 ? to_channels_last(in) : to_plain(in);
+      quantize_all(params_, ordered.tensor.data<float>(), context.codes[at(outputs[0])], count,
+                   threads);
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return "u8_quantize_tensor_onnx_1__reference";
+  }
+
+ private:
+  kernels::CodeParams params_;
+};
+
+class DequantizeStep final : public Step {
+ public:
+  DequantizeStep(NodeId id, const kernels::CodeParams& params, int input, int output)
+      : Step(id, {input}, {output}), params_(params) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int /*threads*/) const override {
+    BoundStep bound;
+    bound.run = [this, shape = shapes[at(outputs[0])].shape,
+                 channels_last =
+                     shapes[at(inputs[0])].channels_last](RunContext& context) -> Status {
+      OCTET_ASSIGN(auto values, float_engine::new_tensor(DType::f32, shape));
+      kernels::dequantize_codes(params_, context.codes[at(inputs[0])], values.mutable_data<float>(),
+                                values.size());
+      context.floats[at(outputs[0])] = {std::move(values), channels_last && shape.size() == 4};
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return "u8_dequantize_tensor_onnx_1__reference";
+  }
+
+ private:
+  kernels::CodeParams params_;
+};
+
+class FakeQuantizeStep final : public Step {
+ public:
+  FakeQuantizeStep(NodeId id, Quantization quantization, int input, int output)
+      : Step(id, {input}, {output}), quantization_(std::move(quantization)) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/,
+                                       int /*threads*/) const override {
+    BoundStep bound;
+    bound.run = [this](RunContext& context) -> Status {
+      const Activation in = to_plain(context.floats[at(inputs[0])]);
+      OCTET_ASSIGN(auto values,
+                   fake_quantize(in.tensor, quantization_.params, quantization_.scheme));
+      context.floats[at(outputs[0])] = {std::move(values), false};
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return "f32_fakequantize_any_onnx_1__reference";
+  }
+
+ private:
+  Quantization quantization_;
+};
+
+/// x as DynamicQuantizeLinear sees it: its order does not matter.
+Result<kernels::CodeParams> dynamic_code_params(const Tensor& values) {
+  if (values.dtype() != DType::f32) return bad_input("cannot quantize {}", name(values.dtype()));
+  const auto range = kernels::value_range(values.data<float>(), values.size());
+  const auto params = dynamic_params(range.minimum, range.maximum);
+  return kernels::CodeParams{params.scale, static_cast<std::uint8_t>(params.zero_point)};
+}
+
+class DynamicQuantizeStep final : public Step {
+ public:
+  DynamicQuantizeStep(NodeId id, InputOrder order, int input, int output)
+      : Step(id, {input}, {output}), order_(order) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/, int threads) const override {
+    BoundStep bound;
+    bound.run = [this, threads](RunContext& context) -> Status {
+      OCTET_ASSIGN(const auto values, ordered(context.floats[at(inputs[0])]));
+      OCTET_ASSIGN(const auto params, dynamic_code_params(values.tensor));
+      OCTET_ASSIGN(auto codes, float_engine::new_tensor(DType::u8, values.tensor.shape()));
+      quantize_all(params, values.tensor.data<float>(), codes.mutable_data<std::uint8_t>(),
+                   codes.size(), threads);
+      context.floats[at(outputs[0])] = {std::move(codes), values.channels_last};
+      context.input_params[at(outputs[0])] = {params.zero_point, params.scale};
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return "u8_dynamicquantize_tensor_onnx_1__reference";
+  }
+
+ private:
+  [[nodiscard]] Result<Activation> ordered(const Activation& in) const {
+    const Shape& shape = in.tensor.shape();
+    if (order_ == InputOrder::plain) return to_plain(in);
+    if (order_ == InputOrder::image) {
+      if (shape.size() != 3) return bad_input("input has rank {}", shape.size());
+      return to_channels_last({in.tensor.reshaped({shape[0], shape[1], 1, shape[2]}), false});
+    }
+    if (shape.size() != 4) return bad_input("input has rank {}", shape.size());
+    return to_channels_last(in);
+  }
+
+  InputOrder order_;
+};
+
+class DynamicFakeQuantizeStep final : public Step {
+ public:
+  DynamicFakeQuantizeStep(NodeId id, int input, int output) : Step(id, {input}, {output}) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/, int threads) const override {
+    BoundStep bound;
+    bound.run = [this, threads](RunContext& context) -> Status {
+      const Activation& in = context.floats[at(inputs[0])];
+      OCTET_ASSIGN(const auto params, dynamic_code_params(in.tensor));
+      OCTET_ASSIGN(auto codes, float_engine::new_tensor(DType::u8, in.tensor.shape()));
+      OCTET_ASSIGN(auto values, float_engine::new_tensor(DType::f32, in.tensor.shape()));
+      quantize_all(params, in.tensor.data<float>(), codes.mutable_data<std::uint8_t>(),
+                   codes.size(), threads);
+      kernels::dequantize_codes(params, codes.data<std::uint8_t>(), values.mutable_data<float>(),
+                                values.size());
+      context.floats[at(outputs[0])] = {std::move(values), in.channels_last};
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return "f32_dynamicfakequantize_tensor_onnx_1__reference";
+  }
+};
+
+}  // namespace
+
+StepPointer make_lookup_step(NodeId node, const kernels::LookupTable& table, int input,
+                             int output) {
+  return std::make_unique<LookupStep>(node, table, input, output);
+}
+StepPointer make_quantize_step(NodeId node, const kernels::CodeParams& params, int input,
+                               int output) {
+  return std::make_unique<QuantizeStep>(node, params, input, output);
+}
+StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params, int input,
+                                 int output) {
+  return std::make_unique<DequantizeStep>(node, params, input, output);
+}
+StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, int input,
+                                    int output) {
+  return std::make_unique<FakeQuantizeStep>(node, quantization, input, output);
+}
+StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input, int output) {
+  return std::make_unique<DynamicQuantizeStep>(node, order, input, output);
+}
+StepPointer make_dynamic_fake_quantize_step(NodeId node, int input, int output) {
+  return std::make_unique<DynamicFakeQuantizeStep>(node, input, output);
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,52 @@
+#pragma once
+// A Conv, ConvTranspose, Gemm or MatMul with constant weights as one convolution kernel. A
+// ConvTranspose is a convolution with flipped weights over an input spread out by its strides.
+
+#include "engine/integer/step.h"
+
+namespace octet::integer {
+
+/// What the kernel computes for one shape of the input.
+struct LayerGeometry {
+  kernels::ConvGeometry conv;
+  Shape output;           ///< logical
+  bool spread = false;    ///< the input has to be spread out first
+  int stride_height = 1;  ///< of the spreading
+  int stride_width = 1;
+  std::int64_t macs = 0;
+  double nanoseconds = 0;  ///< of one thread, estimated
+};
+
+class LayerKernel {
+ public:
+  LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer& layer);
+
+  /// Packs weights and bias; the rest of `params` is the caller's.
+  void prepare(const AccumulateLayer& layer, kernels::ConvParams params, const Shape& typical_input,
+               kernels::Isa isa);
+
+  /// `input` is [N,C,L], the same as an image [N,C,1,L], [N,C,H,W] or a matrix. Errors do not name
+  /// the node.
+  [[nodiscard]] Result<LayerGeometry> geometry(const Shape& input) const;
+
+  /// Bytes of scratch for `threads` concurrent parts of one call.
+  [[nodiscard]] std::size_t scratch_bytes(const LayerGeometry& geometry, int threads) const;
+  void run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
+           std::byte* scratch, int threads,
+           const std::optional<kernels::InputParams>& input_params) const;
+
+  [[nodiscard]] std::string name() const { return std::string(conv_->name()); }
+
+ private:
+  [[nodiscard]] Result<LayerGeometry> image_geometry(const Shape& input) const;
+  [[nodiscard]] Result<LayerGeometry> transposed_geometry(const Shape& input) const;
+  [[nodiscard]] Result<LayerGeometry> matrix_geometry(const Shape& input) const;
+
+  Node description_;
+  Shape weight_shape_;
+  std::int64_t output_channels_;
+  std::uint8_t input_zero_point_ = 128;
+  std::unique_ptr<kernels::Conv> conv_;
+};
+
+}  // namespace octet::integer

@@ -1,0 +1,28 @@
+#include <algorithm>
+
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet::passes {
+
+Status free_float_readers(PassContext& context) {
+  const Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto uses = graph.uses();
+  for (std::size_t i = 0; i < context.placement.float_readers.size(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    const auto found = plan.values.find(id);
+    if (!context.placement.float_readers[i] || found == plan.values.end()) continue;
+    for (const auto& use : uses[i]) {
+      if (!context.placement.integer(use.node)) continue;
+      if (*context.placement.kinds[index(use.node)] == IntegerKind::bias) continue;
+      const auto inputs = data_inputs(graph, graph.node(use.node));
+      if (std::find(inputs.begin(), inputs.end(), use.input) == inputs.end()) continue;
+      plan.overrides[use] = found->second;
+    }
+    plan.values.erase(found);
+  }
+  return {};
+}
+
+}  // namespace octet::passes

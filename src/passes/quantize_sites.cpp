@@ -1,0 +1,55 @@
+#include <algorithm>
+
+#include "arithmetic/quantize.h"
+#include "passes/integer_rules.h"
+#include "passes/passes.h"
+
+namespace octet::passes {
+namespace {
+
+/// A table by its own range, and the rows that are looked up by the same params: what reads them
+/// sees the same numbers, and a runtime can look up the codes.
+Status quantize_table(PassContext& context, const Use& use) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto table = own_constant(graph, use);
+  const Tensor& values = *graph.constant(table);
+  const auto [low, high] =
+      std::minmax_element(values.values<float>().begin(), values.values<float>().end());
+  auto scheme = context.activation_scheme();
+  scheme.bits = context.options.weight_bits;
+  const Quantization quantization{
+      scheme, params_from_range(static_cast<double>(*low), static_cast<double>(*high), scheme),
+      Origin::observed, context.activation_storage()};
+  OCTET_ASSIGN(plan.payloads[table], quantize(values, quantization.params, scheme, DType::i8));
+  plan.values[table] = quantization;
+  auto& rows = plan.values[graph.node(use.node).output()];
+  rows = quantization;
+  rows.origin = Origin::shared;
+  return {};
+}
+
+}  // namespace
+
+Status quantize_sites(PassContext& context) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const bool dynamic = context.options.method == Method::dynamic;
+  for (const auto& site : context.sites) {
+    if (dynamic && graph.node(site.use.node).is("Gather")) {
+      OCTET_TRY(quantize_table(context, site.use));
+      continue;
+    }
+    OCTET_TRY(quantize_weight(context, site.use, context.weight_scheme(site.axis)));
+    if (!site.dynamic) continue;
+    OCTET_TRY(make_accumulator_room(context, site.use.node, 0));
+    plan.overrides[{site.use.node, 0}] = dynamic_quantization();
+    const bool integer_conv = graph.node(site.use.node).is("Conv") &&
+                              context.options.dynamic_form == DynamicForm::integer_operators;
+    // ONNX Runtime before 1.2x has ConvInteger for unsigned weights only.
+    if (integer_conv) plan.values.at(graph.node(site.use.node).input(1)).storage = DType::u8;
+  }
+  return {};
+}
+
+}  // namespace octet::passes
