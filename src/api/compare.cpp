@@ -95,17 +95,37 @@ class Comparer {
   std::vector<OutputComparison> comparisons_;
 };
 
-Status measure_speed(const Side& side, ComparedModel& out) {
-  OCTET_ASSIGN(const auto inputs, random_inputs(side.file.model.graph, 1));
+std::vector<std::int64_t> first_of(const std::vector<std::int64_t>& selection, std::int64_t count) {
+  const auto n = std::min<std::size_t>(selection.size(), static_cast<std::size_t>(count));
+  return {selection.begin(), selection.begin() + static_cast<std::ptrdiff_t>(n)};
+}
+
+Status measure_speed(const Side& side, const std::vector<Tensor>& inputs, ComparedModel& out) {
   OCTET_ASSIGN(const auto bench,
                measure_latency(*side.engine.program, inputs, {0.5, thread_count(), false}));
   out.median_ms = bench.median_ms;
   return {};
 }
 
-std::vector<std::int64_t> first_of(const std::vector<std::int64_t>& selection, std::int64_t count) {
-  const auto n = std::min<std::size_t>(selection.size(), static_cast<std::size_t>(count));
-  return {selection.begin(), selection.begin() + static_cast<std::ptrdiff_t>(n)};
+/// Both models on the first sample: only the data know extents that the models leave open.
+Status measure_speeds(const Side& first, const Side& second, const OpenData& data,
+                      const std::vector<std::size_t>& input_order, LoaderOptions options,
+                      Comparison& out) {
+  std::vector<Tensor> inputs;
+  options.batch_size = 1;
+  options.progress = {};
+  OCTET_TRY(for_each_batch(*data.dataset, first_of(data.selection, 1), options,
+                           [&](int, const Batch& batch) -> Status {
+                             inputs = batch.inputs;
+                             return {};
+                           }));
+  if (inputs.empty()) {  // it could not be decoded, and is to be skipped
+    OCTET_ASSIGN(inputs, random_inputs(first.file.model.graph, 1));
+  }
+  OCTET_TRY(measure_speed(first, inputs, out.first));
+  std::vector<Tensor> second_inputs;
+  for (const auto i : input_order) second_inputs.push_back(inputs[i]);
+  return measure_speed(second, second_inputs, out.second);
 }
 
 Status check_layers(const CompareRequest& request) {
@@ -182,8 +202,7 @@ Result<Comparison> compare(const CompareRequest& request) {
   out.first.engine = first.engine.name;
   out.second.engine = second.engine.name;
   if (!request.measure_speed) return out;
-  OCTET_TRY(measure_speed(first, out.first));
-  OCTET_TRY(measure_speed(second, out.second));
+  OCTET_TRY(measure_speeds(first, second, data, input_order, options, out));
   return out;
 }
 

@@ -6,7 +6,8 @@
 
 namespace octet {
 
-/// Random inputs from a fixed seed, uniform in [-1, 1], for a graph's inputs at this batch size.
+/// Inputs for a graph at this batch size: floats random from a fixed seed, uniform in [-1, 1];
+/// integers 0, but 1 where their name or type says that they are a mask.
 [[nodiscard]] Result<std::vector<Tensor>> random_inputs(const Graph& graph, int batch);
 
 struct LatencyOptions {

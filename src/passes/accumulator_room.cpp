@@ -39,9 +39,13 @@ struct Layer {
     }
   }
   [[nodiscard]] double bias_load(std::int64_t channel, float scale) const {
-    if (bias.empty()) return 0;
-    const auto value = static_cast<double>(bias[static_cast<std::size_t>(channel)]);
-    return std::abs(value) / (input_scale * static_cast<double>(scale));
+    double largest = 0;
+    // The groups of a ConvTranspose share the channels of its weights, not those of its bias.
+    for (auto c = static_cast<std::size_t>(channel); c < bias.size();
+         c += static_cast<std::size_t>(channels)) {
+      largest = std::max(largest, std::abs(static_cast<double>(bias[c])));
+    }
+    return largest / (input_scale * static_cast<double>(scale));
   }
   /// Largest |accumulator| that weights quantized with `scale` can cause.
   [[nodiscard]] double load(std::int64_t channel, float scale) const {

@@ -17,7 +17,10 @@ DType PassContext::activation_storage() const {
 }
 
 QuantScheme PassContext::weight_scheme(const Node& node) const {
-  return weight_scheme(output_channel_axis(node));
+  // Along an axis of a grouped ConvTranspose lie the channels of one group: what shares an index
+  // has little in common.
+  const bool grouped = node.is("ConvTranspose") && node.int_attribute("group", 1) != 1;
+  return weight_scheme(grouped ? -1 : output_channel_axis(node));
 }
 
 QuantScheme PassContext::weight_scheme(int axis) const {

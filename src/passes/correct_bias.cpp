@@ -20,11 +20,13 @@ struct WeightView {
   std::int64_t outputs = 1;  ///< per group
   std::int64_t inputs = 1;   ///< per group
   std::int64_t taps = 1;
-  bool input_major = false;  ///< Gemm without transB, ConvTranspose: [in][out][taps]
+  bool input_major = false;  ///< Gemm without transB, ConvTranspose: [groups][in][out][taps]
 
   [[nodiscard]] std::size_t at(std::int64_t group, std::int64_t o, std::int64_t i,
                                std::int64_t tap) const {
-    if (input_major) return static_cast<std::size_t>((i * outputs + o) * taps + tap);
+    if (input_major) {
+      return static_cast<std::size_t>(((group * inputs + i) * outputs + o) * taps + tap);
+    }
     return static_cast<std::size_t>(((group * outputs + o) * inputs + i) * taps + tap);
   }
 };
@@ -41,8 +43,9 @@ WeightView view_of(const Node& node, const Tensor& weight) {
   const int axis = output_channel_axis(node);
   view.input_major = axis == 1;
   view.outputs = weight.dim(axis);
-  view.inputs = weight.dim(1 - axis);
-  view.taps = weight.size() / (view.outputs * view.inputs);
+  view.groups = node.is("ConvTranspose") ? node.int_attribute("group", 1) : 1;
+  view.inputs = weight.dim(1 - axis) / view.groups;
+  view.taps = weight.size() / (view.outputs * weight.dim(1 - axis));
   return view;
 }
 

@@ -24,9 +24,7 @@ std::string weight_reason(const Graph& graph, const Node& node) {
     return known ? "" : "only 1-D and 2-D convolutions run in integers";
   }
   if (node.is("ConvTranspose")) {
-    if (weight->rank() != 4) return "only 2-D transposed convolutions run in integers";
-    // An axis of its weights counts the channels of one group: the groups would share scales.
-    return node.int_attribute("group", 1) == 1 ? "" : "it has groups";
+    return weight->rank() == 4 ? "" : "only 2-D transposed convolutions run in integers";
   }
   return weight->rank() == 2 ? "" : "its weight is not a matrix";
 }
@@ -85,7 +83,8 @@ std::string accumulate_reason(const Graph& graph, const Node& node) {
     return fmt::format("it sums {} products, too many for int32 and weights of useful precision",
                        weight.size() / channels);
   }
-  return bias_reason(graph, node, channels);
+  const auto groups = node.is("ConvTranspose") ? node.int_attribute("group", 1) : 1;
+  return bias_reason(graph, node, channels * groups);
 }
 
 std::string pad_reason(const Graph& graph, const Node& node) {

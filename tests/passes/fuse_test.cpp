@@ -20,7 +20,7 @@ struct Net {
   ValueId x;
 
   explicit Net(Shape shape = {dynamic_dim, 4, 6}) { x = b.input("x", std::move(shape), {"N"}); }
-  std::string name() { return "v" + std::to_string(count++); }
+  std::string name() { return fmt::format("v{}", count++); }
   ValueId op(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
     return b.node(op, std::move(inputs), name(), std::move(attributes));
   }

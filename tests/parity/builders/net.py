@@ -192,9 +192,11 @@ class Net:
 
 
 class Network:
-    """A finished network with data: `calibration` and `evaluation` map input names to arrays."""
+    """A finished network with data: `calibration` and `evaluation` map input names to arrays, `other` too where inputs
+    may have other sizes. `labels` are the classes that the first output scores, of the evaluation samples. `rival_ops`
+    are the operators to which ONNX Runtime's quantizer has to be limited to do well."""
 
-    def __init__(self, net, calibration, evaluation, labels=None, fixed_batch=0):
+    def __init__(self, net, calibration, evaluation, labels=None, other=None, fixed_batch=0, rival_ops=None):
         self.name, self.model = net.name, net.model()
         self.calibration, self.evaluation, self.labels = calibration, evaluation, labels
-        self.fixed_batch = fixed_batch
+        self.other, self.fixed_batch, self.rival_ops = other, fixed_batch, rival_ops

@@ -219,7 +219,7 @@ def unet():
                    kernel_shape=[1, 1], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1], group=1)
     net.output(x, ["batch", 4, "height", "width"])
     return Network(net, {"input": data.regions(CALIBRATION, 48, seed=1)[0]},
-                   {"input": data.regions(32, 48, seed=2)[0]})
+                   {"input": data.regions(32, 48, seed=2)[0]}, other={"input": data.regions(2, 72, seed=4)[0]})
 
 
 def ssd():
@@ -304,6 +304,6 @@ def lstm():
     with net.scope("fc2"):
         x = blocks.gemm(net, x, 4, blocks.classifier(net.values[x], labels), out="logits")
     net.output(x, ["batch", 4])
-    evaluation, _, _ = data.sentences(EVALUATION, length, vocabulary, seed=2)
+    evaluation, _, labels = data.sentences(EVALUATION, length, vocabulary, seed=2)
     return Network(net, {"tokens": data.sentences(CALIBRATION, length, vocabulary, seed=1)[0]},
-                   {"tokens": evaluation})
+                   {"tokens": evaluation}, labels, {"tokens": data.sentences(3, 2 * length, vocabulary, seed=4)[0]})
