@@ -3,6 +3,7 @@
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET...]     e.g. scripts/fuzz.sh 3600 onnx
 #
+# fuzz/TARGET.options holds further libFuzzer options of a target, such as its memory limit.
 # New inputs are kept in build/fuzz/corpus/TARGET, crashing ones in build/fuzz/crashes/TARGET-*.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,12 +25,13 @@ if [ ${#targets[@]} -eq 0 ]; then
 fi
 
 run_one() {
-  local target=$1 corpus=build/fuzz/corpus/$1 log=build/fuzz/$1.log seeds=()
+  local target=$1 corpus=build/fuzz/corpus/$1 log=build/fuzz/$1.log seeds=() options=()
   mkdir -p "$corpus" build/fuzz/crashes
   [ -d "fuzz/seeds/$target" ] && seeds=("fuzz/seeds/$target")
+  [ -f "fuzz/$target.options" ] && read -ra options <"fuzz/$target.options"
   if OMP_NUM_THREADS=1 "build/fuzz/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 \
     -rss_limit_mb=3000 -max_len=65536 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1; then
+    "${options[@]}" -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1; then
     echo "fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in ${seconds} s, no failure"
   else
     tail -n 60 "$log" >&2

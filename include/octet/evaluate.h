@@ -79,9 +79,9 @@ struct ComparedModel {
 };
 
 struct LayerError {
-  std::string name;  ///< of the value
-  std::string op;    ///< that made it
-  double sqnr_db = 0;
+  std::string name;    ///< of the value
+  std::string op;      ///< that made it
+  double sqnr_db = 0;  ///< NaN where the second model's engine does not make the value
   std::optional<double> sqnr_alike_db;  ///< when asked for, and the layer can run on its own
 };
 

@@ -24,17 +24,17 @@ struct OpCount {
 };
 
 struct QuantizedValue {
-  std::string name;
-  std::string scheme;   ///< "s8 asymmetric per-tensor"
-  std::string storage;  ///< "u8"
-  std::string origin;
-  std::size_t scales = 1;
-  float scale = 0;  ///< the smallest, when there are several
+  std::string name;        ///< "x in conv_1" where only that node sees the value so
+  std::string scheme;      ///< "s8 asymmetric per-tensor"; "f16" of weights in half precision
+  std::string storage;     ///< "u8"
+  std::string origin;      ///< "dynamic": scale and zero point are computed at run time
+  std::size_t scales = 1;  ///< 0 when there are none in the file
+  float scale = 0;         ///< the smallest, when there are several
   float scale_max = 0;
   std::int32_t zero_point = 0;  ///< of the signed code
 };
 
-/// A node that would stay float when quantized for the target, and why.
+/// A node that stays float (in a float model: would stay, quantized for the target), and why.
 struct Obstacle {
   std::string name;
   std::string op;
@@ -52,6 +52,7 @@ struct Inspection {
   bool quantized = false;
   std::vector<QuantizedValue> quantized_values;
   std::vector<Obstacle> float_nodes;
+  std::string obstacle;          ///< why a float model cannot be quantized at all, else ""
   double integer_mac_share = 0;  ///< share of MACs that run (or would run) in integers, 0..1
   std::map<std::string, std::string> provenance;
 };

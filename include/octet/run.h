@@ -2,6 +2,7 @@
 // Raw inference and its latency.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct BenchRequest {
   std::string model;
   EngineName engine;
   int batch = 1;
+  /// "[NAME=]1x3x224x224" where the model leaves an input's shape open; else 224 in maps, 128 in
+  /// sequences.
+  std::vector<std::string> shapes;
   double seconds = 2.0;
   bool layers = false;
 };
@@ -39,6 +43,9 @@ struct LayerTime {
   std::string kernel;
   double ms = 0;
   std::int64_t macs = 0;
+  /// Rate of multiply-accumulates over that of a large matrix product of the same kind (f32, or
+  /// integers) on this machine; none where the layer has none.
+  std::optional<double> peak_share;
 };
 
 struct BenchSummary {
@@ -53,7 +60,8 @@ struct BenchSummary {
   std::vector<LayerTime> layers;
 };
 
-/// Latency of one batch on random input from a fixed seed.
+/// Latency of one batch on random input from a fixed seed; integers that index a table are within
+/// it.
 [[nodiscard]] Result<BenchSummary> bench(const BenchRequest& request);
 
 }  // namespace octet

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/integer/placement.h"
+
 namespace octet {
 namespace {
 
@@ -72,44 +74,43 @@ class Cutter {
   std::map<ValueId, ValueId> copies_;
 };
 
-/// The activation that alone reads a node's unquantized output, or NodeId::none.
-NodeId fused_activation(const QuantizedGraph& model, NodeId id,
-                        const std::vector<std::vector<Use>>& uses) {
-  const auto& graph = model.graph;
+/// The node that a node's engine computes along with it (an activation, the Add of a bias), which
+/// alone reads its output; or NodeId::none.
+NodeId absorbed_reader(const Graph& graph, const std::vector<NodePlacement>& placements, NodeId id,
+                       const std::vector<std::vector<Use>>& uses) {
   const auto& node = graph.node(id);
-  if (node.outputs.size() != 1 || model.plan.find(node.output()) != nullptr) return NodeId::none;
-  if (graph.is_output(node.output())) return NodeId::none;
+  if (node.outputs.size() != 1 || node.output() == ValueId::none) return NodeId::none;
   const auto& readers = uses[index(node.output())];
-  if (readers.size() != 1 || readers.front().input != 0) return NodeId::none;
-  const auto& reader = graph.node(readers.front().node);
-  const bool activation = reader.is("Relu") || reader.is("Clip");
-  const bool coded = model.plan.find(reader.output()) != nullptr;
-  return activation && coded ? readers.front().node : NodeId::none;
+  if (readers.size() != 1 || graph.is_output(node.output())) return NodeId::none;
+  const auto reader = readers.front().node;
+  return placements[index(reader)].role == Role::absorbed ? reader : NodeId::none;
 }
 
 }  // namespace
 
 Result<std::vector<LayerCut>> cut_layers(const QuantizedGraph& model) {
   OCTET_ASSIGN(const auto order, model.graph.topological_order());
+  OCTET_ASSIGN(const auto placements, place_nodes(model));
   const auto uses = model.graph.uses();
-  std::vector<bool> fused(model.graph.node_slots(), false);
+  std::vector<bool> absorbed(model.graph.node_slots(), false);
   std::vector<LayerCut> cuts;
   for (const auto id : order) {
-    if (fused[index(id)] || !touched(model, id)) continue;
+    if (absorbed[index(id)] || !touched(model, id)) continue;
     Cutter cutter(model);
-    cutter.add(id);
     auto last = id;
-    if (const auto activation = fused_activation(model, id, uses); activation != NodeId::none) {
-      cutter.add(activation);
-      fused[index(activation)] = true;
-      last = activation;
+    for (auto next = id; next != NodeId::none;
+         next = absorbed_reader(model.graph, placements, next, uses)) {
+      cutter.add(next);
+      absorbed[index(next)] = true;
+      last = next;
     }
     cuts.push_back(cutter.finish(model.graph.node(last).outputs));
   }
   return cuts;
 }
 
-std::vector<bool> layer_outputs(const QuantizedGraph& model) {
+Result<std::vector<bool>> layer_outputs(const QuantizedGraph& model) {
+  OCTET_ASSIGN(const auto placements, place_nodes(model));
   std::vector<bool> out(model.graph.value_slots(), false);
   for (const auto& [id, q] : model.plan.values) {
     out[index(id)] = !model.graph.value(id).is_constant();
@@ -117,11 +118,21 @@ std::vector<bool> layer_outputs(const QuantizedGraph& model) {
   const auto uses = model.graph.uses();
   for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
     const auto id = static_cast<NodeId>(i);
-    if (!model.graph.node(id).alive || !touched(model, id)) continue;
-    if (fused_activation(model, id, uses) != NodeId::none) continue;
-    for (const auto output : model.graph.node(id).outputs) {
-      if (output != ValueId::none) out[index(output)] = true;
+    const auto& node = model.graph.node(id);
+    if (!node.alive || !touched(model, id)) continue;
+    const bool inner = absorbed_reader(model.graph, placements, id, uses) != NodeId::none;
+    for (const auto output : node.outputs) {
+      if (output != ValueId::none)
+        out[index(output)] = !inner || model.plan.find(output) != nullptr;
     }
+  }
+  // What an absorbed node makes is the result of the layer that it belongs to.
+  for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
+    const auto& node = model.graph.node(static_cast<NodeId>(i));
+    const bool absorbed = node.alive && placements[i].role == Role::absorbed;
+    const bool ends = absorbed && absorbed_reader(model.graph, placements, static_cast<NodeId>(i),
+                                                  uses) == NodeId::none;
+    if (ends && node.output() != ValueId::none) out[index(node.output())] = true;
   }
   return out;
 }

@@ -8,7 +8,8 @@
 
 namespace octet {
 
-/// One node of a quantized model (with the activation fused into it) as a model of its own. Inputs
+/// One node of a quantized model, with what its engine computes along with it (an activation, the
+/// Add of a bias), as a model of its own. Inputs
 /// keep their quantization, so that float values fed to it become codes first.
 struct LayerCut {
   QuantizedGraph model;
@@ -16,12 +17,11 @@ struct LayerCut {
   std::vector<ValueId> outputs;  ///< in the whole model, in the order of model.graph.outputs
 };
 
-/// Every layer that the plan touches, in topological order. A node whose output stays unquantized
-/// and is read by a Relu or Clip alone goes together with that.
+/// Every layer that the plan touches, in topological order.
 [[nodiscard]] Result<std::vector<LayerCut>> cut_layers(const QuantizedGraph& model);
 
-/// By value slot: made by a node that the plan touches, or quantized itself, and not constant. The
-/// values whose error says something of a layer.
-[[nodiscard]] std::vector<bool> layer_outputs(const QuantizedGraph& model);
+/// By value slot: the values whose error says something of a layer. They are quantized themselves
+/// or made by a layer that the plan touches, and not constant.
+[[nodiscard]] Result<std::vector<bool>> layer_outputs(const QuantizedGraph& model);
 
 }  // namespace octet

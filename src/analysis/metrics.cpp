@@ -53,24 +53,4 @@ double kl_divergence(std::span<const double> p, std::span<const double> q) {
   return sum;
 }
 
-void Sqnr::add(std::span<const float> signal, std::span<const float> approximation) {
-  for (std::size_t i = 0; i < std::min(signal.size(), approximation.size()); ++i) {
-    const double s = signal[i];
-    const double n = s - static_cast<double>(approximation[i]);
-    signal_ += s * s;
-    noise_ += n * n;
-  }
-}
-
-void Sqnr::merge(const Sqnr& other) {
-  signal_ += other.signal_;
-  noise_ += other.noise_;
-}
-
-double Sqnr::decibel() const {
-  if (noise_ == 0) return std::numeric_limits<double>::infinity();
-  if (signal_ == 0) return -std::numeric_limits<double>::infinity();
-  return 10.0 * std::log10(signal_ / noise_);
-}
-
 }  // namespace octet

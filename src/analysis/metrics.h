@@ -1,5 +1,5 @@
 #pragma once
-// Metrics of a classifier's outputs and of tensors against a reference.
+// What class scores say.
 
 #include <cstdint>
 #include <span>
@@ -20,18 +20,5 @@ namespace octet {
 
 /// KL(p || q) = sum p ln(p / q), in nats.
 [[nodiscard]] double kl_divergence(std::span<const double> p, std::span<const double> q);
-
-/// Signal over noise of `approximation` against `signal`, gathered over many tensors.
-class Sqnr {
- public:
-  void add(std::span<const float> signal, std::span<const float> approximation);
-  void merge(const Sqnr& other);
-  /// 10 log10(sum signal^2 / sum (signal - approximation)^2); +infinity without noise.
-  [[nodiscard]] double decibel() const;
-
- private:
-  double signal_ = 0;
-  double noise_ = 0;
-};
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include "api/compare_layers.h"
 #include "api/judging.h"
 #include "api/latency.h"
+#include "api/random_inputs.h"
 #include "core/parallel.h"
 #include "octet/evaluate.h"
 

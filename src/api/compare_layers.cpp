@@ -61,7 +61,7 @@ Result<std::unique_ptr<LayerComparer>> LayerComparer::make(const Side& first, co
                                                            bool alike) {
   auto out =
       std::unique_ptr<LayerComparer>(new LayerComparer(first, second, std::move(input_order)));
-  out->find_pairs();
+  OCTET_TRY(out->find_pairs());
   OCTET_ASSIGN(out->first_session_, first.engine.program->session({thread_count()}));
   OCTET_ASSIGN(out->second_session_, second.engine.program->session({thread_count()}));
   out->alike_ = alike;
@@ -79,13 +79,13 @@ ValueId LayerComparer::in_first(ValueId second) const {
   return a.find_value(b.value(second).name);
 }
 
-void LayerComparer::find_pairs() {
+Status LayerComparer::find_pairs() {
   const auto& b = second_.engine.model.graph;
   const auto producers = b.producers();
   const auto first_has = available(first_.engine.model.graph);
   auto wanted = available(b);
   if (!second_.engine.model.plan.empty()) {
-    const auto of_layers = layer_outputs(second_.engine.model);
+    OCTET_ASSIGN(const auto of_layers, layer_outputs(second_.engine.model));
     for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] = wanted[i] && of_layers[i];
   }
   for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -96,6 +96,7 @@ void LayerComparer::find_pairs() {
     const auto op = producers[i] == NodeId::none ? "input" : b.node(producers[i]).op;
     pairs_.push_back({b.value(id).name, op, match, id, {}, {}});
   }
+  return {};
 }
 
 Status LayerComparer::make_layers(const EngineName& engine) {
@@ -237,18 +238,23 @@ Status LayerComparer::visit_alike(const Batch& batch) {
 }
 
 void LayerComparer::fill(Comparison& out) const {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
   for (const auto& pair : pairs_) {
     if (pair.propagated.samples() == 0 && pair.alike.samples() == 0) continue;
-    LayerError layer{pair.name, pair.op, pair.propagated.sqnr_db(), std::nullopt};
+    LayerError layer{pair.name, pair.op,
+                     pair.propagated.samples() > 0 ? pair.propagated.sqnr_db() : none,
+                     std::nullopt};
     if (pair.alike.samples() > 0) layer.sqnr_alike_db = pair.alike.sqnr_db();
     out.layers.push_back(std::move(layer));
   }
-  const auto shown = [this](const LayerError& layer) {
-    const double db = alike_ && layer.sqnr_alike_db ? *layer.sqnr_alike_db : layer.sqnr_db;
-    return std::isnan(db) ? -std::numeric_limits<double>::infinity() : db;
+  // Layers without the wanted number come last, those whose number is not finite first.
+  const auto order = [this](const LayerError& layer) {
+    const bool missing = alike_ && !layer.sqnr_alike_db;
+    const double db = layer.sqnr_alike_db.value_or(layer.sqnr_db);
+    return std::pair(missing, std::isnan(db) ? -std::numeric_limits<double>::infinity() : db);
   };
   std::stable_sort(out.layers.begin(), out.layers.end(),
-                   [&](const LayerError& x, const LayerError& y) { return shown(x) < shown(y); });
+                   [&](const LayerError& x, const LayerError& y) { return order(x) < order(y); });
   if (compared_ > 0) {
     out.compared_values = compared_;
     out.differing_values = differing_;

@@ -53,7 +53,7 @@ class LayerComparer {
   };
 
   LayerComparer(const Side& first, const Side& second, std::vector<std::size_t> input_order);
-  void find_pairs();
+  [[nodiscard]] Status find_pairs();
   [[nodiscard]] Status make_layers(const EngineName& engine);
   [[nodiscard]] Status visit_propagated(const Batch& batch, std::span<const Tensor> second_inputs);
   [[nodiscard]] Status visit_alike(const Batch& batch);

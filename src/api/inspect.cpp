@@ -1,9 +1,12 @@
 #include "octet/inspect.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "api/engine_choice.h"
 #include "api/provenance.h"
+#include "engine/integer/placement.h"
 #include "graph/dump.h"
 #include "graph/op_schema.h"
 #include "passes/pipeline.h"
@@ -47,42 +50,81 @@ std::vector<OpCount> count_ops(const Graph& graph) {
   return ops;
 }
 
+QuantizedValue describe(const std::string& value, const Quantization& q) {
+  QuantizedValue out{value,
+                     to_string(q.scheme),
+                     std::string(name(q.storage)),
+                     std::string(name(q.origin)),
+                     q.params.count(),
+                     0,
+                     0,
+                     0};
+  if (q.params.scale.empty()) return out;
+  const auto [low, high] = std::minmax_element(q.params.scale.begin(), q.params.scale.end());
+  out.scale = *low;
+  out.scale_max = *high;
+  out.zero_point = q.params.zero_point.front();
+  return out;
+}
+
+/// The input of that use, with the node where the quantization holds for that node alone.
+std::string used_value(const Graph& graph, const Use& use) {
+  const auto& node = graph.node(use.node);
+  const auto id = node.input(static_cast<std::size_t>(use.input));
+  return fmt::format("{} in {}", id == ValueId::none ? "" : graph.value(id).name, node.name);
+}
+
 std::vector<QuantizedValue> quantized_values(const QuantizedGraph& model) {
   std::vector<QuantizedValue> out;
   for (const auto& [id, q] : model.plan.values) {
-    const auto [low, high] = std::minmax_element(q.params.scale.begin(), q.params.scale.end());
-    out.push_back({model.graph.value(id).name, to_string(q.scheme), std::string(name(q.storage)),
-                   std::string(name(q.origin)), q.params.count(), *low, *high,
-                   q.params.zero_point.front()});
+    out.push_back(describe(model.graph.value(id).name, q));
+  }
+  for (const auto& [use, q] : model.plan.overrides) {
+    out.push_back(describe(used_value(model.graph, use), q));
+  }
+  // Constants in half precision are weights that a Cast makes f32 again.
+  for (std::size_t i = 0; i < model.graph.value_slots(); ++i) {
+    const auto& value = model.graph.value(static_cast<ValueId>(i));
+    const bool half = value.constant && (value.constant->dtype() == DType::f16 ||
+                                         value.constant->dtype() == DType::bf16);
+    if (!half) continue;
+    const std::string type(name(value.constant->dtype()));
+    out.push_back({value.name, type, type, "float", 0, 0, 0, 0});
   }
   return out;
 }
 
-/// Whether a node of a quantized model computes in integers: its data input and output have codes.
-bool runs_in_integers(const QuantizedGraph& model, NodeId id) {
-  const auto& node = model.graph.node(id);
-  const auto* input = model.plan.find(model.graph, {id, 0});
-  const auto* weights = model.plan.find(model.graph, {id, 1});
-  return input != nullptr && weights != nullptr && node.output() != ValueId::none;
-}
-
-double quantized_mac_share(const QuantizedGraph& model) {
+/// Which nodes of a quantized model run in integers, as its engine sees it.
+Status describe_engine(const QuantizedGraph& model, Inspection& out) {
+  OCTET_ASSIGN(const auto placements, place_nodes(model));
   std::int64_t total = 0;
   std::int64_t integer = 0;
   for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
-    const auto id = static_cast<NodeId>(i);
-    if (!model.graph.node(id).alive) continue;
-    const auto macs = node_macs(model.graph, model.graph.node(id));
+    const auto& node = model.graph.node(static_cast<NodeId>(i));
+    if (!node.alive) continue;
+    const auto macs = node_macs(model.graph, node);
     total += macs;
-    if (runs_in_integers(model, id)) integer += macs;
+    if (placements[i].role != Role::floating) {
+      integer += macs;
+      continue;
+    }
+    const auto& reason = placements[i].reason;
+    out.float_nodes.push_back(
+        {node.name, node.op, reason.empty() ? "none of its values is quantized" : reason});
   }
-  return total == 0 ? 0 : static_cast<double>(integer) / static_cast<double>(total);
+  out.integer_mac_share =
+      total == 0 ? 0 : static_cast<double>(integer) / static_cast<double>(total);
+  return {};
 }
 
 }  // namespace
 
 Result<Inspection> inspect(const std::string& path, const std::string& target) {
-  OCTET_ASSIGN(const auto file, read_model(path));
+  if (find_target(target) == nullptr) {
+    return fail(ErrorKind::usage, "no target '{}'; there are {}", target,
+                fmt::join(target_names(), ", "));
+  }
+  OCTET_ASSIGN(const auto file, open_model(path));
   const auto& graph = file.model.graph;
   Inspection out;
   out.format = file.format;
@@ -96,17 +138,21 @@ Result<Inspection> inspect(const std::string& path, const std::string& target) {
   }
   out.provenance = read_provenance(graph);
   out.quantized = is_quantized(file);
+  out.quantized_values = quantized_values(file.model);
   if (out.quantized) {
-    out.quantized_values = quantized_values(file.model);
-    out.integer_mac_share = quantized_mac_share(file.model);
+    OCTET_TRY(describe_engine(file.model, out));
     return out;
   }
   QuantizeOptions options;
   options.target = target;
   auto simplified = graph;
   QuantizeReport report;
-  if (auto status = simplify(simplified); !status) return out;
-  if (auto status = report_placement(simplified, options, report); !status) return out;
+  auto status = simplify(simplified);
+  if (status) status = report_placement(simplified, options, report);
+  if (!status) {
+    out.obstacle = status.error().message;
+    return out;
+  }
   for (const auto& node : report.float_nodes) {
     out.float_nodes.push_back({node.name, node.op, node.reason});
   }
@@ -115,7 +161,7 @@ Result<Inspection> inspect(const std::string& path, const std::string& target) {
 }
 
 Result<std::string> dump(const std::string& path) {
-  OCTET_ASSIGN(const auto file, read_model(path));
+  OCTET_ASSIGN(const auto file, open_model(path));
   return dump(file.model);
 }
 

@@ -6,10 +6,6 @@
 
 namespace octet {
 
-/// Inputs for a graph at this batch size: floats random from a fixed seed, uniform in [-1, 1];
-/// integers 0, but 1 where their name or type says that they are a mask.
-[[nodiscard]] Result<std::vector<Tensor>> random_inputs(const Graph& graph, int batch);
-
 struct LatencyOptions {
   double seconds = 2.0;
   int threads = 1;

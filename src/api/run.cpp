@@ -6,6 +6,8 @@
 
 #include "api/engine_choice.h"
 #include "api/latency.h"
+#include "api/peak.h"
+#include "api/random_inputs.h"
 #include "api/taps.h"
 #include "core/file.h"
 #include "core/parallel.h"
@@ -150,11 +152,16 @@ Result<BenchSummary> bench(const BenchRequest& request) {
   if (request.batch < 1) return fail(ErrorKind::usage, "a batch of {} samples", request.batch);
   OCTET_ASSIGN(const auto file, open_model(request.model));
   OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine));
-  OCTET_ASSIGN(const auto inputs, random_inputs(file.model.graph, request.batch));
+  OCTET_ASSIGN(const auto inputs, random_inputs(file.model.graph, request.batch, request.shapes));
   OCTET_ASSIGN(auto out, measure_latency(*engine.program, inputs,
                                          {request.seconds, thread_count(), request.layers}));
   out.engine = engine.name;
   out.peak_rss_bytes = peak_rss_bytes();
+  if (!request.layers) return out;
+  OCTET_ASSIGN(const auto peaks, measure_peaks(thread_count()));
+  for (auto& layer : out.layers) {
+    layer.peak_share = peak_share(peaks, layer.kernel, layer.macs, layer.ms);
+  }
   return out;
 }
 

@@ -14,7 +14,8 @@ Json to_json(const BenchSummary& s) {
                       {"op", layer.op},
                       {"kernel", layer.kernel},
                       {"ms", layer.ms},
-                      {"macs", layer.macs}});
+                      {"macs", layer.macs},
+                      {"peak_share", layer.peak_share ? Json(*layer.peak_share) : Json()}});
   }
   return {{"median_ms", s.median_ms}, {"p10_ms", s.p10_ms},
           {"p90_ms", s.p90_ms},       {"first_ms", s.first_ms},
@@ -29,8 +30,10 @@ std::string to_text(const BenchSummary& s) {
       s.median_ms, s.p10_ms, s.p90_ms, s.first_ms, s.runs, s.engine, s.threads);
   for (const auto& layer : s.layers) {
     const double rate = layer.ms > 0 ? static_cast<double>(layer.macs) / layer.ms * 1e-6 : 0;
-    text += fmt::format("  {:9.4f} ms {:7.1f} GMAC/s  {:16} {}  {}\n", layer.ms, rate, layer.op,
-                        layer.name, layer.kernel);
+    const auto share =
+        layer.peak_share ? fmt::format("{:3.0f} %", *layer.peak_share * 100) : std::string("-");
+    text += fmt::format("  {:9.4f} ms {:7.1f} GMAC/s {:>5} of peak  {:16} {}  {}\n", layer.ms, rate,
+                        share, layer.op, one_line(layer.name), layer.kernel);
   }
   return text;
 }
@@ -49,6 +52,8 @@ void add_bench(CLI::App& app, Context& context) {
   auto request = std::make_shared<BenchRequest>();
   command->add_option("model", request->model, "Model (.onnx)")->required();
   command->add_option("--batch", request->batch, "Samples in a batch")->capture_default_str();
+  command->add_option("--shape", request->shapes,
+                      "[NAME=]1x3x224x224: shape of an input that the model leaves open");
   command->add_option("--seconds", request->seconds, "How long to measure")
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();

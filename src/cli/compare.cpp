@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "cli/config.h"
@@ -46,7 +47,9 @@ Json to_json(const Comparison& c) {
 }
 
 std::string decibels(const std::optional<double>& db) {
-  return db ? fmt::format("{:6.1f} dB", *db) : fmt::format("{:>9}", "-");
+  const bool finite = db && std::isfinite(*db);
+  return finite ? fmt::format("{:6.1f} dB", *db)
+                : fmt::format("{:>9}", db && *db > 0 ? "exact" : "-");
 }
 
 std::string layers_text(const Comparison& c) {

@@ -21,6 +21,16 @@ Json ports_json(const std::vector<Port>& ports) {
   return list;
 }
 
+/// Options and recipe are JSON themselves.
+Json provenance_json(const Inspection& s) {
+  Json json = Json::object();
+  for (const auto& [key, value] : s.provenance) {
+    auto nested = value.starts_with('{') ? Json::parse(value, nullptr, false) : Json();
+    json[key] = nested.is_object() ? std::move(nested) : Json(value);
+  }
+  return json;
+}
+
 Json to_json(const Inspection& s) {
   Json ops = Json::array();
   for (const auto& op : s.ops) {
@@ -49,7 +59,8 @@ Json to_json(const Inspection& s) {
           {"quantized_values", values},
           {"float_nodes", obstacles_json(s.float_nodes)},
           {"integer_mac_share", s.integer_mac_share},
-          {"provenance", s.provenance}};
+          {"obstacle", s.obstacle.empty() ? Json() : Json(s.obstacle)},
+          {"provenance", provenance_json(s)}};
 }
 
 std::string values_text(const Inspection& s) {
@@ -58,8 +69,10 @@ std::string values_text(const Inspection& s) {
     const auto scale =
         v.scales == 1 ? fmt::format("scale {:.6g}", v.scale)
                       : fmt::format("{} scales {:.4g}..{:.4g}", v.scales, v.scale, v.scale_max);
-    text += fmt::format("  {}: {} as {}, {}, zero point {}, {}\n", v.name, v.scheme, v.storage,
-                        scale, v.zero_point, v.origin);
+    const auto numbers =
+        v.scales == 0 ? std::string() : fmt::format("{}, zero point {}, ", scale, v.zero_point);
+    const auto stored = v.scheme == v.storage ? v.scheme : v.scheme + " as " + v.storage;
+    text += fmt::format("  {}: {}, {}{}\n", one_line(v.name), stored, numbers, v.origin);
   }
   return text;
 }
@@ -70,10 +83,10 @@ std::string to_text(const Inspection& s) {
                   with_commas(s.bytes), with_commas(static_cast<std::uint64_t>(s.parameters)),
                   with_commas(static_cast<std::uint64_t>(s.macs)));
   for (const auto& port : s.inputs) {
-    text += fmt::format("input  {} {} {}\n", port.name, port.dtype, port.shape);
+    text += fmt::format("input  {} {} {}\n", one_line(port.name), port.dtype, port.shape);
   }
   for (const auto& port : s.outputs) {
-    text += fmt::format("output {} {} {}\n", port.name, port.dtype, port.shape);
+    text += fmt::format("output {} {} {}\n", one_line(port.name), port.dtype, port.shape);
   }
   text += fmt::format("{:24}{:>8}{:>16}{:>14}\n", "operator", "nodes", "MACs", "parameters");
   for (const auto& op : s.ops) {
@@ -83,12 +96,19 @@ std::string to_text(const Inspection& s) {
   }
   text += fmt::format("{} of the multiply-accumulates {} in integers\n",
                       percent(s.integer_mac_share), s.quantized ? "run" : "can run");
-  if (!s.float_nodes.empty()) text += "nodes that would stay in float:\n";
-  for (const auto& node : s.float_nodes) {
-    text += fmt::format("  {} ({}): {}\n", node.name, node.op, node.reason);
+  if (!s.obstacle.empty()) text += fmt::format("cannot be quantized: {}\n", one_line(s.obstacle));
+  if (!s.float_nodes.empty()) {
+    text += s.quantized ? "nodes in float:\n" : "nodes that would stay in float:\n";
   }
-  if (s.quantized) text += values_text(s);
-  for (const auto& [key, value] : s.provenance) text += fmt::format("{}: {}\n", key, value);
+  for (const auto& node : s.float_nodes) {
+    text += fmt::format("  {}\n",
+                        one_line(fmt::format("{} ({}): {}", node.name, node.op, node.reason)));
+  }
+  if (!s.quantized_values.empty()) text += values_text(s);
+  if (!s.provenance.empty()) text += "provenance:\n";
+  for (const auto& [key, value] : s.provenance) {
+    text += fmt::format("  {}: {}\n", key, one_line(value));
+  }
   return text;
 }
 

@@ -1,6 +1,7 @@
 #include "data/array_dataset.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "core/log.h"
@@ -43,25 +44,35 @@ Result<Shape> fitted_shape(const Shape& row, const InputSpec& spec) {
                    to_string(wanted), to_string(row));
 }
 
-Result<Tensor> convert_type(const Tensor& tensor, const InputSpec& spec) {
-  if (tensor.dtype() == spec.dtype) return tensor;
-  if (spec.dtype == DType::f32) return to_f32(tensor);
-  if (spec.dtype != DType::i64 && spec.dtype != DType::i32) {
-    return bad_input("input {} wants {}, the array has {}", spec.name, name(spec.dtype),
-                     name(tensor.dtype()));
-  }
+/// Integers as another integer or boolean type of at least 8 bits, which must hold them.
+Result<Tensor> convert_integers(const Tensor& tensor, const InputSpec& spec) {
   auto values = to_int64(tensor);
   if (!values) return tl::unexpected(values.error().with_context("input " + spec.name));
   if (spec.dtype == DType::i64) return Tensor::from<std::int64_t>(*values, tensor.shape());
-  Tensor out(DType::i32, tensor.shape());
-  auto* to = out.mutable_data<std::int32_t>();
+  const int width = spec.dtype == DType::boolean ? 1 : bits(spec.dtype);
+  const int magnitude = std::min(is_signed(spec.dtype) ? width - 1 : width, 63);
+  const auto high = static_cast<std::int64_t>((std::uint64_t{1} << magnitude) - 1);
+  const std::int64_t low = is_signed(spec.dtype) ? -high - 1 : 0;
+  OCTET_ASSIGN(Tensor out, Tensor::create(spec.dtype, tensor.shape()));
+  auto* to = out.mutable_raw();
+  const auto bytes = static_cast<std::size_t>(bits(spec.dtype)) / 8;
   for (const auto value : *values) {
-    if (value != static_cast<std::int32_t>(value)) {
-      return bad_input("input {} wants i32, the array holds {}", spec.name, value);
+    if (value < low || value > high) {
+      return bad_input("input {} wants {}, the array holds {}", spec.name, name(spec.dtype), value);
     }
-    *to++ = static_cast<std::int32_t>(value);
+    std::memcpy(to, &value, bytes);  // little-endian
+    to += bytes;
   }
   return out;
+}
+
+Result<Tensor> convert_type(const Tensor& tensor, const InputSpec& spec) {
+  if (tensor.dtype() == spec.dtype) return tensor;
+  if (spec.dtype == DType::f32) return to_f32(tensor);
+  const bool whole = spec.dtype == DType::boolean || is_integer(spec.dtype);
+  if (whole && bits(spec.dtype) >= 8) return convert_integers(tensor, spec);
+  return bad_input("input {} wants {}, the array has {}", spec.name, name(spec.dtype),
+                   name(tensor.dtype()));
 }
 
 /// How an array feeds an input: as it is, or as an image through the recipe.

@@ -1,23 +1,13 @@
 #include "graph/attribute_types.h"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 
 namespace octet {
 namespace {
 
-/// Order of the alternatives of Attribute.
-enum class Kind : std::size_t { integer, real, text, integers, reals, texts, tensor };
-
-enum class Need { optional, required };
-
-struct AttributeType {
-  std::string_view op;
-  std::string_view key;
-  Kind kind;
-  Need need = Need::optional;
-};
+using Kind = AttributeKind;
+using Need = AttributeNeed;
 
 constexpr auto types = std::to_array<AttributeType>({
     {"ArgMax", "axis", Kind::integer},
@@ -192,6 +182,8 @@ constexpr std::array<std::string_view, 8> kind_names{
     "a list of numbers", "a list of text", "a tensor", "opaque"};
 
 }  // namespace
+
+std::span<const AttributeType> attribute_types() { return types; }
 
 Status check_attributes(const Node& node) {
   if (!node.domain.empty()) return {};

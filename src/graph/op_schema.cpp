@@ -199,6 +199,8 @@ std::int64_t einsum_macs(const Graph& graph, const Node& node, const Shape& outp
 
 }  // namespace
 
+std::span<const OpSchema> all_schemas() { return schemas; }
+
 const OpSchema* find_schema(const Node& node) {
   if (!node.domain.empty()) return nullptr;
   const auto it =

@@ -2,6 +2,7 @@
 // What octet knows of each operator, as data: the one table that says which ops exist.
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "graph/graph.h"
@@ -15,6 +16,9 @@ struct OpSchema {
   int min_outputs = 1;
   int max_outputs = 1;  ///< -1: any
 };
+
+/// All operators that octet knows, sorted by name.
+[[nodiscard]] std::span<const OpSchema> all_schemas();
 
 /// Schema of a standard-domain operator, or nullptr when octet does not know it.
 [[nodiscard]] const OpSchema* find_schema(const Node& node);

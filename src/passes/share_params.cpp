@@ -8,9 +8,14 @@ namespace {
 /// limiting reals before quantizing gives the same codes.
 void share_with_fused(PassContext& context) {
   const Placement& placement = context.placement;
+  const auto producers = context.model.graph.producers();
   for (std::size_t i = 0; i < placement.fused_into.size(); ++i) {
     ValueId end = placement.fused_into[i];
     if (end == ValueId::none) continue;
+    // Such a target fuses the activation behind a sum of floats.
+    const auto maker = producers[i];
+    const bool sums = maker != NodeId::none && context.model.graph.node(maker).is("Add");
+    if (sums && context.target.float_addends) continue;
     while (placement.fused_into[index(end)] != ValueId::none) {
       end = placement.fused_into[index(end)];
     }

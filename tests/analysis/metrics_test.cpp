@@ -34,16 +34,5 @@ TEST(Metrics, KlIsZeroForEqualAndPositiveOtherwise) {
   EXPECT_NEAR(kl_divergence(p, q), 0.5 * std::log(0.5 / 0.9) + 0.5 * std::log(0.5 / 0.1), 1e-12);
 }
 
-TEST(Metrics, SqnrOfAKnownNoise) {
-  const std::vector<float> signal = {10, -10};
-  const std::vector<float> noisy = {11, -9};
-  Sqnr sqnr;
-  sqnr.add(signal, noisy);
-  EXPECT_NEAR(sqnr.decibel(), 20.0, 1e-9);  // 200 / 2 = 100
-  Sqnr silent;
-  silent.add(signal, signal);
-  EXPECT_EQ(silent.decibel(), std::numeric_limits<double>::infinity());
-}
-
 }  // namespace
 }  // namespace octet

@@ -49,7 +49,8 @@ TEST(BadUsage, ExitsWithOne) {
   expect_refusal(octet({}), 1, "");
   expect_refusal(octet({"fly"}), 1, "octet");
   expect_refusal(octet({"quantize", model, "--no-such-option"}), 1, "no-such-option");
-  expect_refusal(octet({"quantize", model, "-o", "/tmp/x.onnx"}), 1, "--data");
+  expect_refusal(octet({"quantize", model, "-o", "/tmp/x.onnx", "--method", "static"}), 1,
+                 "--data");
   expect_refusal(
       octet({"quantize", model, "-o", "/tmp/x.onnx", "--data", train, "--observer", "x"}), 1,
       "minmax");

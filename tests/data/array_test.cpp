@@ -93,6 +93,39 @@ TEST(ArrayData, OtherNumberTypesAreConverted) {
   EXPECT_ERROR(decode(doubles, options, 1), "expected integers");
 }
 
+TEST(ArrayData, IntegersBecomeTheTypeThatHoldsThem) {
+  const TemporaryFolder folder;
+  fs::path path;
+  const auto write = [&](std::initializer_list<std::int64_t> values) {
+    const auto count = static_cast<std::int64_t>(values.size());
+    path = folder.write("mask.npy",
+                        encode_npy(Tensor::from<std::int64_t>(values, {count, 1})).value());
+  };
+  DatasetOptions options;
+  const auto first_as = [&](DType dtype) {
+    options.inputs = {spec("mask", {-1, 1}, dtype)};
+    return decode(path, options, 0);
+  };
+  write({1});
+  for (const auto dtype : {DType::boolean, DType::i8, DType::u8, DType::i16, DType::u16, DType::i32,
+                           DType::u32, DType::u64, DType::i64}) {
+    const auto got = first_as(dtype);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->front().dtype(), dtype);
+    EXPECT_EQ(floats(got->front()), std::vector<float>{1});
+  }
+  write({-1});
+  EXPECT_TRUE(first_as(DType::i8));
+  EXPECT_FALSE(first_as(DType::u8));
+  EXPECT_FALSE(first_as(DType::u64));
+  write({2});
+  EXPECT_FALSE(first_as(DType::boolean));
+  write({128});
+  EXPECT_FALSE(first_as(DType::i8));
+  EXPECT_TRUE(first_as(DType::u8));
+  EXPECT_FALSE(first_as(DType::f64));
+}
+
 TEST(ArrayData, ByteImagesGoThroughTheRecipe) {
   const TemporaryFolder folder;
   DatasetOptions options;

@@ -169,8 +169,8 @@ TEST(OnnxBadInput, ControlFlowByName) {
 }
 
 TEST(OnnxBadInput, Opsets) {
-  EXPECT_EQ(parse_error(relu_model(8)), "the model uses opset 8; octet reads opsets 9 to 28");
-  EXPECT_EQ(parse_error(relu_model(29)), "the model uses opset 29; octet reads opsets 9 to 28");
+  EXPECT_EQ(parse_error(relu_model(6)), "the model uses opset 6; octet reads opsets 7 to 28");
+  EXPECT_EQ(parse_error(relu_model(29)), "the model uses opset 29; octet reads opsets 7 to 28");
   auto none = relu_model();
   none.clear_opset_import();
   EXPECT_EQ(parse_error(none), "the model does not say which opset it uses");

@@ -84,7 +84,8 @@ TEST(ConstantValues, ManyBecomeACount) {
 
 TEST(ConstantValues, OneNumberIsNotAPattern) {
   GraphBuilder b;
-  b.output(b.node("Gemm", {b.input("x", {1, 4}), b.weights("w", {4, 1})}, "y"));
+  const auto y = b.node("Gemm", {b.input("x", {1, 4}), b.weights("w", {4, 1})}, "y");
+  b.output(b.node("Gemm", {y, b.weights("v", {1, 3})}, "z"));
   const auto source = [](const Graph& graph, const std::vector<ValueId>& values) {
     auto statistics = testing::statistics_of({})(graph, values);
     auto& seen = statistics->values.at("y").histogram;

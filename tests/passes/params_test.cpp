@@ -61,9 +61,10 @@ TEST(AbsorbActivations, KeepsAReluWhoseInputIsReadElsewhere) {
   GraphBuilder b;
   const auto x = b.input("x", {1, 2, 4, 4});
   const auto c = b.node("Conv", {x, b.weights("w", {2, 2, 1, 1})}, "c");
-  b.output(b.node("Add", {c, b.node("Relu", {c}, "r")}, "y"));
+  const auto y = b.node("Add", {c, b.node("Relu", {c}, "r")}, "y");
+  b.output(b.node("Conv", {y, b.weights("v", {2, 2, 1, 1})}, "z"));
   const auto q = quantize(b.graph, {{"c", {-2.0F, 2.0F}}, {"r", {0.0F, 2.0F}}});
-  EXPECT_EQ(q.ops(), (Ops{"Conv", "Relu", "Add"}));
+  EXPECT_EQ(q.ops(), (Ops{"Conv", "Relu", "Add", "Conv"}));
   EXPECT_FALSE(q.find("c")->params == q.find("r")->params);
 }
 

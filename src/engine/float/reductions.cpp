@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "engine/float/element_types.h"
+#include "engine/float/convert.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
 
@@ -53,6 +54,8 @@ struct Reducer {
     if constexpr (op == Reduction::mean) {
       if constexpr (std::is_floating_point_v<T>) {
         return static_cast<T>(total / static_cast<double>(count));
+      } else if (count == 0) {
+        return T{0};
       } else if constexpr (std::is_signed_v<T>) {
         // Counts that T cannot hold exceed every sum.
         return static_cast<T>(static_cast<std::int64_t>(total) / count);
@@ -62,7 +65,8 @@ struct Reducer {
       }
     }
     if constexpr (op == Reduction::l2) {
-      return static_cast<T>(std::sqrt(static_cast<double>(total)));
+      // A sum that has wrapped around may be negative.
+      return convert<T>(std::sqrt(static_cast<double>(total)));
     }
     return static_cast<T>(total);
   }

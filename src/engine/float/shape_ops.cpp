@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/float/ops.h"
+#include "graph/value_facts.h"
 
 namespace octet::float_engine {
 namespace {
@@ -160,25 +161,8 @@ MadeOp make_dropout(const OpSource& source) {
   });
 }
 
-Result<Tensor> constant_attribute(const Node& node) {
-  if (const auto* value = node.attribute<Tensor>("value")) return *value;
-  if (const auto* value = node.attribute<float>("value_float")) {
-    return Tensor::from<float>({*value}, {});
-  }
-  if (const auto* value = node.attribute<std::int64_t>("value_int")) {
-    return Tensor::from<std::int64_t>({*value}, {});
-  }
-  if (const auto* values = node.attribute<std::vector<float>>("value_floats")) {
-    return Tensor::from<float>(*values, {static_cast<std::int64_t>(values->size())});
-  }
-  if (const auto* values = node.attribute<std::vector<std::int64_t>>("value_ints")) {
-    return Tensor::from<std::int64_t>(*values, {static_cast<std::int64_t>(values->size())});
-  }
-  return bad_input("no value of a supported kind");
-}
-
 MadeOp make_constant(const OpSource& source) {
-  OCTET_ASSIGN(auto value, constant_attribute(source.node));
+  OCTET_ASSIGN(auto value, constant_node_value(source.node));
   return make_function(source, InputOrder::any,
                        [value = std::move(value)](Inputs) { return one_output(value); });
 }

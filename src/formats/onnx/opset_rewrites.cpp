@@ -1,6 +1,7 @@
 #include "formats/onnx/opset_rewrites.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "graph/shape_inference.h"
 
@@ -51,15 +52,56 @@ void upgrade_softmax(Graph& graph, NodeId id, const Graph& inferred) {
   add_beside(graph, id, "Reshape", {flat_result, dims}, result);
 }
 
-/// Whether the constant scales make no axis larger and one smaller.
-bool only_shrinks(const Graph& graph, ValueId scales) {
+/// Scales that shrink alone (the rest 1) and scales that grow alone; nullopt when not constant.
+struct SplitScales {
+  std::vector<float> shrinking;
+  std::vector<float> growing;
+  bool any_shrinks = false;
+  bool any_grows = false;
+};
+
+std::optional<SplitScales> split_scales(const Graph& graph, ValueId scales) {
   const auto* tensor = graph.constant(scales);
-  if (tensor == nullptr || tensor->dtype() != DType::f32) return false;
-  const auto values = tensor->values<float>();
-  const auto at_most_one = [](float scale) { return scale <= 1.0F; };
-  const auto below_one = [](float scale) { return scale < 1.0F; };
-  return std::all_of(values.begin(), values.end(), at_most_one) &&
-         std::any_of(values.begin(), values.end(), below_one);
+  if (tensor == nullptr || tensor->dtype() != DType::f32) return std::nullopt;
+  SplitScales split;
+  for (const float scale : tensor->values<float>()) {
+    split.shrinking.push_back(std::min(scale, 1.0F));
+    split.growing.push_back(std::max(scale, 1.0F));
+    split.any_shrinks = split.any_shrinks || scale < 1.0F;
+    split.any_grows = split.any_grows || scale > 1.0F;
+  }
+  return split;
+}
+
+ValueId add_scales(Graph& graph, NodeId id, std::string_view suffix,
+                   const std::vector<float>& scales) {
+  return graph.add_constant(
+      fmt::format("{}_{}", graph.node(id).name, suffix),
+      Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())}));
+}
+
+/// The nearest mode rounds down on axes that grow and up on axes that shrink; where a node does
+/// both, one that shrinks goes before it.
+void choose_rounding(Graph& graph, NodeId id) {
+  const auto scales = graph.node(id).input(2);
+  const auto split = split_scales(graph, scales);
+  const bool shrinks = split && split->any_shrinks;
+  const bool nearest = graph.node(id).string_attribute("mode", "nearest") == "nearest";
+  const auto set = [&](NodeId node, std::string rounding) {
+    graph.node(node).attributes.insert_or_assign("nearest_mode", std::move(rounding));
+  };
+  set(id, shrinks ? "ceil" : "floor");
+  if (!nearest || !shrinks || !split->any_grows) return;
+  set(id, "floor");
+  const auto data = graph.node(id).input(0);
+  const auto small = add_temporary(graph, data, "shrunk");
+  const auto shrinking = add_scales(graph, id, "shrinking", split->shrinking);
+  const auto growing = add_scales(graph, id, "growing", split->growing);
+  const auto first = add_beside(graph, id, "Resize", {data, ValueId::none, shrinking}, small);
+  graph.node(first).attributes = graph.node(id).attributes;
+  set(first, "ceil");
+  graph.node(id).inputs[0] = small;
+  graph.node(id).inputs[2] = growing;
 }
 
 /// Before opset 13, inputs that do not count could be tensors without elements.
@@ -113,11 +155,7 @@ Status upgrade_resize(Graph& graph, NodeId id, std::int64_t version) {
   node.inputs.push_back(ValueId::none);
   node.inputs.push_back(scales);
   node.attributes.insert_or_assign("coordinate_transformation_mode", std::string("asymmetric"));
-  const bool shrinks = only_shrinks(graph, scales);
-  node.attributes.insert_or_assign("nearest_mode", std::string(shrinks ? "ceil" : "floor"));
-  if (node.string_attribute("mode", "nearest") == "bilinear") {
-    node.attributes.insert_or_assign("mode", std::string("linear"));
-  }
+  if (node.input(0) != ValueId::none) choose_rounding(graph, id);
   return {};
 }
 

@@ -9,9 +9,9 @@ namespace octet::onnx {
 [[nodiscard]] bool is_retired_operator(const Node& node, std::int64_t version);
 
 /// Upsample (opset 7 to 9) and Resize of opset 10 become today's Resize: coordinates divided by the
-/// scale (asymmetric) and, for the nearest mode, rounded down, or up where every scale makes the
-/// axis smaller or leaves it (as ONNX Runtime reads these two). Resize of opset 11 and 12 loses its
-/// empty inputs and the mode tf_half_pixel_for_nn.
+/// scale (asymmetric) and, for the nearest mode, rounded down on axes that grow and up on axes that
+/// shrink, as ONNX Runtime reads these two; scales that are not constant are taken to grow. Resize
+/// of opset 11 and 12 loses its empty inputs and the mode tf_half_pixel_for_nn.
 [[nodiscard]] Status upgrade_resize(Graph& graph, NodeId id, std::int64_t version);
 
 /// GroupNormalization of opset 18 to 20 scales by group; today's scales by channel.

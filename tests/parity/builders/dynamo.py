@@ -53,7 +53,7 @@ def mobilenetv3():
         x = hard_swish(net, blocks.gemm(net, x, 128))
     classify(net, x, labels)
     net.state_shapes()
-    return Network(net, *image_data(48))
+    return Network(net, *image_data(48, count=1024))
 
 
 def resnext():

@@ -10,9 +10,9 @@ from .net import Net, Network, NumberNames, TorchScriptNames
 CALIBRATION, EVALUATION, FIT = 64, 256, 256
 
 
-def image_data(size, classes=8):
+def image_data(size, classes=8, count=EVALUATION):
     calibration, _ = data.textures(CALIBRATION, size, classes, seed=1)
-    evaluation, labels = data.textures(EVALUATION, size, classes, seed=2)
+    evaluation, labels = data.textures(count, size, classes, seed=2)
     return {"input": calibration}, {"input": evaluation}, labels
 
 
@@ -176,7 +176,7 @@ def mobilenetv3_torchscript():
         shared = net.op("Identity", net.weight(bias, "bias"))
         x = net.op("Gemm", x, net.weight(weight.T), shared, transB=1, out="output")
     net.output(x, ["batch_size", 8])
-    return Network(net, *image_data(48))
+    return Network(net, *image_data(48, count=1024))
 
 
 def unet():
@@ -304,6 +304,6 @@ def lstm():
     with net.scope("fc2"):
         x = blocks.gemm(net, x, 4, blocks.classifier(net.values[x], labels), out="logits")
     net.output(x, ["batch", 4])
-    evaluation, _, labels = data.sentences(EVALUATION, length, vocabulary, seed=2)
+    evaluation, _, labels = data.sentences(2048, length, vocabulary, seed=2)
     return Network(net, {"tokens": data.sentences(CALIBRATION, length, vocabulary, seed=1)[0]},
                    {"tokens": evaluation}, labels, {"tokens": data.sentences(3, 2 * length, vocabulary, seed=4)[0]})
