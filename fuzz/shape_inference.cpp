@@ -39,6 +39,7 @@ class Choices {
     static constexpr std::int64_t odd[] = {
         INT64_MIN, INT64_MAX, INT32_MIN, INT32_MAX, std::int64_t{1} << 40, 65536, 4097, 100};
     const auto choice = byte();
+    if (choice < 200) return choice % 6 - 1;
     if (choice < 248) return choice % 12 - 3;
     return odd[choice - 248];
   }
@@ -53,7 +54,8 @@ class Choices {
     Shape out(below(6));
     for (auto& dim : out) {
       const auto choice = byte();
-      dim = choice % 6 + (choice % 16 == 0 ? 0 : 1);
+      // Few extents, so that shapes often go together.
+      dim = choice < 192 ? choice % 3 + 1 : choice % 7;
       if (may_be_dynamic && choice >= 250) dim = choice == 255 ? std::int64_t{1} << 33 : -1;
     }
     return out;
@@ -68,8 +70,10 @@ class Choices {
 
   Tensor tensor() {
     const auto type = dtype();
-    auto dims = shape(false);
-    if (below(3) == 0) dims = {static_cast<std::int64_t>(below(6))};
+    const auto kind = below(4);
+    auto dims = kind == 0 ? last_ : shape(false);
+    if (kind == 1) dims = {static_cast<std::int64_t>(below(6))};
+    if (kind > 1) last_ = dims;
     return filled(type, dims);
   }
 
@@ -99,6 +103,7 @@ class Choices {
   const std::uint8_t* data_;
   std::size_t size_;
   std::size_t position_ = 0;
+  Shape last_;
 };
 
 std::string word(Choices& choices) {

@@ -50,6 +50,13 @@ struct Line {
   return line(limits(scale, zero_point));
 }
 
+/// The line as a convolution or matrix product applies it to reals: where nothing is to be added,
+/// its kernels take 1 / ratio as the scale of their output, and multiply by the reciprocal of that.
+[[nodiscard]] inline Line destination_line(const Line& line) {
+  if (line.shift != 0) return line;
+  return {1.0F / (1.0F / line.ratio), line.shift};
+}
+
 /// Rounds half to even and limits; NaN becomes low. Limits are codes, so that the order of the two
 /// does not matter.
 [[nodiscard]] inline std::int32_t to_code(float code, std::int32_t low, std::int32_t high) {
@@ -84,7 +91,7 @@ enum class LayerForm : std::uint8_t {
 [[nodiscard]] inline Layer layer(LayerForm form, float m, float bias, const Limits& output) {
   const Line whole = line(output);
   switch (form) {
-    case LayerForm::real: return {m, bias, whole};
+    case LayerForm::real: return {m, bias, destination_line(whole)};
     case LayerForm::matrix: return {m * whole.ratio, bias * whole.ratio + whole.shift, {1, 0}};
     case LayerForm::unbiased: break;
   }

@@ -59,16 +59,17 @@ double Distribution::inner_error(double low, double high, double step) const {
   return (below(high).mass - below(low).mass) * step * step / 12;
 }
 
+double Distribution::error(const Moments& from, const Moments& to, double image) {
+  return (to.second - from.second) - 2 * image * (to.first - from.first) +
+         image * image * (to.mass - from.mass);
+}
+
 double Distribution::squared_error(const QuantParams& params, const QuantScheme& scheme) const {
   const double step = static_cast<double>(params.scale[0]) / width_;
   const auto zero_point = static_cast<std::int64_t>(params.zero_point[0]);
   std::int64_t lowest = scheme.qmin() - zero_point;
   std::int64_t highest = scheme.qmax() - zero_point;
   const auto centre = [step](std::int64_t level) { return static_cast<double>(level) * step; };
-  const auto error = [](const Moments& from, const Moments& to, double image) {
-    return (to.second - from.second) - 2 * image * (to.first - from.first) +
-           image * image * (to.mass - from.mass);
-  };
   const Moments all = sums_.back();
   double sum = 0;
   if (highest - lowest > most_exact_codes) {
@@ -94,6 +95,16 @@ double Distribution::squared_error(const QuantParams& params, const QuantScheme&
     sum += error(from, all, centre(highest));
   }
   // Cancellation can leave a tiny negative number where all values hit a code.
+  return std::max(sum / all.mass, 0.0) * width_ * width_;
+}
+
+double Distribution::clipped_error(const QuantParams& params, const QuantScheme& scheme) const {
+  const double step = static_cast<double>(params.scale[0]) / width_;
+  const double low = static_cast<double>(scheme.qmin() - params.zero_point[0]) * step;
+  const double high = static_cast<double>(scheme.qmax() - params.zero_point[0]) * step;
+  const Moments all = sums_.back();
+  const double sum =
+      error({}, below(low - step / 2), low) + error(below(high + step / 2), all, high);
   return std::max(sum / all.mass, 0.0) * width_ * width_;
 }
 

@@ -68,8 +68,9 @@ double log_term(double count) { return count > 0 ? count * std::log(count) : 0.0
 ClipRange mse_range(const Histogram& histogram, const QuantScheme& scheme) {
   const Distribution distribution(histogram);
   return search_range(histogram, scheme, [&](const ClipRange& range) {
-    return distribution.squared_error(params_from_range(range.minimum, range.maximum, scheme),
-                                      scheme);
+    const auto params = params_from_range(range.minimum, range.maximum, scheme);
+    return distribution.squared_error(params, scheme) +
+           (clipping_weight - 1) * distribution.clipped_error(params, scheme);
   });
 }
 

@@ -26,6 +26,9 @@ class Distribution {
   /// the error inside the range is taken as scale^2 / 12.
   [[nodiscard]] double squared_error(const QuantParams& params, const QuantScheme& scheme) const;
 
+  /// The part of squared_error that lies beyond the outermost codes, each with half a step.
+  [[nodiscard]] double clipped_error(const QuantParams& params, const QuantScheme& scheme) const;
+
   /// Value below which the share `fraction` of the values lies, within [minimum, maximum].
   [[nodiscard]] double quantile(double fraction) const;
 
@@ -39,6 +42,8 @@ class Distribution {
   /// Moments of the values below `position`, all in units of the bin width.
   [[nodiscard]] Moments below(double position) const;
   [[nodiscard]] double inner_error(double low, double high, double step) const;
+  /// Squared difference from `image` of the values between two positions.
+  [[nodiscard]] static double error(const Moments& from, const Moments& to, double image);
 
   std::vector<double> counts_;
   std::vector<Moments> sums_;  ///< at the lower edge of each bin, and the total
@@ -48,7 +53,13 @@ class Distribution {
   double maximum_ = 0;
 };
 
-/// Range with the smallest expected squared error of the quantized values.
+/// How much more a squared error of clipping counts for mse_range than one of rounding. Rounding
+/// errors have no preferred sign and average out in the sums of the next layer; what clipping takes
+/// away always has the same sign (docs/decisions/0010-clipping-weighs-more.md).
+inline constexpr double clipping_weight = 3;
+
+/// Range with the smallest expected squared error of the quantized values, clipped ones counted
+/// clipping_weight times.
 [[nodiscard]] ClipRange mse_range(const Histogram& histogram, const QuantScheme& scheme);
 
 /// Range whose quantized distribution has the smallest Kullback-Leibler divergence from the

@@ -72,6 +72,29 @@ TEST(Distribution, SquaredErrorEqualsThatOfTheValues) {
   }
 }
 
+TEST(Distribution, ClippedErrorIsThatOfTheValuesBeyondTheCodes) {
+  for (const auto shape : {Shape::normal, Shape::relu, Shape::laplace}) {
+    const auto values = samples(shape, 50000);
+    const Distribution distribution(histogram_of(values));
+    for (const double clip : {1.0, 0.5, 0.3}) {
+      const auto params = params_from_range(distribution.minimum() * clip,
+                                            distribution.maximum() * clip, asymmetric);
+      const double scale = static_cast<double>(params.scale[0]);
+      const double low = scale * static_cast<double>(asymmetric.qmin() - params.zero_point[0]);
+      const double high = scale * static_cast<double>(asymmetric.qmax() - params.zero_point[0]);
+      double sum = 0;
+      for (const float x : values) {
+        const double value = static_cast<double>(x);
+        if (value < low - scale / 2) sum += (low - value) * (low - value);
+        if (value > high + scale / 2) sum += (value - high) * (value - high);
+      }
+      const double expected = sum / static_cast<double>(values.size());
+      EXPECT_NEAR(distribution.clipped_error(params, asymmetric), expected,
+                  0.06 * expected + 1e-3 * scale * scale);
+    }
+  }
+}
+
 TEST(Distribution, SquaredErrorEqualsIntegrationByPoints) {
   const auto histogram = histogram_of(samples(Shape::normal, 3000));
   const Distribution distribution(histogram);
@@ -110,7 +133,9 @@ TEST(MseRange, IsAsGoodAsAnExhaustiveSearch) {
       const auto histogram = histogram_of(samples(shape, 20000));
       const Distribution distribution(histogram);
       const auto error = [&](double low, double high) {
-        return distribution.squared_error(params_from_range(low, high, scheme), scheme);
+        const auto params = params_from_range(low, high, scheme);
+        return distribution.squared_error(params, scheme) +
+               2 * distribution.clipped_error(params, scheme);
       };
       const auto found = mse_range(histogram, scheme);
       double best = std::numeric_limits<double>::infinity();

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/float/element_types.h"
 #include "engine/float/convert.h"
+#include "engine/float/element_types.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
 

@@ -234,7 +234,9 @@ class Lowering {
     OCTET_ASSIGN(const int kept, forms_.coded_input(id, coded));
     const int buffer =
         forms_.add_codes(placement.output, output, forms_.buffer(kept).channels_last);
-    forms_.add_step(make_openvino_sum_step(id, forms_.params(kept), output, moved, kept, buffer));
+    forms_.add_step(make_openvino_sum_step(
+        id, forms_.params(kept), output, moved, kept, buffer,
+        comes_from_layer(model_.graph, model_.graph.node(id).input(1 - static_cast<std::size_t>(coded)))));
     return buffer;
   }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "arithmetic/openvino.h"
-
 namespace octet {
 namespace {
 
@@ -14,20 +12,6 @@ constexpr auto moving_ops = std::to_array<std::string_view>(
 
 bool moves_codes(const Node& node) {
   return std::find(moving_ops.begin(), moving_ops.end(), node.op) != moving_ops.end();
-}
-
-/// A convolution or matrix product, with its activations, or anything else.
-bool comes_from_layer(const Graph& graph, const std::vector<NodeId>& producers, ValueId value) {
-  for (;;) {
-    const auto maker = producers[index(value)];
-    if (maker == NodeId::none) return false;
-    const Node& node = graph.node(maker);
-    if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul")) {
-      return true;
-    }
-    if (!node.is("Relu") && !node.is("Clip")) return false;
-    value = node.input(0);
-  }
 }
 
 bool same_extents(const Value& a, const Value& b) {
@@ -43,6 +27,28 @@ bool same_extents(const Value& a, const Value& b) {
 }
 
 }  // namespace
+
+bool comes_from_layer(const Graph& graph, ValueId value) {
+  const auto producers = graph.producers();
+  for (;;) {
+    const auto maker = producers[index(value)];
+    if (maker == NodeId::none) return false;
+    const Node& node = graph.node(maker);
+    if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul")) {
+      return true;
+    }
+    if (!node.is("Relu") && !node.is("Clip")) return false;
+    value = node.input(0);
+  }
+}
+
+openvino::LayerForm openvino_layer_form(const Graph& graph, const Node& node, bool biased) {
+  const auto& shape = graph.value(node.input(0)).shape;
+  const bool image = node.is("Conv") || node.is("ConvTranspose");
+  if (!image && shape && shape->size() > 2) return openvino::LayerForm::real;
+  if (!biased) return openvino::LayerForm::unbiased;
+  return image ? openvino::LayerForm::real : openvino::LayerForm::matrix;
+}
 
 bool is_openvino_sum(const QuantizedGraph& model, NodeId id) {
   const Graph& graph = model.graph;
@@ -68,7 +74,7 @@ MovedOperand openvino_moved_operand(const QuantizedGraph& model, NodeId add) {
     direct[i] = graph.constant(value) == nullptr &&
                 (maker == NodeId::none || !moves_codes(graph.node(maker)));
     alone[i] = uses[index(value)].size() == 1 && !graph.is_output(value);
-    layer[i] = comes_from_layer(graph, producers, value);
+    layer[i] = comes_from_layer(graph, value);
   }
   int moved = 0;
   if (direct[0] != direct[1]) {

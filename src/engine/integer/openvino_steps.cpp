@@ -1,5 +1,7 @@
 #include "engine/integer/openvino_steps.h"
 
+#include "engine/integer/openvino_placement.h"
+
 namespace octet::integer {
 namespace {
 
@@ -8,14 +10,6 @@ namespace rule = kernels::openvino;
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
 constexpr std::size_t alignment = 64;
-
-rule::LayerForm layer_form(const Graph& graph, const Node& node, bool biased) {
-  const auto& shape = graph.value(node.input(0)).shape;
-  const bool image = node.is("Conv") || node.is("ConvTranspose");
-  if (!image && shape && shape->size() > 2) return rule::LayerForm::real;
-  if (!biased) return rule::LayerForm::unbiased;
-  return image ? rule::LayerForm::real : rule::LayerForm::matrix;
-}
 
 /// Conv, Gemm, MatMul: floats in scratch memory, then codes.
 class LayerStep final : public Step {
@@ -98,7 +92,7 @@ class SumStep final : public Step {
 OpenvinoLayer openvino_layer(const Graph& graph, NodeId node, const AccumulateLayer& layer,
                              const NodePlacement& placement, const kernels::CodeParams& input,
                              const kernels::CodeParams& output) {
-  const auto form = layer_form(graph, graph.node(node), !layer.float_bias.empty());
+  const auto form = openvino_layer_form(graph, graph.node(node), !layer.float_bias.empty());
   const auto limits = rule::limits(output.scale, output.zero_point);
   OpenvinoLayer result;
   result.params.output = kernels::ConvOutput::floats;
@@ -123,10 +117,11 @@ StepPointer make_openvino_layer_step(NodeId node, std::unique_ptr<LayerKernel> k
 
 StepPointer make_openvino_sum_step(NodeId node, const kernels::CodeParams& kept_params,
                                    const kernels::CodeParams& output_params, int moved, int kept,
-                                   int output) {
+                                   int output, bool in_layer) {
   rule::SumParams params;
   params.sum = rule::sum(kept_params.scale, kept_params.zero_point, 1.0F, 0,
                          rule::limits(output_params.scale, output_params.zero_point));
+  if (in_layer) params.sum.line = rule::destination_line(params.sum.line);
   params.low = output_params.low;
   params.high = output_params.high;
   return std::make_unique<SumStep>(node, params, moved, kept, output);

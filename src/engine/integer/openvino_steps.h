@@ -20,10 +20,12 @@ struct OpenvinoLayer {
                                                    const kernels::openvino::CodeLine& line,
                                                    int input, int output);
 
-/// Add of the floats in buffer `moved` to the codes in buffer `kept`, of one shape.
+/// Add of the floats in buffer `moved` to the codes in buffer `kept`, of one shape; `in_layer`: by
+/// the kernel that makes the floats.
 [[nodiscard]] StepPointer make_openvino_sum_step(NodeId node,
                                                  const kernels::CodeParams& kept_params,
                                                  const kernels::CodeParams& output_params,
-                                                 int moved, int kept, int output);
+                                                 int moved, int kept, int output,
+                                                 bool in_layer);
 
 }  // namespace octet::integer

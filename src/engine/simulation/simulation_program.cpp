@@ -343,9 +343,6 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
 }  // namespace
 
 Result<Simulation> compile_simulation(const QuantizedGraph& model) {
-  if (model.plan.rule == Rule::openvino) {
-    return bad_input("the simulation knows rule onnx only, not the model's rule openvino");
-  }
   auto simulated = std::make_shared<SimulatedModel>();
   simulated->model = model;
   OCTET_TRY(widen_halves(simulated->model.graph));
