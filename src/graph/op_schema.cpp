@@ -115,6 +115,7 @@ constexpr auto schemas = std::to_array<OpSchema>({
     {"Sqrt", 1, 1},
     {"Squeeze", 1, 2},
     {"Sub", 2, 2},
+    {"Sum", 1, -1},
     {"Swish", 1, 1},
     {"Tanh", 1, 1},
     {"ThresholdedRelu", 1, 1},

@@ -121,6 +121,7 @@ constexpr auto rules = std::to_array<NamedRule>({
     {"Sqrt", shape_rules::same_as_input},
     {"Squeeze", shape_rules::squeeze},
     {"Sub", shape_rules::binary},
+    {"Sum", shape_rules::variadic},
     {"Swish", shape_rules::same_as_input},
     {"Tanh", shape_rules::same_as_input},
     {"ThresholdedRelu", shape_rules::same_as_input},

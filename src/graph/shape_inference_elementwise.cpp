@@ -190,12 +190,14 @@ Status variadic(Context& context) {
   }
   context.set(0, dtype, output);
   if (!few_elements(output)) return {};
+  std::string_view op = context.node().op;
+  if (op == "Sum") op = "Add";
   auto result = context.numbers(0);
   for (std::size_t i = 1; i < count && result; ++i) {
     const auto next = context.numbers(i);
     if (!next) return {};
     result = broadcast_numbers(*result, *next, output, [&](const PartialInt& a, const auto& b) {
-      return combine_numbers(context.node().op, dtype, a, b);
+      return combine_numbers(op, dtype, a, b);
     });
   }
   if (result && result->shape == output) context.set_numbers(0, std::move(*result));

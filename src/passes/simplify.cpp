@@ -17,14 +17,14 @@ constexpr int round_limit = 10000;
 
 Result<int> run_once(Graph& graph) {
   // Patterns are looked for before arithmetic on constants goes into the layers around them.
-  constexpr std::array<Rewrite, 13> rewrites{
+  constexpr std::array<Rewrite, 14> rewrites{
       simplification::fold_constants,   simplification::remove_identities,
-      simplification::fold_min_max,     simplification::fold_activations,
-      simplification::fuse_gates,       simplification::fuse_layer_norm,
-      simplification::fuse_softmax,     simplification::fold_powers,
-      simplification::fuse_global_pool, simplification::fold_affine,
-      simplification::fold_pad,         simplification::fold_reshapes,
-      simplification::push_transposes};
+      simplification::split_sums,       simplification::fold_min_max,
+      simplification::fold_activations, simplification::fuse_gates,
+      simplification::fuse_layer_norm,  simplification::fuse_softmax,
+      simplification::fold_powers,      simplification::fuse_global_pool,
+      simplification::fold_affine,      simplification::fold_pad,
+      simplification::fold_reshapes,    simplification::push_transposes};
   int changes = 0;
   for (const auto rewrite : rewrites) {
     OCTET_ASSIGN(const int found, rewrite(graph));

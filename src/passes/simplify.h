@@ -42,6 +42,9 @@ namespace octet::simplification {
 /// Max and Min with a constant scalar become Clip.
 [[nodiscard]] Result<int> fold_min_max(Graph& graph);
 
+/// Sum becomes a chain of Add, in the order of its inputs; that of one input disappears.
+[[nodiscard]] Result<int> split_sums(Graph& graph);
+
 /// Powers of 2, 1, 0.5 and -1 become Mul, nothing, Sqrt and Reciprocal.
 [[nodiscard]] Result<int> fold_powers(Graph& graph);
 

@@ -125,6 +125,14 @@ TEST(Fuse, SwishAndMish) {
   EXPECT_EQ(m.simplified(m.op("Mul", {m.op("Tanh", {m.op("Softplus", {m.x})}), m.x})), Ops{"Mish"});
 }
 
+TEST(Fuse, SumBecomesAdditions) {
+  Net three;
+  EXPECT_EQ(three.simplified(three.op("Sum", {three.x, three.op("Abs", {three.x}), three.x})),
+            (Ops{"Abs", "Add", "Add"}));
+  Net one;
+  EXPECT_EQ(one.simplified(one.op("Relu", {one.op("Sum", {one.x})})), Ops{"Relu"});
+}
+
 TEST(Fuse, OtherProductsStay) {
   {
     Net n;  // The gate is an output as well.

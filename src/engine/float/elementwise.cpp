@@ -101,7 +101,7 @@ MadeOp make_prelu(const OpSource& source) {
   });
 }
 
-/// Max and Min take any number of inputs.
+/// Max, Min and Sum take any number of inputs.
 template <Binary op>
 MadeOp make_variadic(const OpSource& source) {
   return make_function(source, InputOrder::any, [](Inputs inputs) -> Outputs {
@@ -210,6 +210,7 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"Div", 2, 1, make_binary<Binary::divide>},
     {"Max", 1, 1, make_variadic<Binary::maximum>},
     {"Min", 1, 1, make_variadic<Binary::minimum>},
+    {"Sum", 1, 1, make_variadic<Binary::add>},
     {"Mod", 2, 1, make_mod},
     {"Pow", 2, 1, make_pow},
     {"PRelu", 2, 1, make_prelu},
