@@ -12,8 +12,8 @@ seconds=${1:-30}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "fuzz.sh: SECONDS must be a whole number" >&2; exit 1; }
 
 mkdir -p build
-log=build/fuzz-build.log
-if ! { cmake --preset fuzz && cmake --build --preset fuzz --target fuzzers; } >"$log" 2>&1; then
+log=build/asan-fuzz-build.log
+if ! { cmake --preset asan && cmake --build --preset asan --target fuzzers; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   echo "fuzz.sh: the build failed, see $log" >&2
   exit 1
@@ -21,7 +21,7 @@ fi
 
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  for program in build/fuzz/fuzz/fuzz_*; do targets+=("${program##*/fuzz_}"); done
+  for program in build/asan/fuzz/fuzz_*; do targets+=("${program##*/fuzz_}"); done
 fi
 
 run_one() {
@@ -29,7 +29,7 @@ run_one() {
   mkdir -p "$corpus" build/fuzz/crashes
   [ -d "fuzz/seeds/$target" ] && seeds=("fuzz/seeds/$target")
   [ -f "fuzz/$target.options" ] && read -ra options <"fuzz/$target.options"
-  if OMP_NUM_THREADS=1 "build/fuzz/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 \
+  if OMP_NUM_THREADS=1 "build/asan/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 \
     -rss_limit_mb=3000 -max_len=65536 -print_final_stats=1 \
     "${options[@]}" -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1; then
     echo "fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in ${seconds} s, no failure"
