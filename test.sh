@@ -50,7 +50,9 @@ step_package() { build release && tests/package/run.sh build/release; }
 step_parity() {
   scripts/setup.sh --python && build release &&
     build/venv/bin/python tests/parity/run.py build/release/octet &&
-    build/venv/bin/python tests/parity/node_cases.py build/release/octet
+    build/venv/bin/python tests/parity/node_cases.py build/release/octet &&
+    build/venv/bin/python tests/parity/openvino_rows.py &&
+    build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
 }
 
 scripts/setup.sh --dev

@@ -4,10 +4,12 @@
 #   scripts/setup.sh            compiler, libraries, onnx-ml.proto
 #   scripts/setup.sh --dev      also clang, its sanitizer runtime and OpenMP, clang-format, clang-tidy
 #   scripts/setup.sh --python   also build/venv with the packages that the parity tests compare with
+#   scripts/setup.sh --openvino the same and OpenVINO (a download of 60 MB), for tests/parity/openvino_*.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 onnx_version=1.23.2
+openvino_version=2026.4.1
 proto=build/deps/onnx-ml.proto
 proto_sha256=8f39d0a1ae1abef5ca648922cdb06716d6bd1573c9e972b42854c16e9e352c16
 
@@ -15,11 +17,13 @@ packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libprotobuf-dev p
   libcli11-dev libfmt-dev nlohmann-json3-dev libturbojpeg0-dev libstb-dev zlib1g-dev libexpected-dev
   libxxhash-dev libgtest-dev libbenchmark-dev python3 python3-pip python3-venv unzip)
 with_python=no
+with_openvino=no
 for option in "$@"; do
   case "$option" in
     --dev) packages+=(clang libclang-rt-14-dev libomp-14-dev clang-format clang-tidy ccache) ;;
     --python) with_python=yes ;;
-    *) echo "setup.sh: unknown option $option (known: --dev, --python)" >&2; exit 1 ;;
+    --openvino) with_python=yes with_openvino=yes ;;
+    *) echo "setup.sh: unknown option $option (known: --dev, --python, --openvino)" >&2; exit 1 ;;
   esac
 done
 
@@ -90,3 +94,7 @@ make_venv() {
 install_packages
 fetch_proto
 if [ "$with_python" = yes ]; then make_venv; fi
+if [ "$with_openvino" = yes ]; then
+  quietly "installing OpenVINO" build/venv/bin/python -m pip install --quiet \
+    --disable-pip-version-check --only-binary=:all: "openvino==$openvino_version"
+fi

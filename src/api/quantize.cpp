@@ -1,5 +1,7 @@
 #include "octet/quantize.h"
 
+#include <fmt/ranges.h>
+
 #include <chrono>
 
 #include "api/engine_choice.h"
@@ -87,6 +89,21 @@ bool has_data(const QuantizeRequest& request) {
   return !request.data.path.empty() || !request.statistics.empty();
 }
 
+/// Options that were given and that the method has no use for, "" for none.
+std::string unused_options(const QuantizeRequest& request, const QuantizeOptions& options) {
+  std::vector<std::string_view> unused;
+  if (options.method == Method::static_ranges) return "";
+  if (!request.activation_storage.empty()) unused.emplace_back("--activations");
+  if (request.activation_bits != 8) unused.emplace_back("--bits-activations");
+  if (request.bias_correction.value_or(false)) unused.emplace_back("--bias-correction");
+  if (options.weights == WeightType::float16) {
+    if (request.weight_bits != 8) unused.emplace_back("--bits-weights");
+    if (request.per_channel) unused.emplace_back("--per-channel and --per-tensor");
+    if (request.reduce_range) unused.emplace_back("--reduce-range");
+  }
+  return fmt::format("{}", fmt::join(unused, ", "));
+}
+
 /// The recipe by which the samples were made goes along; without samples, the one that was given.
 Status store_recipe(const QuantizeRequest& request, const std::optional<Statistics>& statistics,
                     Graph& graph) {
@@ -128,6 +145,10 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   if (!with_data && has_data(request)) {
     report.notes.push_back(
         fmt::format("{} quantization needs no data: it was not read", name(options.method)));
+  }
+  if (const auto unused = unused_options(request, options); !unused.empty()) {
+    report.notes.push_back(fmt::format("{} quantization with {} weights has no use for {}",
+                                       name(options.method), request.weights, unused));
   }
   OCTET_TRY(store_recipe(request, statistics, model.graph));
   if (rule) model.plan.rule = *rule;

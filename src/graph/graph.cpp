@@ -1,5 +1,7 @@
 #include "graph/graph.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <queue>
 
@@ -10,10 +12,17 @@ template <class Map>
 std::string unique_name(const Map& taken, std::string_view hint, std::string_view fallback) {
   std::string base(hint.empty() ? fallback : hint);
   if (!taken.contains(base)) return base;
-  for (int i = 1;; ++i) {
-    auto candidate = base + "_" + std::to_string(i);
-    if (!taken.contains(candidate)) return candidate;
+  const auto numbered = [&](std::int64_t i) { return fmt::format("{}_{}", base, i); };
+  // Numbers are mostly taken in a row, and thousands of nodes may have no name: the row's end is
+  // found by halving.
+  std::int64_t last_taken = 0;
+  std::int64_t end = 1;
+  for (; taken.contains(numbered(end)); end *= 2) last_taken = end;
+  while (end - last_taken > 1) {
+    const auto middle = last_taken + (end - last_taken) / 2;
+    (taken.contains(numbered(middle)) ? last_taken : end) = middle;
   }
+  return numbered(end);
 }
 
 }  // namespace

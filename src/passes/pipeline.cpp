@@ -133,7 +133,8 @@ Status check_float_model(const Graph& graph) {
     const Node& node = graph.node(static_cast<NodeId>(i));
     if (!node.alive || !is_quantized_operator(node)) continue;
     return bad_input(
-        "the model is quantized already (node {} is a {}); give the float model it was made from",
+        "the model is quantized already (node {} is a {}), in a form that octet cannot dequantize; "
+        "give the float model it was made from",
         node.name, node.op);
   }
   return {};

@@ -116,6 +116,9 @@ class Placer {
         kind(id) = IntegerKind::bias;
       } else if (activations(id).empty() && !looks_up_table(graph_, node(id))) {
         make_float(id, "all its inputs are constant");
+      } else if (!target_.products &&
+                 refined_kind(graph_, node(id), op->kind) == IntegerKind::product) {
+        make_float(id, "the target multiplies two activations in float");
       } else {
         kind(id) = refined_kind(graph_, node(id), op->kind);
       }

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/progress.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
 #include "graph/widen.h"
@@ -27,6 +28,7 @@ Result<int> run_once(Graph& graph) {
       simplification::fold_reshapes,    simplification::push_transposes};
   int changes = 0;
   for (const auto rewrite : rewrites) {
+    OCTET_TRY(check_cancel());
     OCTET_ASSIGN(const int found, rewrite(graph));
     if (found == 0) continue;
     changes += found;

@@ -43,6 +43,8 @@ struct TargetProfile {
   DType activation_storage = DType::u8;
   DType weight_storage = DType::i8;
   Rule rule = Rule::onnx;
+  /// MatMul of two activations runs in integers.
+  bool products = true;
   /// Biases are f32 constants, added after the accumulator was scaled; else int32, in its units.
   bool float_bias = false;
   /// Add takes one operand as floats where that comes from an accumulating node for it alone.

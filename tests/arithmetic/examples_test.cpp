@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "arithmetic/dynamic.h"
+#include "arithmetic/openvino.h"
 #include "arithmetic/params.h"
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
@@ -104,6 +106,13 @@ std::int32_t multiply_result(const Example& e) {
   return quantize_narrow(a * b, e.real("sy"), e.integer("zy"), -128, 127);
 }
 
+std::int32_t openvino_result(const Example& e) {
+  const auto line = openvino::quantize_line(e.real("scale"), e.integer("zp"));
+  const float x = e.in.contains("acc") ? float_output(e.integer("acc"), e.real("m"), e.real("bias"))
+                                       : e.real("x");
+  return openvino::quantize(x, line, 0, 255);
+}
+
 double result_of(const Example& e) {
   const auto low = e.integer("low", -128);
   const auto high = e.integer("high", 127);
@@ -117,6 +126,7 @@ double result_of(const Example& e) {
   if (e.name == "requantize") {
     return requantize_onnx(e.integer("acc"), e.real("m"), e.integer("zp"), low, high);
   }
+  if (e.name == "openvino") return openvino_result(e);
   if (e.name == "add") return add_result(e);
   if (e.name == "mul") return multiply_result(e);
   if (e.name == "average") {

@@ -48,6 +48,19 @@ TEST(Method, EachGivesASmallerModelAsGood) {
   }
 }
 
+TEST(Method, OptionsItHasNoUseForAreNamed) {
+  const TemporaryFolder folder;
+  const auto notes = [&](const std::vector<std::string>& options) {
+    return json_of(quantize(folder / "x.onnx", options))["notes"].dump();
+  };
+  EXPECT_NE(notes({"--activations", "int8"}).find("no use for --activations"), std::string::npos);
+  EXPECT_NE(notes({"--bits-activations", "4"}).find("--bits-activations"), std::string::npos);
+  EXPECT_NE(notes({"--weights", "float16", "--bits-weights", "4"}).find("--bits-weights"),
+            std::string::npos);
+  EXPECT_EQ(notes({"--bits-weights", "4"}).find("no use"), std::string::npos);
+  EXPECT_EQ(notes({"--data", train, "--activations", "int8"}).find("no use"), std::string::npos);
+}
+
 TEST(Method, RefusalsSayWhatThereIs) {
   const TemporaryFolder folder;
   const auto refuse = [&](const std::vector<std::string>& options, const std::string& what) {

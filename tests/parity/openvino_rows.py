@@ -42,6 +42,12 @@ def line(low, high):
     return f32(255) / width, (-low * f32(255)) / width
 
 
+def in_layer(pair):
+    """A line as a convolution applies it: without a shift, through the reciprocal of its reciprocal."""
+    ratio, shift = pair
+    return (f32(f32(1) / f32(f32(1) / ratio)), shift) if shift == 0 else pair
+
+
 class Builder:
     def __init__(self):
         self.nodes, self.constants, self.count = [], [], 0
@@ -145,7 +151,7 @@ def convolution(rng, bias=True, relu=False, k=1, groups=1, ins=16):
     low, high = limits(sy, zy)
     if bias:
         reals = np.maximum(layer.reals(), 0) if relu else layer.reals()
-        want = fma(reals, *line(low, high))
+        want = fma(reals, *in_layer(line(low, high)))
     else:
         ratio, shift = line((low / layer.m).astype(f32), (high / layer.m).astype(f32))
         want = (layer.acc * layer.channel(ratio)).astype(f32) + shift[0]
@@ -184,7 +190,7 @@ def residual(rng, relu=False):
         if next_zero is None:
             break
         values = b.qdq(values, next_scale, next_zero)
-        code = codes(fma(layer.reals(), *line(*limits(next_scale, next_zero))))
+        code = codes(fma(layer.reals(), *in_layer(line(*limits(next_scale, next_zero)))))
         scale, zero = next_scale, next_zero
         made.append((values, code))
     y = b.op("Add", [values, made[0][0]] if rng.integers(0, 2) else [made[0][0], values])
@@ -194,7 +200,7 @@ def residual(rng, relu=False):
     moved = ((layer.reals() - f32(f32(z1) * s1)).astype(f32) * f32(f32(1) / s1)).astype(f32)
     total = (moved + made[0][1].astype(f32)).astype(f32)
     low, high = limits(sy, zy)
-    return got, np.maximum(codes(fma(total, *line(f32(low / s1), f32(high / s1)))), zy if relu else 0)
+    return got, np.maximum(codes(fma(total, *in_layer(line(f32(low / s1), f32(high / s1))))), zy if relu else 0)
 
 
 def two_codes(rng):

@@ -95,6 +95,17 @@ TEST(OpenvinoTarget, AddendThatOthersReadIsQuantized) {
   EXPECT_NE(q.find("c2"), nullptr);
 }
 
+TEST(OpenvinoTarget, ProductOfActivationsStaysFloat) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 4, 6});
+  const auto p = b.node("MatMul", {x, b.weights("w", {6, 6})}, "p");
+  const auto k = b.node("MatMul", {x, b.weights("v", {6, 4}, 2)}, "k");
+  b.output(b.node("MatMul", {k, p}, "y"));
+  EXPECT_EQ(quantize(b.graph, {}, openvino()).reason("y_node"),
+            "the target multiplies two activations in float");
+  EXPECT_EQ(quantize(b.graph).reason("y_node"), "");
+}
+
 /// A float bias needs no room in the accumulator.
 TEST(OpenvinoTarget, LargeBiasLeavesTheWeightsAlone) {
   GraphBuilder b;

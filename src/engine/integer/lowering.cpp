@@ -236,7 +236,8 @@ class Lowering {
         forms_.add_codes(placement.output, output, forms_.buffer(kept).channels_last);
     forms_.add_step(make_openvino_sum_step(
         id, forms_.params(kept), output, moved, kept, buffer,
-        comes_from_layer(model_.graph, model_.graph.node(id).input(1 - static_cast<std::size_t>(coded)))));
+        comes_from_layer(model_.graph,
+                         model_.graph.node(id).input(1 - static_cast<std::size_t>(coded)))));
     return buffer;
   }
 

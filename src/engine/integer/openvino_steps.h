@@ -25,7 +25,6 @@ struct OpenvinoLayer {
 [[nodiscard]] StepPointer make_openvino_sum_step(NodeId node,
                                                  const kernels::CodeParams& kept_params,
                                                  const kernels::CodeParams& output_params,
-                                                 int moved, int kept, int output,
-                                                 bool in_layer);
+                                                 int moved, int kept, int output, bool in_layer);
 
 }  // namespace octet::integer

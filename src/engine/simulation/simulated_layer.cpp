@@ -8,6 +8,7 @@
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
 #include "arithmetic/round.h"
+#include "engine/integer/openvino_placement.h"
 
 namespace octet::simulation {
 namespace {
@@ -111,7 +112,17 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
     return op;
   }
   const auto& output = *model.plan.find(placement.output);
-  op->multipliers_ = layer_multipliers(layer, input.params.scale[0], output.params.scale[0]);
+  if (model.plan.rule == Rule::openvino) {
+    const auto form = openvino_layer_form(model.graph, node, !layer.float_bias.empty());
+    const auto limits = openvino::limits(output.params.scale[0], output.params.zero_point[0] + 128);
+    for (std::size_t c = 0; c < layer.weight_scale.size(); ++c) {
+      op->openvino_layers_.push_back(
+          openvino::layer(form, input.params.scale[0] * layer.weight_scale[c],
+                          layer.float_bias.empty() ? 0.0F : layer.float_bias[c], limits));
+    }
+  } else {
+    op->multipliers_ = layer_multipliers(layer, input.params.scale[0], output.params.scale[0]);
+  }
   op->output_zero_point_ = output.params.zero_point[0];
   op->low_ = placement.low;
   op->high_ = placement.high;
@@ -155,6 +166,15 @@ Result<CodedActivation> AccumulateOp::run(const CodedActivation& input,
   OCTET_ASSIGN(const auto all, sums(input, input_zero_point_, state));
   CodedActivation output{Tensor(DType::i8, all.tensor.shape()), all.channels_last};
   auto* out = output.codes.mutable_data<std::int8_t>();
+  if (!openvino_layers_.empty()) {
+    for_each_accumulator(all, [&](std::int64_t i, std::size_t c, std::int32_t accumulator) {
+      const auto& layer = openvino_layers_[c];
+      const float x = float_output(accumulator, layer.multiplier, layer.bias);
+      out[i] = static_cast<std::int8_t>(openvino::quantize(x, layer.line, low_ + 128, high_ + 128) -
+                                        128);
+    });
+    return output;
+  }
   for_each_accumulator(all, [&](std::int64_t i, std::size_t c, std::int32_t accumulator) {
     out[i] = static_cast<std::int8_t>(
         requantize_onnx(accumulator, multipliers_[c], output_zero_point_, low_, high_));

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "arithmetic/openvino.h"
 #include "engine/float/float_op.h"
 #include "engine/integer/placement.h"
 #include "engine/simulation/simulation_program.h"
@@ -58,7 +59,8 @@ class AccumulateOp {
   std::unique_ptr<FloatOp> op_;
   SimulatedLayer summary_;
   OutputForm form_ = OutputForm::codes;
-  std::vector<float> multipliers_;  ///< floats: the weight scales
+  std::vector<float> multipliers_;                ///< floats: the weight scales
+  std::vector<openvino::Layer> openvino_layers_;  ///< by channel; codes by rule openvino
   std::vector<std::int32_t> bias_;
   std::vector<float> float_bias_;
   float input_scale_ = 1;

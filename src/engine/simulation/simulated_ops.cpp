@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arithmetic/openvino.h"
 #include "arithmetic/requantize.h"
 #include "graph/spatial.h"
 
@@ -18,9 +19,45 @@ std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to)
   return strides;
 }
 
+/// How a mean becomes a code; `sum` is of (q - zero_point) over `count` pixels.
+class MeanRule {
+ public:
+  MeanRule(const QuantParams& input, const QuantParams& output, const NodePlacement& placement,
+           Rule rule, openvino::Average form)
+      : input_(input),
+        output_(output),
+        low_(placement.low),
+        high_(placement.high),
+        rule_(rule),
+        form_(form) {}
+
+  [[nodiscard]] std::int8_t code(std::int64_t sum, std::int64_t count) const {
+    count = std::max<std::int64_t>(count, 1);
+    if (rule_ == Rule::openvino) {
+      const std::int32_t zero = input_.zero_point[0] + 128;
+      const auto line = openvino::average_line(
+          input_.scale[0], zero, openvino::limits(output_.scale[0], output_.zero_point[0] + 128));
+      const float mean = openvino::average(form_, sum + count * zero, count);
+      return static_cast<std::int8_t>(openvino::quantize(mean, line, low_ + 128, high_ + 128) -
+                                      128);
+    }
+    const float multiplier = onnx_average_multiplier(input_.scale[0], output_.scale[0], count);
+    return static_cast<std::int8_t>(requantize_onnx(static_cast<std::int32_t>(sum), multiplier,
+                                                    output_.zero_point[0], low_, high_));
+  }
+
+ private:
+  const QuantParams& input_;
+  const QuantParams& output_;
+  std::int32_t low_;
+  std::int32_t high_;
+  Rule rule_;
+  openvino::Average form_;
+};
+
 Result<CodedActivation> average_pool_codes(const Node& node, const Operand& operand,
                                            const Quantization& output,
-                                           const NodePlacement& placement) {
+                                           const NodePlacement& placement, Rule rule) {
   const Quantization& input = *operand.quantization;
   const CodedActivation plain = to_plain_codes(operand.coded);
   const Shape& shape = plain.codes.shape();
@@ -30,6 +67,7 @@ Result<CodedActivation> average_pool_codes(const Node& node, const Operand& oper
   const bool with_padding = node.int_attribute("count_include_pad", 0) != 0;
   CodedActivation result{Tensor(DType::i8, {shape[0], shape[1], g.output[0], g.output[1]}), false};
   auto* out = result.codes.mutable_data<std::int8_t>();
+  const MeanRule mean(input.params, output.params, placement, rule, openvino::Average::multiplies);
   for (std::int64_t plane = 0; plane < shape[0] * shape[1]; ++plane) {
     const auto* in = plain.codes.data<std::int8_t>() + plane * height * width;
     for (std::int64_t oy = 0; oy < g.output[0]; ++oy) {
@@ -44,11 +82,7 @@ Result<CodedActivation> average_pool_codes(const Node& node, const Operand& oper
           if (inside) sum += in[y * width + x] - input.params.zero_point[0];
           if (inside || with_padding) ++count;
         }
-        const float multiplier = onnx_average_multiplier(
-            input.params.scale[0], output.params.scale[0], std::max<std::int64_t>(count, 1));
-        *out++ = static_cast<std::int8_t>(requantize_onnx(static_cast<std::int32_t>(sum),
-                                                          multiplier, output.params.zero_point[0],
-                                                          placement.low, placement.high));
+        *out++ = mean.code(sum, count);
       }
     }
   }
@@ -57,7 +91,8 @@ Result<CodedActivation> average_pool_codes(const Node& node, const Operand& oper
 
 /// The mean over neighbouring axes.
 Result<CodedActivation> reduce_codes(const Graph& graph, const Node& node, const Operand& operand,
-                                     const Quantization& output, const NodePlacement& placement) {
+                                     const Quantization& output, const NodePlacement& placement,
+                                     Rule rule) {
   const QuantParams& in = operand.quantization->params;
   const CodedActivation plain = to_plain_codes(operand.coded);
   const Shape& shape = plain.codes.shape();
@@ -78,35 +113,22 @@ Result<CodedActivation> reduce_codes(const Graph& graph, const Node& node, const
   CodedActivation result{Tensor(DType::i8, reduced_shape), false};
   const auto* q = plain.codes.data<std::int8_t>();
   auto* out = result.codes.mutable_data<std::int8_t>();
-  const float multiplier = onnx_average_multiplier(in.scale[0], output.params.scale[0], count);
+  const MeanRule mean(in, output.params, placement, rule, openvino::Average::divides);
   for (std::int64_t i = 0; i < result.codes.size(); ++i) {
     std::int64_t sum = 0;
     for (std::int64_t k = 0; k < count; ++k) {
       sum += q[(i / inner * count + k) * inner + i % inner] - in.zero_point[0];
     }
-    out[i] = static_cast<std::int8_t>(requantize_onnx(static_cast<std::int32_t>(sum), multiplier,
-                                                      output.params.zero_point[0], placement.low,
-                                                      placement.high));
+    out[i] = mean.code(sum, count);
   }
   return result;
 }
 
-}  // namespace
+constexpr std::int32_t to_unsigned = 128;
 
-Result<CodedActivation> average_codes(const Graph& graph, const Node& node, const Operand& input,
-                                      const Quantization& output, const NodePlacement& placement) {
-  if (node.is("AveragePool")) return average_pool_codes(node, input, output, placement);
-  return reduce_codes(graph, node, input, output, placement);
-}
-
-Result<CodedActivation> add_codes(const Operand& a, const Operand& b, const Quantization& output,
-                                  const NodePlacement& placement) {
-  constexpr std::int32_t to_unsigned = 128;
-  const QuantParams& pa = a.quantization->params;
-  const QuantParams& pb = b.quantization->params;
-  const auto add = onnx_add(pa.scale[0], pa.zero_point[0] + to_unsigned, pb.scale[0],
-                            pb.zero_point[0] + to_unsigned, output.params.scale[0],
-                            output.params.zero_point[0] + to_unsigned);
+/// fn(unsigned code of a, of b) for all elements of the output.
+template <class Fn>
+Result<CodedActivation> for_each_pair(const Operand& a, const Operand& b, Fn fn) {
   const Tensor x = to_plain_codes(a.coded).codes;
   const Tensor y = to_plain_codes(b.coded).codes;
   OCTET_ASSIGN(const auto shape, broadcast_shapes(x.shape(), y.shape()));
@@ -123,9 +145,71 @@ Result<CodedActivation> add_codes(const Operand& a, const Operand& b, const Quan
       from_x += position * x_strides[d];
       from_y += position * y_strides[d];
     }
-    const auto code = add_onnx(add, x.data<std::int8_t>()[from_x] + to_unsigned,
-                               y.data<std::int8_t>()[from_y] + to_unsigned,
-                               placement.low + to_unsigned, placement.high + to_unsigned);
+    const std::int32_t code = fn(x.data<std::int8_t>()[from_x] + to_unsigned,
+                                 y.data<std::int8_t>()[from_y] + to_unsigned);
+    out[i] = static_cast<std::int8_t>(code - to_unsigned);
+  }
+  return result;
+}
+
+openvino::Sum openvino_sum(const QuantParams& kept, float moved_scale, std::int32_t moved_zero,
+                           const QuantParams& output) {
+  return openvino::sum(kept.scale[0], kept.zero_point[0] + to_unsigned, moved_scale, moved_zero,
+                       openvino::limits(output.scale[0], output.zero_point[0] + to_unsigned));
+}
+
+}  // namespace
+
+Result<CodedActivation> average_codes(const Graph& graph, const Node& node, const Operand& input,
+                                      const Quantization& output, const NodePlacement& placement,
+                                      Rule rule) {
+  if (node.is("AveragePool")) return average_pool_codes(node, input, output, placement, rule);
+  return reduce_codes(graph, node, input, output, placement, rule);
+}
+
+Result<CodedActivation> add_codes(const Operand& a, const Operand& b, const Quantization& output,
+                                  const NodePlacement& placement) {
+  const QuantParams& pa = a.quantization->params;
+  const QuantParams& pb = b.quantization->params;
+  const auto add = onnx_add(pa.scale[0], pa.zero_point[0] + to_unsigned, pb.scale[0],
+                            pb.zero_point[0] + to_unsigned, output.params.scale[0],
+                            output.params.zero_point[0] + to_unsigned);
+  return for_each_pair(a, b, [&](std::int32_t x, std::int32_t y) {
+    return add_onnx(add, x, y, placement.low + to_unsigned, placement.high + to_unsigned);
+  });
+}
+
+Result<CodedActivation> add_codes_openvino(const MovedOperand& moved, const Operand& a,
+                                           const Operand& b, const Quantization& output,
+                                           const NodePlacement& placement) {
+  const Operand& from = moved.input == 0 ? a : b;
+  const Operand& kept = moved.input == 0 ? b : a;
+  const QuantParams& params = from.quantization->params;
+  const auto sum = openvino_sum(kept.quantization->params, params.scale[0],
+                                params.zero_point[0] + to_unsigned, output.params);
+  return for_each_pair(from, kept, [&](std::int32_t x, std::int32_t y) {
+    const float real =
+        moved.own_code ? openvino::moved_own_code(sum, x) : openvino::moved_code(sum, x);
+    return openvino::add(sum, real, y, placement.low + to_unsigned, placement.high + to_unsigned);
+  });
+}
+
+Result<CodedActivation> add_reals_openvino(const Activation& values, const Operand& kept,
+                                           const Quantization& output,
+                                           const NodePlacement& placement, bool in_layer) {
+  const Tensor x = to_plain(values).tensor;
+  const Tensor y = to_plain_codes(kept.coded).codes;
+  if (x.dtype() != DType::f32 || x.shape() != y.shape()) {
+    return bad_input("cannot add {} and {}", to_string(x.shape()), to_string(y.shape()));
+  }
+  auto sum = openvino_sum(kept.quantization->params, 1.0F, 0, output.params);
+  if (in_layer) sum.line = openvino::destination_line(sum.line);
+  CodedActivation result{Tensor(DType::i8, y.shape()), false};
+  auto* out = result.codes.mutable_data<std::int8_t>();
+  for (std::int64_t i = 0; i < y.size(); ++i) {
+    const float moved = openvino::moved_real(sum, x.data<float>()[i]);
+    const auto code = openvino::add(sum, moved, y.data<std::int8_t>()[i] + to_unsigned,
+                                    placement.low + to_unsigned, placement.high + to_unsigned);
     out[i] = static_cast<std::int8_t>(code - to_unsigned);
   }
   return result;

@@ -2,6 +2,7 @@
 // Operators whose integer form is more than the float operator between dequantize and quantize.
 // Internal to the simulation.
 
+#include "engine/integer/openvino_placement.h"
 #include "engine/simulation/simulated_layer.h"
 
 namespace octet::simulation {
@@ -12,16 +13,28 @@ struct Operand {
   const Quantization* quantization = nullptr;
 };
 
-/// AveragePool, GlobalAveragePool and ReduceMean: int64 sums of (q - zero_point), then rule onnx.
+/// AveragePool, GlobalAveragePool and ReduceMean: int64 sums of (q - zero_point), then the rule.
 [[nodiscard]] Result<CodedActivation> average_codes(const Graph& graph, const Node& node,
                                                     const Operand& input,
                                                     const Quantization& output,
-                                                    const NodePlacement& placement);
+                                                    const NodePlacement& placement, Rule rule);
 
 /// Add with numpy broadcasting, by rule onnx.
 [[nodiscard]] Result<CodedActivation> add_codes(const Operand& a, const Operand& b,
                                                 const Quantization& output,
                                                 const NodePlacement& placement);
+
+/// The same by rule openvino.
+[[nodiscard]] Result<CodedActivation> add_codes_openvino(const MovedOperand& moved,
+                                                         const Operand& a, const Operand& b,
+                                                         const Quantization& output,
+                                                         const NodePlacement& placement);
+/// Role::sum: `values` and codes of one shape; `in_layer` as in make_openvino_sum_step.
+[[nodiscard]] Result<CodedActivation> add_reals_openvino(const Activation& values,
+                                                         const Operand& kept,
+                                                         const Quantization& output,
+                                                         const NodePlacement& placement,
+                                                         bool in_layer);
 
 /// Sums of MatMul with numpy broadcasting of the leading dimensions.
 struct ProductSums {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "arithmetic/dynamic.h"
+#include "arithmetic/openvino.h"
 #include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
@@ -43,7 +44,17 @@ struct SimulatedValue {
 };
 
 Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
-                                 std::int32_t low, std::int32_t high) {
+                                 Rule rule, std::int32_t low, std::int32_t high) {
+  if (rule == Rule::openvino) {
+    const auto line = openvino::quantize_line(quantization.params.scale[0],
+                                              quantization.params.zero_point[0] + 128);
+    CodedActivation coded{Tensor(DType::i8, values.tensor.shape()), values.channels_last};
+    auto* q = coded.codes.mutable_data<std::int8_t>();
+    for (const float x : values.tensor.values<float>()) {
+      *q++ = static_cast<std::int8_t>(openvino::quantize(x, line, low + 128, high + 128) - 128);
+    }
+    return coded;
+  }
   OCTET_ASSIGN(auto codes,
                quantize(values.tensor, quantization.params, quantization.scheme, DType::i8));
   auto* q = codes.mutable_data<std::int8_t>();
@@ -53,8 +64,9 @@ Result<CodedActivation> to_codes(const Activation& values, const Quantization& q
   return CodedActivation{std::move(codes), values.channels_last};
 }
 
-Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization) {
-  return to_codes(values, quantization, static_cast<std::int32_t>(quantization.scheme.qmin()),
+Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
+                                 Rule rule) {
+  return to_codes(values, quantization, rule, static_cast<std::int32_t>(quantization.scheme.qmin()),
                   static_cast<std::int32_t>(quantization.scheme.qmax()));
 }
 
@@ -111,7 +123,7 @@ class SimulationSession final : public Session {
     if (quantization == nullptr || values.tensor.dtype() != DType::f32) {
       values_[index(id)].floats = std::move(values);
     } else if (is_coded(quantization)) {
-      OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization));
+      OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization, plan().rule));
     } else {
       OCTET_ASSIGN(auto image, fake_quantize(to_plain(values).tensor, quantization->params,
                                              quantization->scheme));
@@ -162,6 +174,10 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(const auto codes, simulation::quantize_dynamically(values));
       return to_floats(codes.coded, {{}, {{codes.scale}, {codes.zero_point}, -1}, {}, {}});
     }
+    if (is_coded(&it->second)) {
+      OCTET_ASSIGN(const auto codes, to_codes(values, it->second, plan().rule));
+      return to_floats(codes, it->second);
+    }
     OCTET_ASSIGN(auto image,
                  fake_quantize(to_plain(values).tensor, it->second.params, it->second.scheme));
     return Activation{std::move(image), false};
@@ -178,7 +194,7 @@ class SimulationSession final : public Session {
       result.coded = values_[index(id)].coded;
     } else {
       OCTET_ASSIGN(const auto values, floats_of(id));
-      OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization));
+      OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization, plan().rule));
     }
     return result;
   }
@@ -190,21 +206,40 @@ class SimulationSession final : public Session {
     if (placement.role == Role::product) return run_product(node.id, placement);
     if (placement.role == Role::average) {
       OCTET_ASSIGN(const auto input, operand(node.id, 0));
-      OCTET_ASSIGN(auto output,
-                   simulation::average_codes(graph, graph.node(node.id), input,
-                                             *plan().find(placement.output), placement));
+      OCTET_ASSIGN(auto output, simulation::average_codes(graph, graph.node(node.id), input,
+                                                          *plan().find(placement.output), placement,
+                                                          plan().rule));
       set_codes(placement.output, std::move(output));
       return {};
     }
+    if (placement.role == Role::sum) return run_sum(node.id, placement);
     if (placement.role == Role::binary && graph.node(node.id).is("Add")) {
       OCTET_ASSIGN(const auto a, operand(node.id, 0));
       OCTET_ASSIGN(const auto b, operand(node.id, 1));
-      OCTET_ASSIGN(auto output,
-                   simulation::add_codes(a, b, *plan().find(placement.output), placement));
+      const auto& quantization = *plan().find(placement.output);
+      OCTET_ASSIGN(auto output, plan().rule == Rule::openvino
+                                    ? simulation::add_codes_openvino(
+                                          openvino_moved_operand(simulated_->model, node.id), a, b,
+                                          quantization, placement)
+                                    : simulation::add_codes(a, b, quantization, placement));
       set_codes(placement.output, std::move(output));
       return {};
     }
     return run_float(node, placement, state);
+  }
+
+  /// By rule openvino.
+  Status run_sum(NodeId id, const NodePlacement& placement) {
+    const Graph& graph = simulated_->model.graph;
+    const int coded = is_coded(plan().find(graph, {id, 0})) ? 0 : 1;
+    const auto real = graph.node(id).input(static_cast<std::size_t>(1 - coded));
+    OCTET_ASSIGN(const auto kept, operand(id, coded));
+    OCTET_ASSIGN(const auto values, float_input(id, 1 - coded));
+    OCTET_ASSIGN(auto output,
+                 simulation::add_reals_openvino(values, kept, *plan().find(placement.output),
+                                                placement, comes_from_layer(graph, real)));
+    set_codes(placement.output, std::move(output));
+    return {};
   }
 
   Status run_accumulate(const SimulatedNode& node, const NodePlacement& placement,
@@ -266,14 +301,15 @@ class SimulationSession final : public Session {
     if (placement.role == Role::split) {
       for (std::size_t i = 0; i < results.size(); ++i) {
         const auto value = description.outputs[i];
-        OCTET_ASSIGN(auto codes, to_codes(results[i], *plan().find(value)));
+        OCTET_ASSIGN(auto codes, to_codes(results[i], *plan().find(value), plan().rule));
         set_codes(value, std::move(codes));
       }
       return {};
     }
     if (placement.role != Role::floating && placement.form == OutputForm::codes) {
       const auto& quantization = *plan().find(placement.output);
-      OCTET_ASSIGN(auto codes, to_codes(results[0], quantization, placement.low, placement.high));
+      OCTET_ASSIGN(auto codes,
+                   to_codes(results[0], quantization, plan().rule, placement.low, placement.high));
       set_codes(placement.output, std::move(codes));
       return {};
     }
@@ -320,8 +356,8 @@ void note_last_reads(SimulatedModel& simulated) {
 }
 
 bool is_integer_add(const SimulatedModel& simulated, NodeId id) {
-  return simulated.placements[index(id)].role == Role::binary &&
-         simulated.model.graph.node(id).is("Add");
+  const Role role = simulated.placements[index(id)].role;
+  return role == Role::sum || (role == Role::binary && simulated.model.graph.node(id).is("Add"));
 }
 
 Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer>& layers) {

@@ -244,17 +244,23 @@ Status absorb(QuantizedGraph& model, const Pattern& pattern, Weights& weights, b
   return {};
 }
 
-bool is_unread(const Graph& graph, const std::vector<std::vector<Use>>& uses, NodeId id) {
+bool is_unread(const Graph& graph, const std::vector<std::size_t>& readers, NodeId id) {
   const auto& outputs = graph.node(id).outputs;
   return std::none_of(outputs.begin(), outputs.end(), [&](ValueId value) {
-    return value != ValueId::none && (graph.is_output(value) || !uses[index(value)].empty());
+    return value != ValueId::none && (graph.is_output(value) || readers[index(value)] > 0);
   });
 }
 
 /// Removes the nodes of these that nobody reads any more.
 void remove_unread(Graph& graph, const std::vector<NodeId>& nodes) {
+  std::vector<std::size_t> readers;
+  for (const auto& uses : graph.uses()) readers.push_back(uses.size());
   for (const auto id : nodes) {
-    if (graph.node(id).alive && is_unread(graph, graph.uses(), id)) graph.remove_node(id);
+    if (!graph.node(id).alive || !is_unread(graph, readers, id)) continue;
+    for (const auto input : graph.node(id).inputs) {
+      if (input != ValueId::none) --readers[index(input)];
+    }
+    graph.remove_node(id);
   }
 }
 

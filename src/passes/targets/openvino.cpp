@@ -4,11 +4,12 @@ namespace octet {
 
 // Activations u8, weights symmetric s8 in [-127, 127]; VNNI sums u8 * s8 exactly, so that the first
 // layer needs no half range. What runs on codes was read off the runtime models of OpenVINO 2026.4:
-// every operator that computes can give floats as well. Biases stay f32. The sum of a residual
-// connection is fused into the convolution behind which it stands, and there a quantization of the
-// convolution's own result would be limited but not rounded: so that result is left as floats,
-// which is as fast, more accurate, and leaves nothing to chance (docs/decisions/0009). Operators of
-// form `between` run as f32 functions of dequantized codes, as a table lookup does.
+// every operator that computes can give floats as well. A MatMul of two activations runs in f32
+// unless the second one is symmetric. Biases stay f32. The sum of a residual connection is fused
+// into the convolution behind which it stands, and there a quantization of the convolution's own
+// result would be limited but not rounded: so that result is left as floats, which is as fast, more
+// accurate, and leaves nothing to chance (docs/decisions/0009). Operators of form `between` run as
+// f32 functions of dequantized codes, as a table lookup does.
 const TargetProfile& openvino_target() {
   static const TargetProfile profile{
       .name = "openvino",
@@ -50,6 +51,7 @@ const TargetProfile& openvino_target() {
       .activation_storage = DType::u8,
       .weight_storage = DType::i8,
       .rule = Rule::openvino,
+      .products = false,
       .float_bias = true,
       .float_addends = true,
   };

@@ -5,7 +5,9 @@
 namespace octet {
 namespace {
 
-std::vector<const TargetProfile*> all_targets() { return {&onnxruntime_target(), &openvino_target()}; }
+std::vector<const TargetProfile*> all_targets() {
+  return {&onnxruntime_target(), &openvino_target()};
+}
 
 }  // namespace
 
