@@ -183,7 +183,9 @@ Status layer_normalization(Context& context) {
   context.set(0, context.dtype(0), input_shape(context, 0));
   const auto* input = context.shape(0);
   const auto& node = context.node();
-  const auto statistics = dtype_from_onnx(node.int_attribute("stash_type", 1));
+  const auto stash_type = node.int_attribute("stash_type", 1);
+  const auto statistics = dtype_from_onnx(stash_type);
+  if (!is_float(statistics)) return bad_input("stash_type {} is no float type", stash_type);
   context.set(1, statistics, std::nullopt);
   context.set(2, statistics, std::nullopt);
   if (input == nullptr) return {};

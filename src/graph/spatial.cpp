@@ -143,7 +143,10 @@ Status resolve_transposed(SpatialGeometry& geometry, std::size_t i, std::int64_t
   const auto stride = geometry.strides[i];
   const bool same = auto_pad == AutoPad::same_upper || auto_pad == AutoPad::same_lower;
   auto& output = geometry.output[i];
-  // Below 2^30 * 2^40 + 2^31 + 2^60 in magnitude.
+  // Keeps every sum below 2^60 + 2^31 + 2^60 in magnitude.
+  if (input != dynamic_dim && input > (std::int64_t{1} << 60) / stride) {
+    return bad_input("stride {} times {} is out of range (spatial dimension {})", stride, input, i);
+  }
   const auto tail = output_padding + geometry.effective_kernel(i);
   if (demanded == dynamic_dim && !same) {
     if (input == dynamic_dim) return {};

@@ -8,6 +8,7 @@
 #include "engine/float/broadcast.h"
 #include "engine/float/ops.h"
 #include "engine/float/vector_loops.h"
+#include "graph/onnx_dtype.h"
 
 namespace octet::float_engine {
 namespace {
@@ -171,6 +172,10 @@ Outputs run_layer_norm(Inputs inputs, std::int64_t axis_attribute, double epsilo
 MadeOp make_layer_norm(const OpSource& source) {
   const std::int64_t axis = source.node.int_attribute("axis", -1);
   const auto epsilon = static_cast<double>(source.node.float_attribute("epsilon", 1e-5F));
+  const std::int64_t stash_type = source.node.int_attribute("stash_type", 1);
+  if (stash_type != onnx_code(DType::f32)) {
+    return bad_input("stash_type {} is not supported, only that of f32", stash_type);
+  }
   return make_function(source, InputOrder::plain, [axis, epsilon](Inputs inputs) {
     return run_layer_norm(inputs, axis, epsilon);
   });
