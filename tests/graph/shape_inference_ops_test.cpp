@@ -113,6 +113,7 @@ TEST(ShapeInferenceOps, Normalizations) {
   EXPECT_EQ(infer("LayerNormalization", {{2, 3, 8}, {3, 8}}, number("axis", 1), 2),
             "f32[2,3,8] f32[2,1,1]");
   EXPECT_EQ(infer("LayerNormalization", {{2, 3, 8}, {7}}), "error");
+  EXPECT_EQ(infer("LayerNormalization", {{2, 3, 8}, {8}}, number("stash_type", 3)), "error");
   EXPECT_EQ(infer("InstanceNormalization", {{2, 3, 8}, {3}, {3}}), "f32[2,3,8]");
   EXPECT_EQ(infer("InstanceNormalization", {{2, 3, 8}, {3}, {4}}), "error");
   EXPECT_EQ(infer("GroupNormalization", {{2, 6, 8}, {6}, {6}}, number("num_groups", 3)),
