@@ -8,6 +8,8 @@
 #include <optional>
 #include <random>
 
+#include "api/named_arguments.h"
+
 namespace octet {
 namespace {
 
@@ -47,7 +49,8 @@ std::optional<std::int64_t> indexed_rows(const Graph& graph, ValueId input) {
 }
 
 /// "1x3x224x224"
-Result<Shape> parse_shape(std::string_view text, const std::string& argument) {
+Result<Shape> parse_shape(const std::string_view argument) {
+  std::string_view text = argument;
   Shape shape;
   while (true) {
     const auto end = std::min(text.find('x'), text.size());
@@ -67,22 +70,9 @@ Result<Shape> parse_shape(std::string_view text, const std::string& argument) {
 Result<std::vector<Shape>> parse_shapes(std::span<const std::string> arguments,
                                         const Graph& graph) {
   std::vector<Shape> shapes(graph.inputs.size());
-  std::size_t next = 0;
-  for (const auto& argument : arguments) {
-    auto position = next;
-    std::string_view text = argument;
-    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-      const auto prefix = fmt::format("{}=", graph.value(graph.inputs[i]).name);
-      if (!argument.starts_with(prefix)) continue;
-      position = i;
-      text.remove_prefix(prefix.size());
-    }
-    if (position >= shapes.size()) {
-      return fail(ErrorKind::usage, "the model has {} inputs; {} is one too many", shapes.size(),
-                  argument);
-    }
-    OCTET_ASSIGN(shapes[position], parse_shape(text, argument));
-    next = position + 1;
+  OCTET_ASSIGN(const auto named, named_arguments(arguments, graph));
+  for (const auto& [input, text] : named) {
+    OCTET_ASSIGN(shapes[input], parse_shape(text));
   }
   return shapes;
 }

@@ -6,6 +6,7 @@
 
 #include "api/engine_choice.h"
 #include "api/latency.h"
+#include "api/named_arguments.h"
 #include "api/peak.h"
 #include "api/random_inputs.h"
 #include "api/taps.h"
@@ -22,26 +23,13 @@ namespace fs = std::filesystem;
 Result<std::vector<Tensor>> read_inputs(const std::vector<std::string>& arguments,
                                         const Graph& graph) {
   std::vector<Tensor> inputs(graph.inputs.size());
-  std::size_t next = 0;
-  for (const auto& argument : arguments) {
-    auto position = next;
-    std::string path = argument;
-    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-      const auto prefix = graph.value(graph.inputs[i]).name + "=";
-      if (!argument.starts_with(prefix)) continue;
-      position = i;
-      path = argument.substr(prefix.size());
-    }
-    if (position >= inputs.size()) {
-      return fail(ErrorKind::usage, "the model has {} inputs; {} is one too many", inputs.size(),
-                  argument);
-    }
-    OCTET_ASSIGN(inputs[position], read_npy(path));
+  OCTET_ASSIGN(const auto named, named_arguments(arguments, graph));
+  for (const auto& [position, path] : named) {
+    OCTET_ASSIGN(inputs[position], read_npy(std::string(path)));
     const auto& wanted = graph.value(graph.inputs[position]);
     if (wanted.dtype == DType::f32 && inputs[position].dtype() != DType::f32) {
       OCTET_ASSIGN(inputs[position], to_f32(inputs[position]));
     }
-    next = position + 1;
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].empty()) continue;

@@ -201,33 +201,26 @@ std::optional<Fused> match(const Pattern& pattern, NodeId root) {
   return std::nullopt;
 }
 
+bool fuse(Graph& graph, const Pattern& pattern, NodeId id) {
+  auto fused = match(pattern, id);
+  if (!fused || fused->input == ValueId::none || graph.constant(fused->input) != nullptr) {
+    return false;
+  }
+  fused->nodes.insert(id);
+  if (!pattern.closed(fused->nodes, id)) return false;
+  auto& root = graph.node(id);
+  if (!pattern.same_shape(fused->input, root.output())) return false;
+  for (const auto inner : fused->nodes) {
+    if (inner != id) graph.remove_node(inner);
+  }
+  root.op = fused->op;
+  root.inputs = {fused->input};
+  root.attributes = std::move(fused->attributes);
+  return true;
+}
+
 }  // namespace
 
-Result<int> fuse_gates(Graph& graph) {
-  OCTET_ASSIGN(const auto order, graph.topological_order());
-  int changes = 0;
-  std::optional<Pattern> pattern(graph);
-  for (const auto id : order) {
-    const auto& node = graph.node(id);
-    if (!node.alive || node.output() == ValueId::none) continue;
-    if (graph.value(node.output()).dtype != DType::f32) continue;
-    auto fused = match(*pattern, id);
-    if (!fused || fused->input == ValueId::none || graph.constant(fused->input) != nullptr)
-      continue;
-    fused->nodes.insert(id);
-    if (!pattern->closed(fused->nodes, id)) continue;
-    if (!pattern->same_shape(fused->input, node.output())) continue;
-    for (const auto inner : fused->nodes) {
-      if (inner != id) graph.remove_node(inner);
-    }
-    auto& root = graph.node(id);
-    root.op = fused->op;
-    root.inputs = {fused->input};
-    root.attributes = std::move(fused->attributes);
-    pattern.emplace(graph);
-    ++changes;
-  }
-  return changes;
-}
+Result<int> fuse_gates(Graph& graph) { return rewrite_each(graph, fuse); }
 
 }  // namespace octet::simplification

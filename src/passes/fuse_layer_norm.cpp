@@ -283,22 +283,15 @@ bool fold_row(Graph& graph, const Pattern& pattern, NodeId id) {
   return false;
 }
 
+bool fuse(Graph& graph, const Pattern& pattern, NodeId id) {
+  return fuse_core(graph, pattern, id) || fold_row(graph, pattern, id);
+}
+
 }  // namespace
 
 Result<int> fuse_layer_norm(Graph& graph) {
   if (!allows(graph, 17)) return 0;
-  OCTET_ASSIGN(const auto order, graph.topological_order());
-  int changes = 0;
-  std::optional<Pattern> pattern(graph);
-  for (const auto id : order) {
-    const auto& node = graph.node(id);
-    if (!node.alive || node.output() == ValueId::none) continue;
-    if (graph.value(node.output()).dtype != DType::f32) continue;
-    if (!fuse_core(graph, *pattern, id) && !fold_row(graph, *pattern, id)) continue;
-    pattern.emplace(graph);
-    ++changes;
-  }
-  return changes;
+  return rewrite_each(graph, fuse);
 }
 
 }  // namespace octet::simplification

@@ -46,17 +46,7 @@ bool fuse(Graph& graph, const Pattern& pattern, NodeId id) {
 
 Result<int> fuse_softmax(Graph& graph) {
   if (!allows(graph, 13)) return 0;
-  OCTET_ASSIGN(const auto order, graph.topological_order());
-  int changes = 0;
-  std::optional<Pattern> pattern(graph);
-  for (const auto id : order) {
-    const auto& node = graph.node(id);
-    if (!node.alive || node.output() == ValueId::none) continue;
-    if (graph.value(node.output()).dtype != DType::f32 || !fuse(graph, *pattern, id)) continue;
-    pattern.emplace(graph);
-    ++changes;
-  }
-  return changes;
+  return rewrite_each(graph, fuse);
 }
 
 }  // namespace octet::simplification

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/progress.h"
 #include "passes/simplify.h"
 
 namespace octet::simplification {
@@ -12,6 +13,22 @@ namespace {
 constexpr int product_depth = 6;
 
 }  // namespace
+
+Result<int> rewrite_each(Graph& graph, NodeRewrite rewrite) {
+  OCTET_ASSIGN(const auto order, graph.topological_order());
+  int changes = 0;
+  std::optional<Pattern> pattern(graph);
+  for (const auto id : order) {
+    const auto& node = graph.node(id);
+    if (!node.alive || node.output() == ValueId::none) continue;
+    if (graph.value(node.output()).dtype != DType::f32) continue;
+    if (!rewrite(graph, *pattern, id)) continue;
+    OCTET_TRY(check_cancel());
+    pattern.emplace(graph);
+    ++changes;
+  }
+  return changes;
+}
 
 bool is_about(double value, double wanted) {
   return std::abs(value - wanted) <= 1e-5 * std::max(std::abs(wanted), 1e-3);

@@ -50,6 +50,11 @@ class Pattern {
   std::vector<std::vector<Use>> uses_;
 };
 
+/// Calls `rewrite` on every node that makes an f32 value, producers first, with a view of the graph
+/// as it is then; `rewrite` says whether it changed anything. The number of changes.
+using NodeRewrite = bool (*)(Graph& graph, const Pattern& pattern, NodeId id);
+[[nodiscard]] Result<int> rewrite_each(Graph& graph, NodeRewrite rewrite);
+
 /// Equal to about f32 precision.
 [[nodiscard]] bool is_about(double value, double wanted);
 

@@ -27,6 +27,7 @@ import onnx
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import common  # noqa: E402
+from run import Checks  # noqa: E402
 
 try:
     import openvino
@@ -94,15 +95,6 @@ def octet_codes(folder, model, names):
             codes = np.load(pathlib.Path(folder) / files[name])
             found[code] = (codes.astype(np.int16) + 128).astype(np.uint8)
     return found
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def expect(self, good, line):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(f"{'ok  ' if good else 'FAIL'} {line}", flush=True)
 
 
 def check_runs(checks, model, compiled, may_be_float=0):

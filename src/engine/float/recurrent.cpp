@@ -219,6 +219,22 @@ class Runner {
     return p_.bias[(direction_ * 2 + part) * p_.gates * p_.hidden + unit];
   }
 
+  /// The first `width` units of each item's gates before their functions: inputs, biases and
+  /// recurrence; undefined for items whose sequence has ended.
+  Status sum_gates(std::int64_t step, std::int64_t width, float* sums) const {
+    for (std::int64_t item = 0; item < p_.batch; ++item) {
+      float* row = sums + item * width;
+      if (!active(step, item)) {
+        std::fill_n(row, width, 0.0F);
+        continue;
+      }
+      const float* from = projected(step, item);
+      for (std::int64_t u = 0; u < width; ++u) row[u] = from[u] + (bias(0, u) + bias(1, u));
+    }
+    return multiply_transposed(p_.batch, width, p_.hidden, state_.data<float>(),
+                               recurrent_weights(0), true, sums);
+  }
+
   void clip(float* values, std::int64_t n) const {
     if (!(clip_ > 0)) return;
     for (std::int64_t i = 0; i < n; ++i) values[i] = std::clamp(values[i], -clip_, clip_);
@@ -289,17 +305,7 @@ class LstmRunner : public Runner {
   Status compute_step(std::int64_t step) override {
     const std::int64_t width = 4 * p_.hidden;
     float* gates = gates_.mutable_data<float>();
-    for (std::int64_t item = 0; item < p_.batch; ++item) {
-      float* row = gates + item * width;
-      if (!active(step, item)) {
-        std::fill_n(row, width, 0.0F);
-        continue;
-      }
-      const float* from = projected(step, item);
-      for (std::int64_t u = 0; u < width; ++u) row[u] = from[u] + (bias(0, u) + bias(1, u));
-    }
-    OCTET_TRY(multiply_transposed(p_.batch, width, p_.hidden, state_.data<float>(),
-                                  recurrent_weights(0), true, gates));
+    OCTET_TRY(sum_gates(step, width, gates));
     for (std::int64_t item = 0; item < p_.batch; ++item) {
       if (active(step, item)) update(item, gates + item * width);
     }
@@ -398,17 +404,7 @@ class GruRunner : public Runner {
   Status compute_gates(std::int64_t step) {
     const std::int64_t width = 2 * p_.hidden;
     float* sums = sums_.mutable_data<float>();
-    for (std::int64_t item = 0; item < p_.batch; ++item) {
-      float* row = sums + item * width;
-      if (!active(step, item)) {
-        std::fill_n(row, width, 0.0F);
-        continue;
-      }
-      const float* from = projected(step, item);
-      for (std::int64_t u = 0; u < width; ++u) row[u] = from[u] + (bias(0, u) + bias(1, u));
-    }
-    OCTET_TRY(multiply_transposed(p_.batch, width, p_.hidden, state_.data<float>(),
-                                  recurrent_weights(0), true, sums));
+    OCTET_TRY(sum_gates(step, width, sums));
     clip(sums, p_.batch * width);
     functions_[0](sums, gates_.mutable_data<float>(), p_.batch * width);
     return {};
