@@ -1,6 +1,7 @@
 // Conv, ConvTranspose, Gemm and MatMul on an integer convolution kernel.
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/litert_placement.h"
 #include "engine/integer/litert_steps.h"
 #include "engine/integer/openvino_steps.h"
 
@@ -25,15 +26,6 @@ Shape typical_shape(const Graph& graph, NodeId id) {
 /// A float result in `geometry`'s logical shape; images are channels-last.
 Result<Tensor> float_result(const LayerGeometry& geometry) {
   return float_engine::new_tensor(DType::f32, geometry.output);
-}
-
-/// The kernels wrote [N,1,L,C] of a logical [N,C,L], or an image, or a matrix.
-Activation finished(Tensor result, bool image) {
-  const Shape shape = result.shape();
-  if (!image) return {std::move(result), false};
-  if (shape.size() == 4) return {std::move(result), true};
-  const Activation plain = to_plain({result.reshaped({shape[0], shape[1], 1, shape[2]}), true});
-  return {plain.tensor.reshaped(shape), false};
 }
 
 /// With an input that is coded in the arena, so that all shapes are known beforehand.
@@ -105,6 +97,14 @@ class DynamicStep final : public Step {
 
 }  // namespace
 
+Activation finished(Tensor result, bool image) {
+  const Shape shape = result.shape();
+  if (!image) return {std::move(result), false};
+  if (shape.size() == 4) return {std::move(result), true};
+  const Activation plain = to_plain({result.reshaped({shape[0], shape[1], 1, shape[2]}), true});
+  return {plain.tensor.reshaped(shape), false};
+}
+
 InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer) {
   if (!node.is("Conv") && !node.is("ConvTranspose")) return InputOrder::plain;
   return layer.codes.rank() == 3 ? InputOrder::image : InputOrder::channels_last;
@@ -122,6 +122,10 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
     kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa);
     return make_openvino_layer_step(node, std::move(kernel), made.line, input_buffer,
                                     output_buffer);
+  }
+  if (placement.input == InputForm::dynamic && is_litert(output.rule)) {
+    return make_hybrid_step(graph, node, layer, placement.hybrid, typical_shape(graph, node),
+                            input_buffer, output_buffer, isa);
   }
   if (placement.form == OutputForm::codes &&
       (placement.scaling.scaling != litert::Scaling::floating ||

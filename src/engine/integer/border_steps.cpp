@@ -141,7 +141,7 @@ class DynamicQuantizeStep final : public Step {
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/, int threads) const override {
     BoundStep bound;
     bound.run = [this, threads](RunContext& context) -> Status {
-      OCTET_ASSIGN(const auto values, ordered(context.floats[at(inputs[0])]));
+      OCTET_ASSIGN(const auto values, in_input_order(context.floats[at(inputs[0])], order_));
       OCTET_ASSIGN(const auto params, dynamic_code_params(values.tensor));
       OCTET_ASSIGN(auto codes, float_engine::new_tensor(DType::u8, values.tensor.shape()));
       quantize_all(params, values.tensor.data<float>(), codes.mutable_data<std::uint8_t>(),
@@ -157,17 +157,6 @@ class DynamicQuantizeStep final : public Step {
   }
 
  private:
-  [[nodiscard]] Result<Activation> ordered(const Activation& in) const {
-    const Shape& shape = in.tensor.shape();
-    if (order_ == InputOrder::plain) return to_plain(in);
-    if (order_ == InputOrder::image) {
-      if (shape.size() != 3) return bad_input("input has rank {}", shape.size());
-      return to_channels_last({in.tensor.reshaped({shape[0], shape[1], 1, shape[2]}), false});
-    }
-    if (shape.size() != 4) return bad_input("input has rank {}", shape.size());
-    return to_channels_last(in);
-  }
-
   InputOrder order_;
 };
 
@@ -197,6 +186,17 @@ class DynamicFakeQuantizeStep final : public Step {
 };
 
 }  // namespace
+
+Result<Activation> in_input_order(const Activation& values, InputOrder order) {
+  const Shape& shape = values.tensor.shape();
+  if (order == InputOrder::plain) return to_plain(values);
+  if (order == InputOrder::image) {
+    if (shape.size() != 3) return bad_input("input has rank {}", shape.size());
+    return to_channels_last({values.tensor.reshaped({shape[0], shape[1], 1, shape[2]}), false});
+  }
+  if (shape.size() != 4) return bad_input("input has rank {}", shape.size());
+  return to_channels_last(values);
+}
 
 StepPointer make_lookup_step(NodeId node, const kernels::LookupTable& table, int input,
                              int output) {

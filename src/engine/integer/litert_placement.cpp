@@ -43,7 +43,56 @@ LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quan
   return {Scaling::twice_rounded, Product::rounded};
 }
 
+using litert::HybridCodes;
+using litert::HybridForm;
+using litert::HybridOutput;
+using litert::HybridUnit;
+
+/// Which XNNPACK computes as a matrix product of pixels.
+bool is_pointwise(const QuantizedGraph& model, const Node& node) {
+  const Tensor* weight = model.graph.constant(node.input(1));
+  const auto all = [&](std::string_view name, std::int64_t value) {
+    const auto numbers = node.ints_attribute(name);
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](std::int64_t number) { return number == value; });
+  };
+  return node.is("Conv") && weight != nullptr && weight->rank() == 4 && weight->dim(2) == 1 &&
+         weight->dim(3) == 1 && node.int_attribute("group", 1) == 1 && all("strides", 1) &&
+         all("pads", 0);
+}
+
+HybridForm reference_hybrid(const QuantizedGraph& model, const Node& node,
+                            const Quantization& weight) {
+  if (!node.is("Conv") && !node.is("ConvTranspose")) {
+    const bool asymmetric = node.int_attribute("asymmetric_quantize_inputs", 0) != 0;
+    return {asymmetric ? HybridCodes::asymmetric : HybridCodes::symmetric, HybridUnit::row,
+            HybridOutput::scales_first};
+  }
+  const bool dense = node.is("Conv") && !is_depthwise(model, node);
+  if (dense && weight.params.count() == 1) {
+    return {HybridCodes::symmetric, HybridUnit::image, HybridOutput::scales_first};
+  }
+  return {HybridCodes::asymmetric, HybridUnit::image,
+          dense ? HybridOutput::channel_first : HybridOutput::scales_first};
+}
+
+HybridForm default_hybrid(const QuantizedGraph& model, const Node& node) {
+  // The delegate leaves these to LiteRT's optimized kernel.
+  if (is_depthwise(model, node)) {
+    return {HybridCodes::asymmetric, HybridUnit::image, HybridOutput::channel_first};
+  }
+  const bool image = node.is("ConvTranspose") || (node.is("Conv") && !is_pointwise(model, node));
+  return {HybridCodes::delegate, image ? HybridUnit::image : HybridUnit::row, HybridOutput::fused};
+}
+
 }  // namespace
+
+litert::HybridForm litert_hybrid_form(const QuantizedGraph& model, NodeId id) {
+  const Node& node = model.graph.node(id);
+  const auto& weight = *model.plan.find(model.graph, {id, 1});
+  return model.plan.rule == Rule::tflite ? reference_hybrid(model, node, weight)
+                                         : default_hybrid(model, node);
+}
 
 litert::LayerForm litert_layer_form(const QuantizedGraph& model, NodeId id) {
   const Node& node = model.graph.node(id);

@@ -13,6 +13,14 @@ namespace octet::integer {
     const kernels::CodeParams& input, const kernels::CodeParams& output, const Shape& typical_input,
     int input_buffer, int output_buffer, kernels::Isa isa);
 
+/// An accumulate node with a dynamic input: floats to floats. Shapes need not be known before the
+/// step runs.
+[[nodiscard]] StepPointer make_hybrid_step(const Graph& graph, NodeId node,
+                                           const AccumulateLayer& layer,
+                                           const litert::HybridForm& form,
+                                           const Shape& typical_input, int input, int output,
+                                           kernels::Isa isa);
+
 /// The codes of `layer` without its zero points, as a sum of tensors of 8-bit codes.
 [[nodiscard]] std::vector<Tensor> centred_weights(const AccumulateLayer& layer);
 

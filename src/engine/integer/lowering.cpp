@@ -1,4 +1,5 @@
 #include "engine/integer/lowering.h"
+#include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/openvino_steps.h"
 
@@ -133,7 +134,9 @@ class Lowering {
   }
 
   Result<int> lower_to_floats(NodeId id, const NodePlacement& placement) {
-    if (placement.role == Role::accumulate) return lower_accumulate(id, placement, {});
+    kernels::CodeParams none;
+    none.rule = model_.plan.rule;
+    if (placement.role == Role::accumulate) return lower_accumulate(id, placement, none);
     if (placement.role == Role::product) return lower_product(id, placement, {});
     OCTET_ASSIGN(const int codes, lower_gather(id, placement));
     return forms_.dequantized(codes, id);
@@ -146,7 +149,9 @@ class Lowering {
     const InputOrder order = accumulate_order(node, layer);
     const bool image = order == InputOrder::image;
     int input = -1;
-    if (placement.input == InputForm::dynamic) {
+    if (placement.input == InputForm::dynamic && is_litert(model_.plan.rule)) {
+      OCTET_ASSIGN(input, forms_.float_of(node.input(0), id));
+    } else if (placement.input == InputForm::dynamic) {
       OCTET_ASSIGN(input, forms_.dynamic_input(id, order));
     } else {
       OCTET_ASSIGN(input, forms_.coded_input(id, 0));

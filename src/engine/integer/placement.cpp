@@ -31,7 +31,11 @@ class Placer {
     const Node& node = graph_.node(id);
     const bool accumulates = placement.role == Role::accumulate || placement.role == Role::product;
     if (accumulates && is_litert(model_.plan.rule)) {
-      placement.scaling = litert_layer_form(model_, id);
+      if (placement.input == InputForm::dynamic) {
+        placement.hybrid = litert_hybrid_form(model_, id);
+      } else {
+        placement.scaling = litert_layer_form(model_, id);
+      }
     }
     if (placement.form == OutputForm::codes) {
       const bool may_fuse = accumulates || placement.role == Role::binary ||

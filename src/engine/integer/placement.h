@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "arithmetic/hybrid.h"
 #include "arithmetic/litert.h"
 #include "core/result.h"
 #include "graph/plan.h"
@@ -30,7 +31,8 @@ enum class Role : std::uint8_t {
 /// How the input of an accumulate node becomes codes.
 enum class InputForm : std::uint8_t {
   coded,    ///< it is quantized by the plan
-  dynamic,  ///< ONNX DynamicQuantizeLinear over the whole tensor at run time
+  dynamic,  ///< at run time: ONNX DynamicQuantizeLinear over the whole tensor; by rules tflite and
+            ///< xnnpack a row or an image at a time (NodePlacement::hybrid)
 };
 
 /// What an accumulate or product node, or a Gather from a quantized table, gives.
@@ -52,6 +54,8 @@ struct NodePlacement {
   /// How an accumulate or product node makes codes by rules tflite and xnnpack; by rule onnx, and
   /// where they have no say, Scaling::floating.
   litert::LayerForm scaling;
+  /// How a dynamic accumulate node computes by rules tflite and xnnpack.
+  litert::HybridForm hybrid;
   /// Where the constant of a fused bias Add is read; only of OutputForm::floats.
   std::optional<Use> bias;
 };

@@ -84,6 +84,8 @@ enum class InputOrder : std::uint8_t {
   channels_last,  ///< an image
   image,          ///< [N,C,L] as the image [N,C,1,L]
 };
+/// The same values, or [N,C,L] as [N,C,1,L], so ordered.
+[[nodiscard]] Result<Activation> in_input_order(const Activation& values, InputOrder order);
 [[nodiscard]] InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer);
 
 /// MatMul of two coded values; gives codes or floats.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
+#include <span>
 
 #include "arithmetic/dynamic.h"
 #include "arithmetic/quantize.h"
@@ -75,6 +77,17 @@ Result<std::unique_ptr<FloatOp>> integer_valued_op(const QuantizedGraph& model, 
   return make_float_op(graph, id);
 }
 
+/// Smallest and largest number, NaN passed over; 0 and 0 where there is none.
+std::pair<float, float> number_range(std::span<const float> values) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  std::pair<float, float> range{infinity, -infinity};
+  for (const float x : values) {
+    if (x < range.first) range.first = x;
+    if (x > range.second) range.second = x;
+  }
+  return range.first <= range.second ? range : std::pair{0.0F, 0.0F};
+}
+
 }  // namespace
 
 Result<DynamicCodes> quantize_dynamically(const Activation& values) {
@@ -111,6 +124,7 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
   op->summary_.accumulator_bound = accumulator_bound(node, layer, input_reach(placement, input));
   op->summary_.exact = op->summary_.accumulator_bound < exact_limit;
   op->form_ = placement.form;
+  op->hybrid_ = placement.hybrid;
   op->bias_ = layer.bias;
   op->float_bias_ = layer.float_bias;
   op->channel_axis_is_1_ = node.is("Conv") || node.is("ConvTranspose");
@@ -142,6 +156,45 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
   op->low_ = placement.low;
   op->high_ = placement.high;
   return op;
+}
+
+Result<Activation> AccumulateOp::run_hybrid(const Activation& values, FloatOp::State* state) const {
+  if (values.tensor.dtype() != DType::f32) {
+    return bad_input("cannot quantize {}", name(values.tensor.dtype()));
+  }
+  const bool by_row = hybrid_.unit == litert::HybridUnit::row;
+  const Activation input =
+      channel_axis_is_1_ && values.tensor.rank() == 4 ? to_channels_last(values) : to_plain(values);
+  const Shape& shape = input.tensor.shape();
+  const std::int64_t size = input.tensor.size();
+  const std::int64_t row = channel_axis_is_1_ ? shape[1] : shape.back();
+  const std::int64_t length = std::max<std::int64_t>(by_row ? row : size / shape[0], 1);
+  Activation centred{Tensor(DType::f32, shape), input.channels_last};
+  std::vector<float> scales;
+  for (std::int64_t first = 0; first < size; first += length) {
+    const auto unit = input.tensor.values<float>().subspan(static_cast<std::size_t>(first),
+                                                           static_cast<std::size_t>(length));
+    const auto [low, high] = number_range(unit);
+    const auto params = litert::hybrid_params(hybrid_.codes, low, high);
+    scales.push_back(params.scale);
+    float* to = centred.tensor.mutable_data<float>() + first;
+    for (const float x : unit) {
+      *to++ = static_cast<float>(litert::hybrid_code(hybrid_.codes, params, x) - params.zero_point);
+    }
+  }
+  const Activation* const arguments[] = {&centred, nullptr};
+  OCTET_ASSIGN(auto results, op_->run(arguments, state));
+  const Activation all =
+      centred.channels_last ? to_channels_last(results[0]) : std::move(results[0]);
+  Activation output{Tensor(DType::f32, all.tensor.shape()), all.channels_last};
+  auto* out = output.tensor.mutable_data<float>();
+  const auto units = static_cast<std::int64_t>(scales.size());
+  for_each_accumulator(all, [&](std::int64_t i, std::size_t c, std::int32_t accumulator) {
+    const auto unit = static_cast<std::size_t>(i / (all.tensor.size() / units));
+    out[i] = litert::hybrid_output(hybrid_.output, accumulator, scales[unit], multipliers_[c],
+                                   float_bias_.empty() ? 0.0F : float_bias_[c]);
+  });
+  return output;
 }
 
 Result<Activation> AccumulateOp::sums(const CodedActivation& input, std::int32_t zero_point,

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "arithmetic/hybrid.h"
 #include "arithmetic/litert.h"
 #include "arithmetic/openvino.h"
 #include "engine/float/float_op.h"
@@ -46,6 +47,9 @@ class AccumulateOp {
                                                  FloatOp::State* state) const;
   [[nodiscard]] Result<Activation> run_to_floats(const DynamicCodes& input,
                                                  FloatOp::State* state) const;
+  /// With a dynamic input by rules tflite and xnnpack.
+  [[nodiscard]] Result<Activation> run_hybrid(const Activation& values,
+                                              FloatOp::State* state) const;
   [[nodiscard]] std::unique_ptr<FloatOp::State> make_state() const { return op_->make_state(); }
   [[nodiscard]] const SimulatedLayer& summary() const { return summary_; }
 
@@ -62,6 +66,7 @@ class AccumulateOp {
   OutputForm form_ = OutputForm::codes;
   std::vector<float> multipliers_;                ///< floats: the weight scales
   std::vector<openvino::Layer> openvino_layers_;  ///< by channel; codes by rule openvino
+  litert::HybridForm hybrid_;
   litert::Scaling scaling_ = litert::Scaling::floating;
   std::vector<litert::Channel> channels_;  ///< codes by rules tflite and xnnpack
   std::vector<std::int32_t> bias_;

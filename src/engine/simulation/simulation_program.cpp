@@ -9,6 +9,7 @@
 #include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
+#include "engine/integer/litert_placement.h"
 #include "engine/simulation/simulated_ops.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
@@ -246,6 +247,10 @@ class SimulationSession final : public Session {
                         FloatOp::State* state) {
     if (placement.input == InputForm::dynamic) {
       OCTET_ASSIGN(const auto values, floats_of(simulated_->model.graph.node(node.id).input(0)));
+      if (is_litert(plan().rule)) {
+        OCTET_ASSIGN(auto floats, node.accumulate->run_hybrid(values, state));
+        return set_floats(placement.output, std::move(floats));
+      }
       OCTET_ASSIGN(const auto input, simulation::quantize_dynamically(values));
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input, state));
       return set_floats(placement.output, std::move(floats));
