@@ -45,7 +45,8 @@ namespace octet {
 [[nodiscard]] Result<Tensor> quantize(const Tensor& values, const QuantParams& params,
                                       const QuantScheme& scheme, DType storage);
 
-/// The f32 values that signed codes (i8, i16, i32) stand for. Per-channel along params.axis.
+/// The f32 values that signed codes (i8, i16, i32, i64) stand for; codes beyond 2^24 are rounded to
+/// f32 first. Per-channel along params.axis.
 [[nodiscard]] Result<Tensor> dequantize(const Tensor& codes, const QuantParams& params);
 
 /// dequantize(quantize(values)): what the integer model makes of them.
