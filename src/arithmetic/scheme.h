@@ -30,7 +30,9 @@ struct QuantScheme {
   int axis = 0;  ///< read only when granularity is per_channel
   CodeRange range = CodeRange::full;
 
-  [[nodiscard]] std::int64_t qmax() const { return (std::int64_t{1} << (bits - 1)) - 1; }
+  [[nodiscard]] std::int64_t qmax() const {
+    return static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
+  }
   [[nodiscard]] std::int64_t qmin() const {
     return range == CodeRange::full ? -qmax() - 1 : -qmax();
   }

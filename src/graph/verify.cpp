@@ -136,7 +136,7 @@ Status check_values(const Graph& graph) {
 
 Status check_quantization(const Value& value, const Quantization& quantization) {
   const auto& scheme = quantization.scheme;
-  if (scheme.bits < 2 || scheme.bits > 32) return bad_input("{} bits", scheme.bits);
+  if (scheme.bits < 2 || scheme.bits > 64) return bad_input("{} bits", scheme.bits);
   OCTET_TRY(validate(quantization.params, scheme));
   if (!is_integer(quantization.storage) || bits(quantization.storage) < scheme.bits) {
     return bad_input("{} cannot store codes of {} bits", name(quantization.storage), scheme.bits);
@@ -167,7 +167,7 @@ Status check_payload(const Value& value, const Quantization* quantization, const
   if (!value.constant) return bad_input("codes for a value that is not constant");
   if (quantization == nullptr) return bad_input("codes without a quantization");
   const auto dtype = codes.dtype();
-  if (dtype != DType::i8 && dtype != DType::i16 && dtype != DType::i32) {
+  if (dtype != DType::i8 && dtype != DType::i16 && dtype != DType::i32 && dtype != DType::i64) {
     return bad_input("codes of type {}", name(dtype));
   }
   if (codes.shape() != value.constant->shape()) {
