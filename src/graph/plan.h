@@ -53,12 +53,14 @@ class QuantPlan {
   /// quantization be dynamic: a Conv, Gemm or MatMul with coded weights then quantizes that input
   /// at run time (ONNX DynamicQuantizeLinear, over the whole tensor) and gives floats.
   std::map<Use, Quantization> overrides;
-  /// Signed codes (i8, i16, i32, i64) of constants. Where present they are authoritative and the
-  /// float constant is only their image (of i64 biases a rounded one); a pass that edits the weight
-  /// or its scale must erase the payload.
+  /// Signed codes (i8, i16, i32; i64 for the biases of 16-bit activations, whose float image
+  /// rounds) of constants. Where present they are authoritative and the float constant is only
+  /// their image; a pass that edits the weight or its scale must erase the payload.
   std::map<ValueId, Tensor> payloads;
-  /// Graph inputs and outputs that the file states as integers (i8, u8 or i16) in the numbers of
-  /// their quantization. Engines take and give floats all the same.
+  /// Graph inputs and outputs that the file states as integers (i8, u8, i16) in the quantization of
+  /// the value, and not as floats. Engines take and give floats all the same; a format that knows
+  /// integer inputs writes these as such, and whoever feeds a model may hand over the codes
+  /// themselves (quantizing what was dequantized gives the same code).
   std::map<ValueId, DType> coded_io;
   /// Rule by which the integer operators requantize.
   Rule rule = Rule::onnx;
