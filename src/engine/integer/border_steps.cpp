@@ -4,6 +4,7 @@
 #include "arithmetic/quantize.h"
 #include "engine/float/buffer_pool.h"
 #include "engine/integer/step.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet::integer {
 namespace {
@@ -102,16 +103,15 @@ class DequantizeStep final : public Step {
 
 class FakeQuantizeStep final : public Step {
  public:
-  FakeQuantizeStep(NodeId id, Quantization quantization, int input, int output)
-      : Step(id, {input}, {output}), quantization_(std::move(quantization)) {}
+  FakeQuantizeStep(NodeId id, Quantization quantization, Rule rule, int input, int output)
+      : Step(id, {input}, {output}), quantization_(std::move(quantization)), rule_(rule) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/,
                                        int /*threads*/) const override {
     BoundStep bound;
     bound.run = [this](RunContext& context) -> Status {
       const Activation in = to_plain(context.floats[at(inputs[0])]);
-      OCTET_ASSIGN(auto values,
-                   fake_quantize(in.tensor, quantization_.params, quantization_.scheme));
+      OCTET_ASSIGN(auto values, fake_quantize_by(rule_, in.tensor, quantization_));
       context.floats[at(outputs[0])] = {std::move(values), false};
       return {};
     };
@@ -123,6 +123,7 @@ class FakeQuantizeStep final : public Step {
 
  private:
   Quantization quantization_;
+  Rule rule_;
 };
 
 /// x as DynamicQuantizeLinear sees it: its order does not matter.
@@ -210,9 +211,9 @@ StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                  int output) {
   return std::make_unique<DequantizeStep>(node, params, input, output);
 }
-StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, int input,
-                                    int output) {
-  return std::make_unique<FakeQuantizeStep>(node, quantization, input, output);
+StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, Rule rule,
+                                    int input, int output) {
+  return std::make_unique<FakeQuantizeStep>(node, quantization, rule, input, output);
 }
 StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input, int output) {
   return std::make_unique<DynamicQuantizeStep>(node, order, input, output);

@@ -117,7 +117,7 @@ enum class InputOrder : std::uint8_t {
 [[nodiscard]] StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                                int input, int output);
 [[nodiscard]] StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization,
-                                                  int input, int output);
+                                                  Rule rule, int input, int output);
 /// ONNX DynamicQuantizeLinear into a u8 tensor and RunContext::input_params.
 [[nodiscard]] StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input,
                                                      int output);

@@ -148,7 +148,7 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
   } else {
     op->scaling_ = placement.scaling.scaling;
     for (const float weight_scale : layer.weight_scale) {
-      op->channels_.push_back(litert::channel(placement.scaling, input.params.scale[0],
+      op->channels_.push_back(litert::channel(placement.scaling.product, input.params.scale[0],
                                               weight_scale, output.params.scale[0]));
     }
   }

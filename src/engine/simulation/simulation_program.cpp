@@ -10,6 +10,7 @@
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/integer/litert_placement.h"
+#include "engine/integer/wide_values.h"
 #include "engine/simulation/simulated_ops.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
@@ -126,8 +127,8 @@ class SimulationSession final : public Session {
     } else if (is_coded(quantization)) {
       OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization, plan().rule));
     } else {
-      OCTET_ASSIGN(auto image, fake_quantize(to_plain(values).tensor, quantization->params,
-                                             quantization->scheme));
+      OCTET_ASSIGN(auto image,
+                   fake_quantize_by(plan().rule, to_plain(values).tensor, *quantization));
       values_[index(id)].floats = {std::move(image), false};
     }
     tap(id);
@@ -179,8 +180,7 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(const auto codes, to_codes(values, it->second, plan().rule));
       return to_floats(codes, it->second);
     }
-    OCTET_ASSIGN(auto image,
-                 fake_quantize(to_plain(values).tensor, it->second.params, it->second.scheme));
+    OCTET_ASSIGN(auto image, fake_quantize_by(plan().rule, to_plain(values).tensor, it->second));
     return Activation{std::move(image), false};
   }
 
@@ -278,7 +278,8 @@ class SimulationSession final : public Session {
       return set_floats(placement.output, {std::move(values), false});
     }
     const QuantParams& params = plan().find(placement.output)->params;
-    const auto channel = litert::channel(placement.scaling, a_scale, b_scale, params.scale[0]);
+    const auto channel =
+        litert::channel(placement.scaling.product, a_scale, b_scale, params.scale[0]);
     CodedActivation output{Tensor(DType::i8, product.shape), false};
     auto* q = output.codes.mutable_data<std::int8_t>();
     for (const auto sum : product.sums) {
