@@ -13,16 +13,6 @@ constexpr std::int64_t typical_extent = 64;
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
-Shape typical_shape(const Graph& graph, NodeId id) {
-  const auto& known = graph.value(graph.node(id).input(0)).shape;
-  if (!known) return {};
-  Shape shape = *known;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == dynamic_dim) shape[i] = i < 2 ? 1 : typical_extent;
-  }
-  return shape;
-}
-
 /// A float result in `geometry`'s logical shape; images are channels-last.
 Result<Tensor> float_result(const LayerGeometry& geometry) {
   return float_engine::new_tensor(DType::f32, geometry.output);
@@ -96,6 +86,16 @@ class DynamicStep final : public Step {
 };
 
 }  // namespace
+
+Shape typical_shape(const Graph& graph, NodeId id) {
+  const auto& known = graph.value(graph.node(id).input(0)).shape;
+  if (!known) return {};
+  Shape shape = *known;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == dynamic_dim) shape[i] = i < 2 ? 1 : typical_extent;
+  }
+  return shape;
+}
 
 Activation finished(Tensor result, bool image) {
   const Shape shape = result.shape();

@@ -94,6 +94,20 @@ litert::HybridForm litert_hybrid_form(const QuantizedGraph& model, NodeId id) {
                                          : default_hybrid(model, node);
 }
 
+litert::WideForm litert_wide_form(const QuantizedGraph& model, NodeId id) {
+  using litert::WideScaling;
+  const Node& node = model.graph.node(id);
+  const auto& weight = *model.plan.find(model.graph, {id, 1});
+  if (!is_fully_connected(model, node, weight)) {
+    return {WideScaling::reduced, node.is("MatMul") ? Product::rounded : Product::exact};
+  }
+  const auto* bias =
+      node.input(2) == ValueId::none ? nullptr : model.plan.find(model.graph, {id, 2});
+  const bool wide_bias = bias != nullptr && bias->storage == DType::i64;
+  if (model.plan.rule == Rule::tflite || wide_bias) return {WideScaling::real, Product::exact};
+  return {WideScaling::rounded_up, weight.params.count() > 1 ? Product::exact : Product::rounded};
+}
+
 litert::LayerForm litert_layer_form(const QuantizedGraph& model, NodeId id) {
   const Node& node = model.graph.node(id);
   const auto& weight = *model.plan.find(model.graph, {id, 1});
@@ -112,7 +126,7 @@ std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bo
   const auto qmax = static_cast<std::int32_t>(output.scheme.qmax());
   const float scale = output.params.scale[0];
   const std::int32_t zero_point = output.params.zero_point[0];
-  const bool built_in = model.plan.rule == Rule::tflite ||
+  const bool built_in = model.plan.rule == Rule::tflite || output.scheme.bits > 8 ||
                         (layer && weight != nullptr &&
                          default_form(model, node, *weight).scaling != Scaling::floating) ||
                         (unsigned_codes && is_depthwise(model, node));

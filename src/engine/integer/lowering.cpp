@@ -1,5 +1,6 @@
 #include "engine/integer/lowering.h"
 #include "engine/integer/litert_placement.h"
+#include "engine/integer/litert_steps.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/openvino_steps.h"
 
@@ -99,6 +100,11 @@ class Lowering {
       case Role::split: return lower_split(id);
       default: break;
     }
+    if (placement.form == OutputForm::wide) {
+      OCTET_ASSIGN(const int image, lower_wide(id, placement));
+      forms_.define(placement.output, image);
+      return {};
+    }
     if (placement.form == OutputForm::floats) {
       OCTET_ASSIGN(const int floats, lower_to_floats(id, placement));
       forms_.define_floats(placement.output, floats, id);
@@ -179,6 +185,25 @@ class Lowering {
     const int plain = forms_.add_codes(placement.output, output);
     forms_.add_step(make_reshape_step(id, buffer, plain));
     return plain;
+  }
+
+  /// An image of 16-bit codes.
+  Result<int> lower_wide(NodeId id, const NodePlacement& placement) {
+    const auto& plan = model_.plan;
+    const Quantization& output = *plan.find(placement.output);
+    const Quantization& input = *plan.find(model_.graph, {id, 0});
+    OCTET_ASSIGN(const int a, forms_.float_input(id, 0));
+    const int buffer = forms_.add_floats(placement.output);
+    if (placement.role == Role::product) {
+      OCTET_ASSIGN(const int b, forms_.float_input(id, 1));
+      forms_.add_step(make_wide_product_step(
+          id, placement, input, *plan.find(model_.graph, {id, 1}), output, {a, b}, buffer, isa_));
+      return buffer;
+    }
+    OCTET_ASSIGN(const auto layer, accumulate_layer(model_, id, placement));
+    forms_.add_step(make_wide_layer_step(model_.graph, id, layer, placement, input, output,
+                                         typical_shape(model_.graph, id), a, buffer, isa_));
+    return buffer;
   }
 
   Result<int> lower_product(NodeId id, const NodePlacement& placement,

@@ -10,7 +10,7 @@ namespace octet {
 bool is_wide(const Quantization* quantization) {
   return quantization != nullptr && quantization->scheme.bits > 8 &&
          quantization->scheme.bits <= 16 && quantization->params.count() == 1 &&
-         !quantization->params.per_channel();
+         !quantization->params.per_channel() && quantization->params.zero_point[0] == 0;
 }
 
 Result<Tensor> wide_codes(const Tensor& image, const Quantization& quantization) {

@@ -2,12 +2,13 @@
 // Values of 9 to 16 bits by rules tflite and xnnpack. Both engines hold them as the f32 that their
 // codes stand for, which loses nothing: codes of up to 16 bits come back from it as they were.
 
+#include "arithmetic/quantize.h"
 #include "engine/float/float_op.h"
 #include "graph/plan.h"
 
 namespace octet {
 
-/// Whether values so quantized have codes of 9 to 16 bits and one scale.
+/// Whether values so quantized have codes of 9 to 16 bits, one scale and the zero point 0.
 [[nodiscard]] bool is_wide(const Quantization* quantization);
 
 /// The i16 codes that an f32 image stands for.

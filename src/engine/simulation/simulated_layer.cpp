@@ -11,6 +11,7 @@
 #include "arithmetic/requantize.h"
 #include "arithmetic/round.h"
 #include "engine/integer/openvino_placement.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet::simulation {
 namespace {
@@ -36,7 +37,8 @@ std::int64_t accumulator_bound(const Node& node, const AccumulateLayer& layer, s
 }
 
 std::int64_t input_reach(const NodePlacement& placement, const Quantization& input) {
-  if (placement.input == InputForm::dynamic) return 255;
+  // Of 16-bit codes each byte is summed by itself.
+  if (placement.input != InputForm::coded) return 255;
   const std::int64_t zero_point = input.params.zero_point[0];
   return std::max(input.scheme.qmax() - zero_point, zero_point - input.scheme.qmin());
 }
@@ -146,10 +148,16 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
                           layer.float_bias.empty() ? 0.0F : layer.float_bias[c], limits));
     }
   } else {
+    const bool wide = placement.form == OutputForm::wide;
     op->scaling_ = placement.scaling.scaling;
+    op->wide_ = placement.wide;
+    op->wide_bias_ = layer.wide_bias;
+    op->wide_input_ = input;
+    op->wide_output_ = output;
+    const auto product = wide ? placement.wide.product : placement.scaling.product;
     for (const float weight_scale : layer.weight_scale) {
-      op->channels_.push_back(litert::channel(placement.scaling.product, input.params.scale[0],
-                                              weight_scale, output.params.scale[0]));
+      op->channels_.push_back(
+          litert::channel(product, input.params.scale[0], weight_scale, output.params.scale[0]));
     }
   }
   op->output_zero_point_ = output.params.zero_point[0];
@@ -195,6 +203,36 @@ Result<Activation> AccumulateOp::run_hybrid(const Activation& values, FloatOp::S
                                    float_bias_.empty() ? 0.0F : float_bias_[c]);
   });
   return output;
+}
+
+Result<Activation> AccumulateOp::run_wide(const Activation& values, FloatOp::State* state) const {
+  OCTET_ASSIGN(const auto codes, wide_codes(values.tensor, wide_input_));
+  Activation high{Tensor(DType::f32, codes.shape()), values.channels_last};
+  Activation low = {Tensor(DType::f32, codes.shape()), values.channels_last};
+  const auto* q = codes.data<std::int16_t>();
+  auto* upper_bytes = high.tensor.mutable_data<float>();
+  auto* lower_bytes = low.tensor.mutable_data<float>();
+  for (std::int64_t i = 0; i < codes.size(); ++i) {
+    upper_bytes[i] = static_cast<float>(q[i] >> 8);
+    lower_bytes[i] = static_cast<float>(q[i] & 0xFF);
+  }
+  const Activation* const high_arguments[] = {&high, nullptr};
+  const Activation* const low_arguments[] = {&low, nullptr};
+  OCTET_ASSIGN(const auto high_sums, op_->run(high_arguments, state));
+  OCTET_ASSIGN(const auto low_sums, op_->run(low_arguments, state));
+  if (high_sums[0].channels_last != low_sums[0].channels_last) {
+    return internal_error("the same operator gave two orders in memory");
+  }
+  Tensor output(DType::i16, low_sums[0].tensor.shape());
+  auto* out = output.mutable_data<std::int16_t>();
+  const float* upper = high_sums[0].tensor.data<float>();
+  for_each_accumulator(low_sums[0], [&](std::int64_t i, std::size_t c, std::int32_t lower) {
+    const auto sum = static_cast<std::int64_t>(round_half_even(upper[i])) * 256 + lower;
+    out[i] = static_cast<std::int16_t>(
+        litert::requantize_wide(wide_.scaling, channels_[c], sum + wide_bias_[c], low_, high_));
+  });
+  OCTET_ASSIGN(auto image, wide_image(output, wide_output_));
+  return Activation{std::move(image), low_sums[0].channels_last};
 }
 
 Result<Activation> AccumulateOp::sums(const CodedActivation& input, std::int32_t zero_point,

@@ -255,6 +255,12 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input, state));
       return set_floats(placement.output, std::move(floats));
     }
+    if (placement.form == OutputForm::wide) {
+      OCTET_ASSIGN(const auto values, float_input(node.id, 0));
+      OCTET_ASSIGN(auto image, node.accumulate->run_wide(values, state));
+      set_image(placement.output, std::move(image));
+      return {};
+    }
     OCTET_ASSIGN(const auto input, operand(node.id, 0));
     if (placement.form == OutputForm::floats) {
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input.coded, state));
@@ -265,7 +271,37 @@ class SimulationSession final : public Session {
     return {};
   }
 
+  /// What computes 16-bit codes.
+  void set_image(ValueId id, Activation image) {
+    values_[index(id)].floats = std::move(image);
+    tap(id);
+  }
+
+  Status run_wide_product(NodeId id, const NodePlacement& placement) {
+    const Graph& graph = simulated_->model.graph;
+    const auto& a = *plan().find(graph, {id, 0});
+    const auto& b = *plan().find(graph, {id, 1});
+    const auto& output = *plan().find(placement.output);
+    OCTET_ASSIGN(const auto left, float_input(id, 0));
+    OCTET_ASSIGN(const auto right, float_input(id, 1));
+    OCTET_ASSIGN(const auto x, wide_codes(to_plain(left).tensor, a));
+    OCTET_ASSIGN(const auto y, wide_codes(to_plain(right).tensor, b));
+    OCTET_ASSIGN(const auto product, simulation::wide_product_sums(x, y));
+    const auto channel = litert::channel(placement.wide.product, a.params.scale[0],
+                                         b.params.scale[0], output.params.scale[0]);
+    Tensor codes(DType::i16, product.shape);
+    auto* q = codes.mutable_data<std::int16_t>();
+    for (const auto sum : product.sums) {
+      *q++ = static_cast<std::int16_t>(litert::requantize_wide(placement.wide.scaling, channel, sum,
+                                                               placement.low, placement.high));
+    }
+    OCTET_ASSIGN(auto image, wide_image(codes, output));
+    set_image(placement.output, {std::move(image), false});
+    return {};
+  }
+
   Status run_product(NodeId id, const NodePlacement& placement) {
+    if (placement.form == OutputForm::wide) return run_wide_product(id, placement);
     OCTET_ASSIGN(const auto a, operand(id, 0));
     OCTET_ASSIGN(const auto b, operand(id, 1));
     OCTET_ASSIGN(const auto product, simulation::product_sums(a, b));
@@ -274,7 +310,10 @@ class SimulationSession final : public Session {
     if (placement.form == OutputForm::floats) {
       Tensor values(DType::f32, product.shape);
       auto* y = values.mutable_data<float>();
-      for (const auto sum : product.sums) *y++ = float_output(sum, a_scale * b_scale, no_bias);
+      for (const auto sum : product.sums) {
+        // Modulo 2^32, as the integer engine's accumulator.
+        *y++ = float_output(static_cast<std::int32_t>(sum), a_scale * b_scale, no_bias);
+      }
       return set_floats(placement.output, {std::move(values), false});
     }
     const QuantParams& params = plan().find(placement.output)->params;
@@ -283,9 +322,9 @@ class SimulationSession final : public Session {
     CodedActivation output{Tensor(DType::i8, product.shape), false};
     auto* q = output.codes.mutable_data<std::int8_t>();
     for (const auto sum : product.sums) {
-      *q++ = static_cast<std::int8_t>(litert::requantize(placement.scaling.scaling, channel, sum,
-                                                         params.zero_point[0], placement.low,
-                                                         placement.high));
+      *q++ = static_cast<std::int8_t>(
+          litert::requantize(placement.scaling.scaling, channel, static_cast<std::int32_t>(sum),
+                             params.zero_point[0], placement.low, placement.high));
     }
     set_codes(placement.output, std::move(output));
     return {};
