@@ -24,7 +24,7 @@ enum class CodeRange : std::uint8_t {
 /// Codes are signed throughout octet. A runtime that stores unsigned integers gets code +
 /// 2^(bits-1) and the zero point moved alike: that is an export choice (Quantization::storage).
 struct QuantScheme {
-  int bits = 8;
+  int bits = 8;  ///< 2 to 16; 32 and 64 of biases
   Symmetry symmetry = Symmetry::asymmetric;
   Granularity granularity = Granularity::per_tensor;
   int axis = 0;  ///< read only when granularity is per_channel

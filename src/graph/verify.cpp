@@ -190,6 +190,20 @@ Status in_context(Status status, std::string_view what, std::string_view name) {
   return tl::unexpected(status.error().with_context(fmt::format("{} {}", what, name)));
 }
 
+Status check_coded_io(const QuantizedGraph& model) {
+  for (const auto& [id, dtype] : model.plan.coded_io) {
+    if (!in_range(model.graph, id)) return internal_error("a coded input or output is not there");
+    const auto& name = model.graph.value(id).name;
+    if (!model.graph.is_input(id) && !model.graph.is_output(id)) {
+      return internal_error("{} has a type in the file but is no input or output", name);
+    }
+    if (model.plan.find(id) == nullptr) {
+      return bad_input("{} is an integer in the file but has no quantization", name);
+    }
+  }
+  return {};
+}
+
 /// Bounds of Clip and the padding value are often infinite on purpose.
 bool may_be_infinite(const Graph& graph, const std::vector<Use>& uses) {
   return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const Use& use) {
@@ -244,6 +258,7 @@ Status verify(const QuantizedGraph& model) {
                             : check_quantization(graph.value(id), quantization);
     OCTET_TRY(in_context(status, "quantization at", node.name));
   }
+  OCTET_TRY(check_coded_io(model));
   for (const auto& [id, codes] : model.plan.payloads) {
     if (!in_range(graph, id))
       return internal_error("the plan has codes of a value that is not there");
