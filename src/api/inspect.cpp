@@ -148,6 +148,7 @@ Result<Inspection> inspect(const std::string& path, const std::string& target) {
   auto simplified = graph;
   QuantizeReport report;
   auto status = simplify(simplified);
+  if (status) status = fit_target(simplified, options);
   if (status) status = report_placement(simplified, options, report);
   if (!status) {
     out.obstacle = status.error().message;

@@ -184,6 +184,7 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_TRY(check_writable(request.output));
   OCTET_ASSIGN(auto file, read_float_model(request.model));
   OCTET_TRY(simplify(file.model.graph));
+  OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));

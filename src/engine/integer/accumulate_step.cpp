@@ -1,6 +1,7 @@
 // Conv, ConvTranspose, Gemm and MatMul on an integer convolution kernel.
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/litert_steps.h"
 #include "engine/integer/openvino_steps.h"
 
 namespace octet::integer {
@@ -121,6 +122,12 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
     kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa);
     return make_openvino_layer_step(node, std::move(kernel), made.line, input_buffer,
                                     output_buffer);
+  }
+  if (placement.form == OutputForm::codes &&
+      (placement.scaling.scaling != litert::Scaling::floating ||
+       !layer.weight_zero_point.empty())) {
+    return make_litert_layer_step(graph, node, layer, placement, input, output,
+                                  typical_shape(graph, node), input_buffer, output_buffer, isa);
   }
   kernels::ConvParams params;
   const bool image = accumulate_order(graph.node(node), layer) != InputOrder::plain;

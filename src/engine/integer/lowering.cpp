@@ -199,6 +199,17 @@ class Lowering {
       product.high = output.high;
       buffer = forms_.add_codes(placement.output, output, false);
     }
+    if (placement.form == OutputForm::codes &&
+        placement.scaling.scaling != litert::Scaling::floating) {
+      auto scale =
+          kernels::litert::make_requantization(placement.scaling, a_scale, {b_scale}, output.scale);
+      scale.zero_point = output.zero_point;
+      scale.low = output.low;
+      scale.high = output.high;
+      product.output = kernels::ConvOutput::accumulators;
+      forms_.add_step(make_product_step(id, product, std::move(scale), {a, b}, buffer, isa_));
+      return buffer;
+    }
     forms_.add_step(make_product_step(id, product, {a, b}, buffer, isa_));
     return buffer;
   }

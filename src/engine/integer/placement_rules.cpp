@@ -107,6 +107,11 @@ class Rules {
       placement.role = Role::accumulate;
       const bool floats = placement.input == InputForm::dynamic ||
                           (model_.plan.rule != Rule::openvino && !layer->float_bias.empty());
+      if (floats && !layer->weight_zero_point.empty()) {
+        placement.role = Role::floating;
+        placement.reason = "its weight has a zero point other than 0";
+        return;
+      }
       placement.form = floats ? OutputForm::floats : OutputForm::codes;
       return;
     } else if (!layer) {

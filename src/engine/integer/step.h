@@ -15,6 +15,7 @@
 #include "engine/integer/placement.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/litert.h"
 #include "kernels/product.h"
 
 namespace octet::integer {
@@ -87,6 +88,11 @@ enum class InputOrder : std::uint8_t {
 
 /// MatMul of two coded values; gives codes or floats.
 [[nodiscard]] StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                                            std::vector<int> inputs, int output, kernels::Isa isa);
+/// One whose accumulators become codes by `scale`, which has one channel; params.output is
+/// accumulators.
+[[nodiscard]] StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                                            kernels::litert::Requantization scale,
                                             std::vector<int> inputs, int output, kernels::Isa isa);
 [[nodiscard]] StepPointer make_binary_step(NodeId node, const kernels::BinaryParams& params,
                                            std::vector<int> inputs, int output);

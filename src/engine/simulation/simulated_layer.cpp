@@ -27,7 +27,8 @@ std::int64_t accumulator_bound(const Node& node, const AccumulateLayer& layer, s
   for (std::int64_t i = 0; i < codes.size(); ++i) {
     std::int64_t channel = i / strides[axis] % codes.shape()[axis];
     if (group_inputs > 0) channel += i / strides[0] / group_inputs * codes.shape()[axis];
-    sums[static_cast<std::size_t>(channel)] += std::abs(int{codes.data<std::int8_t>()[i]});
+    sums[static_cast<std::size_t>(channel)] += std::abs(
+        codes.data<std::int8_t>()[i] - layer.zero_point(static_cast<std::size_t>(channel)));
   }
   return *std::max_element(sums.begin(), sums.end()) * reach;
 }
@@ -40,7 +41,7 @@ std::int64_t input_reach(const NodePlacement& placement, const Quantization& inp
 
 /// The node alone, without bias, its weight replaced by integer-valued f32.
 Result<std::unique_ptr<FloatOp>> integer_valued_op(const QuantizedGraph& model, const Node& node,
-                                                   const Tensor& codes) {
+                                                   const AccumulateLayer& layer) {
   Graph graph;
   const Value& source = model.graph.value(node.input(0));
   Value input;
@@ -49,7 +50,17 @@ Result<std::unique_ptr<FloatOp>> integer_valued_op(const QuantizedGraph& model, 
   input.shape = source.shape;
   const auto input_id = graph.add_value(std::move(input));
   graph.inputs.push_back(input_id);
-  OCTET_ASSIGN(auto weights, to_f32(codes));
+  OCTET_ASSIGN(auto weights, to_f32(layer.codes));
+  if (!layer.weight_zero_point.empty()) {
+    // A grouped ConvTranspose has the same zero points in each group.
+    const std::int64_t stride =
+        row_major_strides(weights.shape())[static_cast<std::size_t>(layer.output_axis)];
+    const std::int64_t extent = weights.dim(layer.output_axis);
+    auto* w = weights.mutable_data<float>();
+    for (std::int64_t i = 0; i < weights.size(); ++i) {
+      w[i] -= static_cast<float>(layer.zero_point(static_cast<std::size_t>(i / stride % extent)));
+    }
+  }
   const auto weight_id = graph.add_constant("weights", std::move(weights));
   Value output;
   output.name = "accumulator";
@@ -95,7 +106,7 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
   OCTET_ASSIGN(const auto layer, accumulate_layer(model, id, placement));
   const auto& input = *model.plan.find(model.graph, {id, 0});
   auto op = std::make_unique<AccumulateOp>();
-  OCTET_ASSIGN(op->op_, integer_valued_op(model, node, layer.codes));
+  OCTET_ASSIGN(op->op_, integer_valued_op(model, node, layer));
   op->summary_.node = node.name;
   op->summary_.accumulator_bound = accumulator_bound(node, layer, input_reach(placement, input));
   op->summary_.exact = op->summary_.accumulator_bound < exact_limit;
@@ -121,7 +132,11 @@ Result<std::unique_ptr<AccumulateOp>> AccumulateOp::make(const QuantizedGraph& m
                           layer.float_bias.empty() ? 0.0F : layer.float_bias[c], limits));
     }
   } else {
-    op->multipliers_ = layer_multipliers(layer, input.params.scale[0], output.params.scale[0]);
+    op->scaling_ = placement.scaling.scaling;
+    for (const float weight_scale : layer.weight_scale) {
+      op->channels_.push_back(litert::channel(placement.scaling, input.params.scale[0],
+                                              weight_scale, output.params.scale[0]));
+    }
   }
   op->output_zero_point_ = output.params.zero_point[0];
   op->low_ = placement.low;
@@ -177,7 +192,7 @@ Result<CodedActivation> AccumulateOp::run(const CodedActivation& input,
   }
   for_each_accumulator(all, [&](std::int64_t i, std::size_t c, std::int32_t accumulator) {
     out[i] = static_cast<std::int8_t>(
-        requantize_onnx(accumulator, multipliers_[c], output_zero_point_, low_, high_));
+        litert::requantize(scaling_, channels_[c], accumulator, output_zero_point_, low_, high_));
   });
   return output;
 }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "arithmetic/litert.h"
 #include "arithmetic/openvino.h"
 #include "engine/float/float_op.h"
 #include "engine/integer/placement.h"
@@ -61,6 +62,8 @@ class AccumulateOp {
   OutputForm form_ = OutputForm::codes;
   std::vector<float> multipliers_;                ///< floats: the weight scales
   std::vector<openvino::Layer> openvino_layers_;  ///< by channel; codes by rule openvino
+  litert::Scaling scaling_ = litert::Scaling::floating;
+  std::vector<litert::Channel> channels_;  ///< codes by rules tflite and xnnpack
   std::vector<std::int32_t> bias_;
   std::vector<float> float_bias_;
   float input_scale_ = 1;

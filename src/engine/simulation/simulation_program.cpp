@@ -273,12 +273,13 @@ class SimulationSession final : public Session {
       return set_floats(placement.output, {std::move(values), false});
     }
     const QuantParams& params = plan().find(placement.output)->params;
-    const float multiplier = onnx_multiplier(a_scale, b_scale, params.scale[0]);
+    const auto channel = litert::channel(placement.scaling, a_scale, b_scale, params.scale[0]);
     CodedActivation output{Tensor(DType::i8, product.shape), false};
     auto* q = output.codes.mutable_data<std::int8_t>();
     for (const auto sum : product.sums) {
-      *q++ = static_cast<std::int8_t>(
-          requantize_onnx(sum, multiplier, params.zero_point[0], placement.low, placement.high));
+      *q++ = static_cast<std::int8_t>(litert::requantize(placement.scaling.scaling, channel, sum,
+                                                         params.zero_point[0], placement.low,
+                                                         placement.high));
     }
     set_codes(placement.output, std::move(output));
     return {};

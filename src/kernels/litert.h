@@ -1,0 +1,43 @@
+#pragma once
+// The last step of accumulating operators by rules tflite and xnnpack: int32 accumulators become u8
+// codes (signed code + 128) by arithmetic/litert.h.
+
+#include <cstdint>
+#include <vector>
+
+#include "arithmetic/litert.h"
+#include "kernels/conv.h"
+
+namespace octet::kernels::litert {
+
+using namespace octet::litert;
+
+/// Of one layer; only the factors of its scaling are there, one for each output channel. A single
+/// channel is all there is per row: `rows` then counts accumulators.
+struct Requantization {
+  Scaling scaling = Scaling::floating;
+  std::int64_t channels = 0;
+  std::vector<float> floating;
+  std::vector<std::int32_t> multiplier;  ///< FixedMultiplier::multiplier
+  std::vector<std::int32_t> left;        ///< FixedMultiplier::shift where above 0
+  std::vector<std::int32_t> right;       ///< -FixedMultiplier::shift where below 0
+  std::vector<double> real;
+  std::uint8_t zero_point = 128;
+  std::uint8_t low = 0;
+  std::uint8_t high = 255;
+};
+
+/// Of layers with these scales; `weight_scale` has an entry for each output channel.
+[[nodiscard]] Requantization make_requantization(const LayerForm& form, float input_scale,
+                                                 const std::vector<float>& weight_scale,
+                                                 float output_scale);
+
+/// `rows` rows of params.channels accumulators to as many codes, with the fastest form of at most
+/// `isa` that this CPU has; all give the same bits.
+void requantize(const Requantization& params, const std::int32_t* accumulators,
+                std::uint8_t* output, std::int64_t rows, Isa isa);
+
+/// sum += addend, modulo 2^32.
+void add_accumulators(const std::int32_t* addend, std::int32_t* sum, std::int64_t count);
+
+}  // namespace octet::kernels::litert
