@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/reader.h"
+#include "formats/tflite/tflite.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
 
@@ -35,19 +36,20 @@ Result<ModelFile> read_onnx(const std::filesystem::path& path) {
 
 Status check_model_suffix(const std::filesystem::path& path) {
   const auto suffix = path.extension().string();
-  if (suffix == ".onnx") return {};
-  if (suffix == ".tflite") {
-    return bad_input("{}: .tflite is not supported by this version of octet, only .onnx",
+  if (suffix == ".onnx" || suffix == ".tflite") return {};
+  if (suffix.empty()) {
+    return bad_input("{}: a model file needs a suffix that says its format (.onnx, .tflite)",
                      path.string());
   }
-  if (suffix.empty()) {
-    return bad_input("{}: a model file needs a suffix that says its format (.onnx)", path.string());
-  }
-  return bad_input("{}: {} is no model format that octet knows (.onnx)", path.string(), suffix);
+  return bad_input("{}: {} is no model format that octet knows (.onnx, .tflite)", path.string(),
+                   suffix);
 }
 
 Result<ModelFile> read_model(const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
+  if (path.extension() == ".tflite") {
+    return bad_input("{}: .tflite files can be written, not read", path.string());
+  }
   auto file = read_onnx(path);
   if (file) return file;
   // Errors about the file itself name it already.
@@ -59,7 +61,9 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
 Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
   std::string bytes;
-  if (model.plan.empty()) {
+  if (path.extension() == ".tflite") {
+    OCTET_ASSIGN(bytes, tflite::serialize(model));
+  } else if (model.plan.empty()) {
     OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
   } else {
     OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));

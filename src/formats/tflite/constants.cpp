@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "arithmetic/quantize.h"
-#include "formats/onnx/qdq.h"
+#include "formats/codes.h"
 #include "formats/tflite/lowering.h"
 
 namespace octet::tflite {
@@ -180,7 +180,7 @@ Result<TensorId> Lowering::constant_codes(ValueId id, const Coding& coding,
                              ? -1
                              : rearrangement.axis_after(placed.params.axis, codes.shape());
   }
-  OCTET_ASSIGN(auto stored, onnx::codes_to_storage(rearrangement.apply(codes), coding.storage));
+  OCTET_ASSIGN(auto stored, codes_to_storage(rearrangement.apply(codes), coding.storage));
   const auto made = store_constant(graph_.value(id).name, std::move(stored), placed);
   stored_.emplace(key, made);
   return made;
