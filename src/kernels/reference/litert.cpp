@@ -36,7 +36,7 @@ Requantization make_requantization(const LayerForm& form, float input_scale,
   result.scaling = form.scaling;
   result.channels = static_cast<std::int64_t>(weight_scale.size());
   for (const float scale : weight_scale) {
-    const Channel made = channel(form, input_scale, scale, output_scale);
+    const Channel made = channel(form.product, input_scale, scale, output_scale);
     switch (form.scaling) {
       case Scaling::floating: result.floating.push_back(made.floating); break;
       case Scaling::twice_rounded:
