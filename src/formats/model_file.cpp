@@ -32,6 +32,21 @@ Result<ModelFile> read_onnx(const std::filesystem::path& path) {
   return file;
 }
 
+Result<ModelFile> read_tflite(const std::filesystem::path& path) {
+  OCTET_ASSIGN(const auto view, FileView::open(path));
+  ModelFile file;
+  file.format = "tflite";
+  file.bytes = view.bytes().size();
+  file.hash = content_hash(view.bytes());
+  OCTET_ASSIGN(file.model, tflite::parse(view.bytes()));
+  OCTET_TRY(verify(file.model));
+  OCTET_TRY(infer_shapes(file.model.graph));
+  OCTET_TRY(verify(file.model));
+  return file;
+}
+
+bool is_tflite(const std::filesystem::path& path) { return path.extension() == ".tflite"; }
+
 }  // namespace
 
 Status check_model_suffix(const std::filesystem::path& path) {
@@ -47,10 +62,7 @@ Status check_model_suffix(const std::filesystem::path& path) {
 
 Result<ModelFile> read_model(const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
-  if (path.extension() == ".tflite") {
-    return bad_input("{}: .tflite files can be written, not read", path.string());
-  }
-  auto file = read_onnx(path);
+  auto file = is_tflite(path) ? read_tflite(path) : read_onnx(path);
   if (file) return file;
   // Errors about the file itself name it already.
   const auto& error = file.error();
@@ -61,7 +73,7 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
 Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
   std::string bytes;
-  if (path.extension() == ".tflite") {
+  if (is_tflite(path)) {
     OCTET_ASSIGN(bytes, tflite::serialize(model));
   } else if (model.plan.empty()) {
     OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
