@@ -72,9 +72,10 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
 
 Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
-  if (is_tflite(path)) return bad_input("{}: octet does not write .tflite yet", path.string());
   std::string bytes;
-  if (model.plan.empty()) {
+  if (is_tflite(path)) {
+    OCTET_ASSIGN(bytes, tflite::serialize(model));
+  } else if (model.plan.empty()) {
     OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
   } else {
     OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));
