@@ -188,9 +188,11 @@ TEST(TfliteTarget, WideBiasesBeyondInt32) {
 TEST(TfliteTarget, OtherTargetsAndWidthsAreRefused) {
   QuantizeOptions options;
   options.activation_bits = 16;
-  EXPECT_EQ(error_of(classifier().graph, options),
-            "target onnxruntime has no activations of 16 bits");
-  EXPECT_EQ(error_of(classifier().graph, tflite(7)), "target tflite has no activations of 7 bits");
+  EXPECT_EQ(
+      error_of(classifier().graph, options),
+      "target onnxruntime has no activations of 16 bits; tflite and tflite-micro have 8 and 16");
+  EXPECT_EQ(error_of(classifier().graph, tflite(7)),
+            "target tflite has no activations of 7 bits; tflite and tflite-micro have 8 and 16");
   EXPECT_NE(error_of(classifier().graph, tflite(12)), "");
 }
 

@@ -128,8 +128,7 @@ std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bo
   const std::int32_t zero_point = output.params.zero_point[0];
   const bool built_in = model.plan.rule == Rule::tflite || output.scheme.bits > 8 ||
                         (layer && weight != nullptr &&
-                         default_form(model, node, *weight).scaling != Scaling::floating) ||
-                        (unsigned_codes && is_depthwise(model, node));
+                         default_form(model, node, *weight).scaling != Scaling::floating);
   if (built_in) return litert::bound_half_away(bound, scale, zero_point, qmin, qmax);
   const std::int32_t offset = unsigned_codes ? 128 : 0;
   return litert::bound_half_even(bound, scale, zero_point + offset, qmin + offset, qmax + offset) -

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "formats/tflite/draft.h"
+#include "formats/tflite/extra.h"
 
 namespace octet::tflite {
 namespace {
@@ -160,6 +161,7 @@ class Encoder {
     OCTET_TRY(collect_buffers());
     OCTET_ASSIGN(const auto subgraph, add_subgraph());
     const auto metadata = add_metadata();
+    const auto signatures = add_signatures();
     // Whatever lies behind the buffers' bytes is small.
     const auto buffers = add_buffers();
     const auto description =
@@ -167,7 +169,7 @@ class Encoder {
     const auto subgraphs = builder_.CreateVector(&subgraph, 1);
     const auto codes = builder_.CreateVector(codes_);
     const auto model = wire::CreateModel(builder_, schema_version, codes, subgraphs, description,
-                                         buffers, 0, metadata, 0);
+                                         buffers, 0, metadata, signatures);
     builder_.Finish(model, file_identifier);
     return std::string(reinterpret_cast<const char*>(builder_.GetBufferPointer()),
                        builder_.GetSize());
@@ -295,12 +297,40 @@ class Encoder {
 
   VectorOffset<flatbuffers::Offset<wire::Metadata>> add_metadata() {
     std::vector<flatbuffers::Offset<wire::Metadata>> entries;
-    for (const auto& [key, value] : graph_.metadata) {
+    const auto add = [&](const std::string& key, const std::string& value) {
       entries.push_back(
           wire::CreateMetadata(builder_, builder_.CreateSharedString(key), buffer_of(value)));
+    };
+    for (const auto& [key, value] : graph_.metadata) add(key, value);
+    for (const auto& [key, value] : graph_.format_extra) {
+      if (key.starts_with(extra::metadata)) add(key.substr(extra::metadata.size()), value);
     }
     if (entries.empty()) return 0;
     return builder_.CreateVector(entries);
+  }
+
+  /// Kept signatures count the graph's inputs and outputs; the file's count tensors.
+  VectorOffset<flatbuffers::Offset<wire::SignatureDef>> add_signatures() {
+    const auto kept = graph_.format_extra.find(std::string(extra::signatures));
+    if (kept == graph_.format_extra.end()) return 0;
+    std::unique_ptr<wire::ModelT> model(wire::GetModel(kept->second.data())->UnPack());
+    std::vector<flatbuffers::Offset<wire::SignatureDef>> offsets;
+    for (auto& signature : model->signature_defs) {
+      const bool fits = renumber(signature->inputs, draft_.inputs) &&
+                        renumber(signature->outputs, draft_.outputs);
+      if (fits) offsets.push_back(wire::CreateSignatureDef(builder_, signature.get()));
+    }
+    if (offsets.empty()) return 0;
+    return builder_.CreateVector(offsets);
+  }
+  bool renumber(std::vector<std::unique_ptr<wire::TensorMapT>>& maps,
+                const std::vector<TensorId>& list) const {
+    return std::all_of(maps.begin(), maps.end(), [&](const auto& map) {
+      if (map->tensor_index >= list.size()) return false;
+      const auto id = list[map->tensor_index];
+      map->tensor_index = static_cast<std::uint32_t>(arranged_.file_index[index(id)]);
+      return true;
+    });
   }
 
   VectorOffset<flatbuffers::Offset<wire::Buffer>> add_buffers() {

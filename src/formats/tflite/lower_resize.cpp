@@ -1,10 +1,10 @@
 // Resize: RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR where they sample the same pixels.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "formats/tflite/lower.h"
-#include "graph/resize.h"
 
 namespace octet::tflite {
 namespace {
@@ -86,30 +86,36 @@ class Resizer {
   }
 
  private:
+  /// Entry of a list of scales for this axis of the input, or nothing.
+  std::optional<float> stated_scale(std::span<const float> scales, std::int64_t axis) const {
+    const auto axes = node_.ints_attribute("axes");
+    if (axes.empty()) return scales[static_cast<std::size_t>(axis)];
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      if (axes[i] == axis || axes[i] + 4 == axis) return scales[i];
+    }
+    return std::nullopt;
+  }
+
   Status find_axes() {
-    std::vector<float> scales;
-    if (const auto id = node_.input(2); id != ValueId::none) {
-      const auto* tensor = l_.known(id);
-      if (tensor == nullptr || tensor->dtype() != DType::f32) {
-        return refused("its scales are not constant");
-      }
-      scales.assign(tensor->values<float>().begin(), tensor->values<float>().end());
-    }
     OCTET_ASSIGN(const auto output, l_.shape(job_.output));
-    std::vector<std::int64_t> sizes;
-    if (scales.empty()) {
-      sizes = without_symbols(output);
-      if (const auto stated = l_.known_ints(node_.input(3))) sizes = *stated;
+    if (input_.shape[0] != output[0] || input_.shape[1] != output[1]) {
+      return refused("it resizes batch or channels");
     }
-    const auto input = without_symbols(input_.shape);
-    std::vector<float> factors(4, 0.0F);
-    if (std::none_of(sizes.begin(), sizes.end(), [](auto size) { return size < 0; })) {
-      OCTET_ASSIGN(const auto geometry, resolve_resize(node_, input, scales, sizes));
-      factors = geometry.scales;
+    const auto* scales = node_.input(2) == ValueId::none ? nullptr : l_.known(node_.input(2));
+    const bool by_scales = node_.input(3) == ValueId::none;
+    if (by_scales && (scales == nullptr || scales->dtype() != DType::f32)) {
+      return refused("its scales are not constant");
+    }
+    if (node_.string_attribute("keep_aspect_ratio_policy", "stretch") != "stretch") {
+      return refused("keep_aspect_ratio_policy");
     }
     for (std::size_t i = 0; i < 2; ++i) {
-      if (input_.shape[i] != output[i]) return refused("it resizes batch or channels");
-      axes_[i] = {input_.shape[i + 2], output[i + 2], factors[i + 2]};
+      axes_[i] = {input_.shape[i + 2], output[i + 2], 0.0F};
+      auto& axis = axes_[i];
+      if (axis.in > 0) axis.scale = static_cast<float>(axis.out) / static_cast<float>(axis.in);
+      if (!by_scales) continue;
+      const auto number = static_cast<std::int64_t>(i) + 2;
+      axis.scale = stated_scale(scales->values<float>(), number).value_or(1.0F);
     }
     return {};
   }
