@@ -9,6 +9,7 @@
 #include "api/named_arguments.h"
 #include "api/peak.h"
 #include "api/random_inputs.h"
+#include "api/sample_by_sample.h"
 #include "api/taps.h"
 #include "arithmetic/quantize.h"
 #include "core/file.h"
@@ -143,8 +144,13 @@ Result<RunSummary> run(const RunRequest& request) {
     tap_request.values = made_values(engine.model.graph);
     tap_request.tap = [&taps](const TapView& view) { taps.add(view); };
   }
+  const auto samples = sample_count(graph, inputs);
+  if (samples > 1 && !request.taps.empty()) {
+    return fail(ErrorKind::usage, "--taps takes one sample; the input holds {}", samples);
+  }
   OCTET_ASSIGN(const auto outputs,
-               session->run(inputs, request.taps.empty() ? nullptr : &tap_request));
+               samples > 1 ? run_samples(*session, inputs, samples)
+                           : session->run(inputs, request.taps.empty() ? nullptr : &tap_request));
   OCTET_TRY(taps.status);
   if (!request.taps.empty()) {
     OCTET_TRY(
