@@ -51,6 +51,7 @@ step_parity() {
   scripts/setup.sh --python && build release &&
     build/venv/bin/python tests/parity/run.py build/release/octet &&
     build/venv/bin/python tests/parity/node_cases.py build/release/octet &&
+    build/venv/bin/python tests/parity/litert_rows.py --octet build/release/octet &&
     build/venv/bin/python tests/parity/openvino_rows.py &&
     build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
 }
