@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "passes/dequantize.h"
+#include "passes/input_layout.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -125,6 +126,8 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     OCTET_TRY(check_writable(request.output));
   }
   OCTET_ASSIGN(auto file, read_source_model(request));
+  OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
+  QuantizeReport report;
 
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
   std::optional<Statistics> statistics;
@@ -137,11 +140,15 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     }
     return *statistics;
   };
-  QuantizeReport report;
   auto& graph = file.model.graph;
   const bool with_data = options.method == Method::static_ranges;
   OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, source, report)
                                      : quantize_without_data(std::move(graph), options, report));
+  // Last, so that samples and statistics are those of the model that was given.
+  if (layout) {
+    OCTET_ASSIGN(const int images, set_input_layout(model, *layout));
+    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
+  }
   if (!with_data && has_data(request)) {
     report.notes.push_back(
         fmt::format("{} quantization needs no data: it was not read", name(options.method)));
@@ -179,7 +186,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
 Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   const auto start = Clock::now();
   QuantizeOptions options;
-  options.target = request.target;
+  options.target = request.target.empty() ? default_target(request.model) : request.target;
   OCTET_ASSIGN(options.observer, parse_observer(request.observer));
   OCTET_TRY(check_writable(request.output));
   OCTET_ASSIGN(auto file, read_float_model(request.model));

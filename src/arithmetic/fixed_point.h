@@ -76,13 +76,16 @@ struct FixedMultiplier {
 }
 
 /// Of a 64-bit accumulator, |value| < 2^47: the multiplier is first rounded to 16 bits, then one
-/// rounding with ties upward. The result must fit 32 bits, and is taken modulo 2^32 otherwise.
+/// rounding with ties upward. The factor is below 2^7; the result must fit 32 bits, and is taken
+/// modulo 2^32 otherwise.
 [[nodiscard]] inline std::int32_t scale_wide(std::int64_t value, const FixedMultiplier& factor) {
   const std::int32_t reduced =
       factor.multiplier < 0x7FFF0000 ? (factor.multiplier + (1 << 15)) >> 16 : 0x7FFF;
-  const int total = 15 - factor.shift;
-  const std::int64_t half = std::int64_t{1} << (total - 1);
-  return static_cast<std::int32_t>((value * reduced + half) >> total);
+  const int total = factor.shift < 8 ? 15 - factor.shift : 8;
+  const std::uint64_t half = std::uint64_t{1} << (total - 1);
+  const std::uint64_t product =
+      static_cast<std::uint64_t>(value) * static_cast<std::uint64_t>(reduced);
+  return static_cast<std::int32_t>(static_cast<std::int64_t>(product + half) >> total);
 }
 
 }  // namespace octet

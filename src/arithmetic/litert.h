@@ -67,11 +67,11 @@ struct Channel {
   double real = 1;
 };
 
-[[nodiscard]] inline Channel channel(const LayerForm& form, float input_scale, float weight_scale,
+[[nodiscard]] inline Channel channel(Product product, float input_scale, float weight_scale,
                                      float output_scale) {
   Channel result;
   result.floating = onnx_multiplier(input_scale, weight_scale, output_scale);
-  result.real = factor(form.product, input_scale, weight_scale, output_scale);
+  result.real = factor(product, input_scale, weight_scale, output_scale);
   result.fixed = fixed_multiplier(result.real);
   return result;
 }
@@ -105,6 +105,48 @@ struct Channel {
   const float code = bound / scale + static_cast<float>(zero_point);
   return static_cast<std::int32_t>(
       round_half_even(saturate(code, static_cast<float>(qmin), static_cast<float>(qmax))));
+}
+
+// Codes of 16 bits, with sums of 64.
+
+/// From the accumulator to the rounded code. Zero points are 0.
+enum class WideScaling : std::uint8_t {
+  reduced,     ///< scale_wide
+  real,        ///< FULLY_CONNECTED: the f64 product, half away from zero
+  rounded_up,  ///< optimized FULLY_CONNECTED without an int64 bias: scale_rounded_up, sum mod 2^32
+};
+
+struct WideForm {
+  WideScaling scaling = WideScaling::reduced;
+  Product product = Product::exact;
+
+  friend bool operator==(const WideForm&, const WideForm&) = default;
+};
+
+[[nodiscard]] inline std::int32_t requantize_wide(WideScaling scaling, const Channel& channel,
+                                                  std::int64_t accumulator, std::int32_t low,
+                                                  std::int32_t high) {
+  switch (scaling) {
+    case WideScaling::reduced: return to_code(scale_wide(accumulator, channel.fixed), 0, low, high);
+    case WideScaling::real: break;
+    case WideScaling::rounded_up:
+      return to_code(scale_rounded_up(static_cast<std::int32_t>(accumulator), channel.fixed), 0,
+                     low, high);
+  }
+  return to_code(round_half_away(static_cast<double>(accumulator) * channel.real), 0, low, high);
+}
+
+/// QUANTIZE of f32 to int16, rule tflite: half away from zero.
+[[nodiscard]] inline std::int32_t quantize_wide_reference(float x, float scale,
+                                                          std::int32_t zero_point,
+                                                          std::int32_t qmin, std::int32_t qmax) {
+  return to_code(static_cast<double>(round_half_away(x / scale)), zero_point, qmin, qmax);
+}
+/// The same, rule xnnpack: times the reciprocal, half to even.
+[[nodiscard]] inline std::int32_t quantize_wide_default(float x, float scale,
+                                                        std::int32_t zero_point, std::int32_t qmin,
+                                                        std::int32_t qmax) {
+  return to_code(static_cast<double>(round_half_even(x * (1.0F / scale))), zero_point, qmin, qmax);
 }
 
 }  // namespace octet::litert

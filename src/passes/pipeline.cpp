@@ -213,7 +213,8 @@ Result<QuantizedGraph> run_pipeline(Graph graph, const QuantizeOptions& options,
   PassContext context{{std::move(graph), {}}, options, target, statistics, report, {}, {}, {}, {}};
   context.model.plan.target = std::string(target.name);
   context.model.plan.rule = target.rule;
-  context.model.plan.dynamic_form = options.dynamic_form;
+  // As .onnx such a model has its weights [out, in], which MatMulInteger does not take.
+  context.model.plan.dynamic_form = target.litert ? DynamicForm::qdq : options.dynamic_form;
   std::vector<std::string_view> ran;
   for (const auto& pass : pipeline_of(options)) {
     if (contains(options.skip, pass.name)) continue;
@@ -267,8 +268,8 @@ Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                const QuantizeOptions& options) {
   OCTET_TRY(check_float_model(simplified));
   OCTET_ASSIGN(const auto target, target_of(options));
-  OCTET_ASSIGN(auto placement, place(simplified, target, options));
-  return std::move(placement.sources);
+  OCTET_ASSIGN(const auto placement, place(simplified, target, options));
+  return placement.observed();
 }
 
 Status report_placement(const Graph& simplified, const QuantizeOptions& options,

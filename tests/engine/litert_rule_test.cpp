@@ -231,7 +231,8 @@ TEST(LitertRule, BoundsOfActivations) {
   EXPECT_EQ(bound(Rule::xnnpack, dense, 0), 2);
   EXPECT_EQ(bound(Rule::xnnpack, dense, 5), 3);
   unsigned_weight(b, depthwise, 0);
-  EXPECT_EQ(bound(Rule::xnnpack, depthwise, 0), 3);
+  EXPECT_EQ(bound(Rule::tflite, depthwise, 0), 3);
+  EXPECT_EQ(bound(Rule::xnnpack, depthwise, 0), 2);
   EXPECT_EQ(bound(Rule::xnnpack, depthwise, 5), 3);
 }
 

@@ -41,7 +41,7 @@ void check(const LayerForm& form, const std::vector<float>& scales, Isa isa) {
   std::vector<std::int32_t> sums(rows * channels);
   std::vector<octet::litert::Channel> factors;
   for (std::size_t c = 0; c < channels; ++c) {
-    factors.push_back(octet::litert::channel(form, input_scale, scales[c], output_scale));
+    factors.push_back(octet::litert::channel(form.product, input_scale, scales[c], output_scale));
     const auto values = accumulators(factors[c].real, random);
     for (std::size_t r = 0; r < rows; ++r) sums[r * channels + c] = values[r];
   }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "arithmetic/quantize.h"
 #include "engine/integer/litert_placement.h"
@@ -94,6 +95,7 @@ Status read_bias(const QuantizedGraph& model, NodeId id, const NodePlacement& pl
                  AccumulateLayer& layer) {
   const Node& node = model.graph.node(id);
   layer.bias.assign(static_cast<std::size_t>(layer.output_channels), 0);
+  if (placement.input == InputForm::wide) layer.wide_bias.assign(layer.bias.size(), 0);
   if (placement.bias) return read_float_bias(model, *placement.bias, layer);
   if (node.input(2) == ValueId::none) return {};
   const Tensor* constant = model.graph.constant(node.input(2));
@@ -112,6 +114,10 @@ Status read_bias(const QuantizedGraph& model, NodeId id, const NodePlacement& pl
   OCTET_ASSIGN(const auto codes, constant_codes(model, {id, 2}));
   OCTET_ASSIGN(const auto wide, to_int64(codes));
   if (wide.size() != layer.bias.size()) return bad_input("its bias is broadcast");
+  if (placement.input == InputForm::wide) {
+    layer.wide_bias = wide;
+    return {};
+  }
   for (std::size_t i = 0; i < wide.size(); ++i) {
     if (wide[i] < INT32_MIN || wide[i] > INT32_MAX) return bad_input("its bias overflows int32");
     layer.bias[i] = static_cast<std::int32_t>(wide[i]);
@@ -142,6 +148,18 @@ Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId id,
   OCTET_ASSIGN(const auto codes, constant_codes(model, {id, 1}));
   OCTET_ASSIGN(layer.codes, to_i8(codes));
   return layer;
+}
+
+std::int64_t wide_sum_bound(const AccumulateLayer& layer) {
+  const Tensor& codes = layer.codes;
+  const auto axis = static_cast<std::size_t>(layer.output_axis);
+  const std::int64_t stride = row_major_strides(codes.shape())[axis];
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(codes.shape()[axis]), 0);
+  for (std::int64_t i = 0; i < codes.size(); ++i) {
+    sums[static_cast<std::size_t>(i / stride % codes.shape()[axis])] +=
+        std::abs(int{codes.data<std::int8_t>()[i]});
+  }
+  return *std::max_element(sums.begin(), sums.end()) * 255;
 }
 
 std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,

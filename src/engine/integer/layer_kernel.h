@@ -26,6 +26,9 @@ struct LayerRows {
 };
 [[nodiscard]] LayerRows layer_rows(const LayerGeometry& geometry);
 
+/// A result as a kernel wrote it: [N,1,L,C] of a logical [N,C,L], or an image, or a matrix.
+[[nodiscard]] Activation finished(Tensor result, bool image);
+
 class LayerKernel {
  public:
   LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer& layer);

@@ -16,6 +16,13 @@ namespace octet {
 /// are those whose weights are stored so.
 [[nodiscard]] litert::LayerForm litert_layer_form(const QuantizedGraph& model, NodeId node);
 
+/// How an accumulate or product node of 16-bit codes makes codes.
+[[nodiscard]] litert::WideForm litert_wide_form(const QuantizedGraph& model, NodeId node);
+
+/// How an accumulate node with a dynamic input computes. A Gemm or MatMul reads its integer
+/// attribute asymmetric_quantize_inputs (0 by default), which counts by rule tflite.
+[[nodiscard]] litert::HybridForm litert_hybrid_form(const QuantizedGraph& model, NodeId node);
+
 /// The signed code that limits an activation at `bound` where `producer` computes it.
 [[nodiscard]] std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bound,
                                         const Quantization& output);

@@ -4,6 +4,7 @@
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/placement_rules.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet {
 namespace {
@@ -31,7 +32,12 @@ class Placer {
     const Node& node = graph_.node(id);
     const bool accumulates = placement.role == Role::accumulate || placement.role == Role::product;
     if (accumulates && is_litert(model_.plan.rule)) {
-      placement.scaling = litert_layer_form(model_, id);
+      if (placement.input == InputForm::wide) return settle_wide(id, placement);
+      if (placement.input == InputForm::dynamic) {
+        placement.hybrid = litert_hybrid_form(model_, id);
+      } else {
+        placement.scaling = litert_layer_form(model_, id);
+      }
     }
     if (placement.form == OutputForm::codes) {
       const bool may_fuse = accumulates || placement.role == Role::binary ||
@@ -59,6 +65,22 @@ class Placer {
     if (placement.role == Role::accumulate) fuse_bias(id, placement);
   }
 
+  /// 16-bit codes stay such, or the node is float.
+  void settle_wide(NodeId id, NodePlacement& placement) {
+    placement.wide = litert_wide_form(model_, id);
+    if (fuse_activation(id, placement)) return;
+    const auto* output = model_.plan.find(graph_.node(id).output());
+    if (!is_wide(output)) {
+      placement.role = Role::floating;
+      placement.input = InputForm::coded;
+      placement.form = OutputForm::codes;
+      placement.reason = "its output has no 16-bit codes";
+      return;
+    }
+    placement.low = static_cast<std::int32_t>(output->scheme.qmin());
+    placement.high = static_cast<std::int32_t>(output->scheme.qmax());
+  }
+
   /// Whether an accumulating node's weight has zero points other than 0.
   [[nodiscard]] bool has_zero_points(NodeId id, const NodePlacement& placement) const {
     const auto layer = accumulate_layer(model_, id, placement);
@@ -81,7 +103,8 @@ class Placer {
     const Node& activation = graph_.node(reader->node);
     const auto bounds = activation_bounds(graph_, activation);
     const auto* output = model_.plan.find(activation.output());
-    if (!bounds || !is_coded(output)) return false;
+    const bool wide = placement.form == OutputForm::wide;
+    if (!bounds || !(wide ? is_wide(output) : is_coded(output))) return false;
     const auto qmin = static_cast<std::int32_t>(output->scheme.qmin());
     const auto qmax = static_cast<std::int32_t>(output->scheme.qmax());
     const float scale = output->params.scale[0];

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "arithmetic/hybrid.h"
 #include "arithmetic/litert.h"
 #include "core/result.h"
 #include "graph/plan.h"
@@ -30,13 +31,16 @@ enum class Role : std::uint8_t {
 /// How the input of an accumulate node becomes codes.
 enum class InputForm : std::uint8_t {
   coded,    ///< it is quantized by the plan
-  dynamic,  ///< ONNX DynamicQuantizeLinear over the whole tensor at run time
+  dynamic,  ///< at run time: ONNX DynamicQuantizeLinear over the whole tensor; by rules tflite and
+            ///< xnnpack a row or an image at a time (NodePlacement::hybrid)
+  wide,     ///< it has codes of 16 bits, by rules tflite and xnnpack (wide_values.h)
 };
 
 /// What an accumulate or product node, or a Gather from a quantized table, gives.
 enum class OutputForm : std::uint8_t {
   codes,   ///< requantized to the plan's params of the output
   floats,  ///< f32: accumulator * scales + bias; quantized afterwards where the plan says so
+  wide,    ///< of InputForm::wide: 16-bit codes, held as the f32 they stand for
 };
 
 struct NodePlacement {
@@ -52,6 +56,10 @@ struct NodePlacement {
   /// How an accumulate or product node makes codes by rules tflite and xnnpack; by rule onnx, and
   /// where they have no say, Scaling::floating.
   litert::LayerForm scaling;
+  /// How a dynamic accumulate node computes by rules tflite and xnnpack.
+  litert::HybridForm hybrid;
+  /// How an accumulate or product node of InputForm::wide makes codes.
+  litert::WideForm wide;
   /// Where the constant of a fused bias Add is read; only of OutputForm::floats.
   std::optional<Use> bias;
 };
@@ -73,8 +81,9 @@ struct AccumulateLayer {
   [[nodiscard]] std::int32_t zero_point(std::size_t channel) const {
     return weight_zero_point.empty() ? 0 : weight_zero_point[channel];
   }
-  std::vector<std::int32_t> bias;  ///< [output_channels]; zeros when there is none in int32
-  std::vector<float> float_bias;   ///< [output_channels]; empty when there is none in f32
+  std::vector<std::int32_t> bias;       ///< [output_channels]; zeros when there is none in int32
+  std::vector<std::int64_t> wide_bias;  ///< [output_channels], of InputForm::wide alone
+  std::vector<float> float_bias;        ///< [output_channels]; empty when there is none in f32
 };
 
 /// Reads it for `placement.input` and with `placement.bias`; the error is the reason why the node
@@ -83,6 +92,10 @@ struct AccumulateLayer {
 /// xnnpack an int32 is added to the accumulator whatever its units.
 [[nodiscard]] Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId node,
                                                        const NodePlacement& placement);
+
+/// The largest sum, over the output channels, of |w| * 255: what one of the two bytes of 16-bit
+/// codes can add up to.
+[[nodiscard]] std::int64_t wide_sum_bound(const AccumulateLayer& layer);
 
 /// Multiplier of each output channel by rule onnx, and rule xnnpack where it has the same formula.
 [[nodiscard]] std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,

@@ -84,6 +84,8 @@ enum class InputOrder : std::uint8_t {
   channels_last,  ///< an image
   image,          ///< [N,C,L] as the image [N,C,1,L]
 };
+/// The same values, or [N,C,L] as [N,C,1,L], so ordered.
+[[nodiscard]] Result<Activation> in_input_order(const Activation& values, InputOrder order);
 [[nodiscard]] InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer);
 
 /// MatMul of two coded values; gives codes or floats.
@@ -115,7 +117,7 @@ enum class InputOrder : std::uint8_t {
 [[nodiscard]] StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                                int input, int output);
 [[nodiscard]] StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization,
-                                                  int input, int output);
+                                                  Rule rule, int input, int output);
 /// ONNX DynamicQuantizeLinear into a u8 tensor and RunContext::input_params.
 [[nodiscard]] StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input,
                                                      int output);

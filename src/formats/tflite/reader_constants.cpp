@@ -133,6 +133,7 @@ Result<ValueId> Translator::arranged(int number, const Arrangement& arrangement)
   if (is_constant(number)) return constant(number, arrangement);
   OCTET_ASSIGN(const auto plain, value(number, Order::file));
   const auto& perm = arrangement.perm;
+  if (perm.empty()) return plain;
   return transposed(plain, {perm.begin(), perm.end()},
                     invent(file_.tensor(number).name + "/transposed"));
 }

@@ -182,10 +182,10 @@ Status Translator::activate(wire::ActivationFunctionType activation, ValueId fro
   Node function;
   switch (activation) {
     case Kind::RELU: function = node("Relu", {from}); break;
-    case Kind::TANH: function = node("Tanh", {from}); break;
     case Kind::RELU6: function = node("Clip", {from, real(0, name), real(6, name)}); break;
     case Kind::RELU_N1_TO_1: function = node("Clip", {from, real(-1, name), real(1, name)}); break;
     default:
+      // TANH among them: LiteRT's own kernels pass it over.
       return bad_input("the fused activation {} is not supported",
                        wire::EnumNameActivationFunctionType(activation));
   }

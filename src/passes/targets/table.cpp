@@ -31,7 +31,9 @@ Result<TargetProfile> with_activation_bits(const TargetProfile& target, int bits
   profile.activation.bits = bits;
   if (bits == 8 || (bits < 8 && target.extent != Extent::everywhere)) return profile;
   if (bits != 16 || target.wide_ops.empty()) {
-    return fail(ErrorKind::usage, "target {} has no activations of {} bits", target.name, bits);
+    return fail(ErrorKind::usage,
+                "target {} has no activations of {} bits; tflite and tflite-micro have 8 and 16",
+                target.name, bits);
   }
   profile.activation.symmetry = Symmetry::symmetric;
   profile.activation_storage = DType::i16;
