@@ -8,13 +8,15 @@ namespace octet::tflite {
 
 /// The extent that a symbol stands for as an i32 tensor of one element, from a shape that has it.
 std::optional<TensorId> Lowering::extent_tensor(TensorId from, std::int64_t symbol) {
-  std::vector<TensorId> sources{from};
+  if (const auto known = grown_.find(symbol); known != grown_.end()) return known->second;
+  std::vector<TensorId> sources;
+  if (from != TensorId::none) sources.push_back(from);
   sources.insert(sources.end(), draft_.inputs.begin(), draft_.inputs.end());
-  for (const auto& held : held_) {
-    if (held.made.tensor != TensorId::none) sources.push_back(held.made.tensor);
+  // What has been computed by now.
+  for (const auto& op : draft_.operators) {
+    sources.insert(sources.end(), op.outputs.begin(), op.outputs.end());
   }
   for (const auto source : sources) {
-    if (source == TensorId::none) continue;
     const auto& shape = draft_.tensor(source).shape;
     const auto at = std::find(shape.begin(), shape.end(), symbol);
     if (at == shape.end()) continue;
@@ -45,6 +47,26 @@ std::optional<TensorId> Lowering::extent_tensor(TensorId from, std::int64_t symb
   return std::nullopt;
 }
 
+void Lowering::grow_extent(TensorId from, std::int64_t symbol, std::int64_t grown,
+                           std::int64_t factor, std::int64_t addend) {
+  if (grown_.contains(grown) || symbol == grown) return;
+  auto extent = extent_tensor(from, symbol);
+  if (!extent) return;
+  if (factor != 1) {
+    const auto product = derived(*extent, "_times", {1});
+    const auto by = invented_ints(product, "/factor", std::span(&factor, 1));
+    emit(Op::MUL, {*extent, by}, {product}, wire::MulOptionsT());
+    extent = product;
+  }
+  if (addend != 0) {
+    const auto sum = derived(*extent, "_plus", {1});
+    const auto more = invented_ints(sum, "/addend", std::span(&addend, 1));
+    emit(Op::ADD, {*extent, more}, {sum}, wire::AddOptionsT());
+    extent = sum;
+  }
+  grown_.emplace(grown, *extent);
+}
+
 Result<TensorId> Lowering::shape_tensor(TensorId owner, TensorId from, const Shape& extents,
                                         bool allow_open) {
   auto wanted = extents;
@@ -58,31 +80,64 @@ Result<TensorId> Lowering::shape_tensor(TensorId owner, TensorId from, const Sha
     }
     if (open != wanted.end()) *open = -1;
   }
-  if (std::all_of(wanted.begin(), wanted.end(), [](auto extent) { return extent >= -1; })) {
-    return invented_ints(owner, "/shape", wanted);
+  PartialInts numbers{{static_cast<std::int64_t>(wanted.size())}, {}};
+  for (const auto extent : wanted) {
+    const auto kind = extent >= -1 ? PartialInt::Kind::known : PartialInt::Kind::extent;
+    numbers.elements.push_back({kind, extent});
   }
+  return numbers_tensor(owner, "/shape", from, numbers);
+}
+
+Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffix, TensorId from,
+                                          const PartialInts& numbers) {
+  if (const auto values = all_known(numbers)) return invented_ints(owner, suffix, *values);
   std::vector<TensorId> parts;
   std::vector<std::int64_t> run;
   const auto flush = [&] {
     if (!run.empty()) parts.push_back(invented_ints(owner, "/extents", run));
     run.clear();
   };
-  for (const auto extent : wanted) {
-    if (extent >= -1) {
-      run.push_back(extent);
+  for (const auto& number : numbers.elements) {
+    if (number.is_known()) {
+      run.push_back(number.value);
       continue;
     }
-    const auto part = extent_tensor(from, extent);
-    if (!part) return refused("its shape depends on data");
+    const auto part =
+        number.kind == PartialInt::Kind::extent ? extent_tensor(from, number.value) : std::nullopt;
+    if (!part) return refused("a shape that depends on data");
     flush();
     parts.push_back(*part);
   }
   flush();
   if (parts.size() == 1) return parts[0];
-  const auto joined = temporary("_shape", {static_cast<std::int64_t>(wanted.size())}, DType::i32);
+  const auto count = static_cast<std::int64_t>(numbers.elements.size());
+  const auto joined = temporary(std::string(suffix), {count}, DType::i32);
   draft_.tensor(joined).parent = owner;
   emit(Op::CONCATENATION, std::move(parts), {joined}, wire::ConcatenationOptionsT());
   return joined;
+}
+
+/// Integers that follow from shapes, as i32 and then in their own type.
+Status Lowering::lower_numbers(const Job& job) {
+  const auto id = job.output;
+  const auto& numbers = *partial_ints(id);
+  if (numbers.shape.size() > 1) return refused("shape arithmetic on a matrix");
+  const auto result = make(id, std::nullopt, identity_order(numbers.shape.size()));
+  const bool narrow = dtype(id) == DType::i32;
+  auto list = result;
+  // A list that the graph does not name anew would only be a copy of one that is there.
+  OCTET_ASSIGN(list, numbers_tensor(result, "/numbers", TensorId::none, numbers));
+  if (narrow || numbers.shape.empty()) {
+    const auto to = narrow ? result : derived(list, "_scalar", {});
+    OCTET_TRY(emit_reshape(list, to));
+    list = to;
+  }
+  if (narrow) return {};
+  wire::CastOptionsT options;
+  options.in_data_type = wire::TensorType::INT32;
+  options.out_data_type = *wire_type(dtype(id));
+  emit(Op::CAST, {list}, {result}, options);
+  return {};
 }
 
 Status Lowering::emit_reshape(TensorId from, TensorId to) {

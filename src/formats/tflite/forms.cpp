@@ -103,6 +103,18 @@ void Lowering::alias(ValueId id, const Form& form) {
   if (form.coding == own || !own) held.usable.push_back(form);
 }
 
+ValueId Lowering::take_narrowing_cast(ValueId id) {
+  ValueId found = ValueId::none;
+  for (const auto& use : uses_[index(id)]) {
+    const auto& node = graph_.node(use.node);
+    if (!node.is("Cast") || dtype(node.output()) != DType::i32) continue;
+    if (found != ValueId::none) return ValueId::none;
+    found = node.output();
+  }
+  if (found != ValueId::none) absorbed_[index(producers_[index(found)])] = true;
+  return found;
+}
+
 /// A graph output takes its name where it leaves the file; until then it has another.
 std::string Lowering::made_name(ValueId id, const std::optional<Coding>& coding) const {
   const auto& name = graph_.value(id).name;

@@ -54,7 +54,8 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_gather(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_expand(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_tile(Lowering& l, const Job& job);
-[[nodiscard]] Status lower_shape(Lowering& l, const Job& job);
+[[nodiscard]] Status lower_range(Lowering& l, const Job& job);
+[[nodiscard]] Status lower_fill(Lowering& l, const Job& job);
 
 // lower_reduce.cpp
 [[nodiscard]] Status lower_reduce(Lowering& l, const Job& job);

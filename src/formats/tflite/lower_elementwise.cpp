@@ -44,7 +44,6 @@ constexpr auto binary_codes = std::to_array<NamedCode>({
     {"Mod", Op::FLOOR_MOD},
     {"And", Op::LOGICAL_AND},
     {"Or", Op::LOGICAL_OR},
-    {"Xor", Op::NOT_EQUAL},
     {"Equal", Op::EQUAL},
     {"Greater", Op::GREATER},
     {"GreaterOrEqual", Op::GREATER_EQUAL},

@@ -341,65 +341,105 @@ namespace {
 
 struct SliceRange {
   std::int64_t start = 0;
-  std::int64_t end = INT_MAX;
+  PartialInt end{PartialInt::Kind::known, INT_MAX};
   std::int64_t step = 1;
   bool whole = true;
+
+  [[nodiscard]] bool to_end() const { return whole || (end.is_known() && end.value >= INT_MAX); }
 };
 
-/// Ranges by axis of the value; known extents make starts and ends plain.
+/// Known extents make starts and ends plain.
+void settle_range(SliceRange& range, std::int64_t extent) {
+  const bool forward = range.step > 0;
+  if (extent < 0) {
+    range.whole = range.start == 0 && range.to_end() && range.step == 1;
+    return;
+  }
+  if (range.start < 0) range.start += extent;
+  range.start = std::clamp<std::int64_t>(range.start, 0, forward ? extent : extent - 1);
+  if (!range.end.is_known()) return;
+  if (range.end.value < 0) range.end.value += extent;
+  range.end.value =
+      std::clamp<std::int64_t>(range.end.value, forward ? 0 : -1, forward ? extent : extent - 1);
+  range.whole = range.start == 0 && range.end.value == extent && range.step == 1;
+}
+
+Result<std::vector<PartialInt>> slice_ends(Lowering& l, ValueId id) {
+  if (const auto* partial = l.partial_ints(id)) return partial->elements;
+  const auto stated = l.known_ints(id);
+  if (!stated) return refused("its ends depend on data");
+  std::vector<PartialInt> ends;
+  for (const auto end : *stated) ends.push_back({PartialInt::Kind::known, end});
+  return ends;
+}
+
+/// Ranges by axis of the value.
 Result<std::vector<SliceRange>> slice_ranges(Lowering& l, const Node& node, const Shape& shape) {
   const auto starts = l.known_ints(node.input(1));
-  const auto ends = l.known_ints(node.input(2));
   if (!starts) return refused("its starts are not constant");
+  OCTET_ASSIGN(const auto ends, slice_ends(l, node.input(2)));
   auto axes = l.known_ints(node.input(3));
-  if (!axes) {
-    axes.emplace(starts->size());
-    std::iota(axes->begin(), axes->end(), 0);
-  }
+  if (!axes) axes = identity_order(starts->size());
   const auto steps = l.known_ints(node.input(4));
   std::vector<SliceRange> ranges(shape.size());
   for (std::size_t i = 0; i < axes->size(); ++i) {
     OCTET_ASSIGN(const auto axis, normalize_axis((*axes)[i], shape.size()));
     auto& range = ranges[static_cast<std::size_t>(axis)];
-    range.whole = false;
-    range.start = (*starts)[i];
-    range.end = ends ? (*ends)[i] : INT_MAX;
-    range.step = steps ? (*steps)[i] : 1;
-    const auto extent = shape[static_cast<std::size_t>(axis)];
-    if (extent < 0) continue;
-    const auto low = range.step < 0 ? -1 : 0;
-    const auto high = range.step < 0 ? extent - 1 : extent;
-    if (range.start < 0) range.start += extent;
-    range.start = std::clamp<std::int64_t>(range.start, 0, high);
-    if (range.end < 0) range.end += extent;
-    range.end = std::clamp<std::int64_t>(range.end, low, high);
+    range = {(*starts)[i], ends[i], steps ? (*steps)[i] : 1, false};
+    settle_range(range, shape[static_cast<std::size_t>(axis)]);
   }
   return ranges;
 }
 
-/// SLICE takes steps of 1 from a start that is no end-relative one.
-bool is_plain(const std::vector<SliceRange>& ranges, const Shape& shape, const Shape& result) {
+bool has_open_end(const std::vector<SliceRange>& ranges) {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [](const SliceRange& range) { return !range.end.is_known(); });
+}
+
+/// SLICE takes steps of 1 from a start that is no end-relative one, and known sizes or all.
+bool is_plain(const std::vector<SliceRange>& ranges, const Shape& result) {
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    if (ranges[i].whole) continue;
-    if (ranges[i].step != 1 || ranges[i].start < 0) return false;
-    if (shape[i] < 0 && result[i] < 0 && ranges[i].end < INT_MAX && ranges[i].end >= 0) {
-      return false;
-    }
+    const auto& range = ranges[i];
+    if (range.whole) continue;
+    if (range.step != 1 || range.start < 0 || !range.end.is_known()) return false;
+    if (result[i] < 0 && !range.to_end()) return false;
   }
   return true;
 }
 
-Status emit_strided(Lowering& l, const Moved& input, const std::vector<SliceRange>& ranges,
-                    TensorId result) {
+/// Ends that only running the model fixes are stated in full, without masks.
+Status emit_open_slice(Lowering& l, const Moved& input, const std::vector<SliceRange>& ranges,
+                       TensorId result) {
+  std::vector<std::int64_t> begin;
+  std::vector<std::int64_t> step;
+  PartialInts ends{{static_cast<std::int64_t>(ranges.size())}, {}};
+  for (const auto axis : input.order) {
+    const auto& range = ranges[static_cast<std::size_t>(axis)];
+    if (range.step < 1) return refused("a step back to an end that depends on data");
+    begin.push_back(range.start);
+    ends.elements.push_back(range.to_end() ? PartialInt{PartialInt::Kind::known, INT_MAX}
+                                           : range.end);
+    step.push_back(range.step);
+  }
+  OCTET_ASSIGN(const auto end, l.numbers_tensor(result, "/end", input.tensor, ends));
+  l.emit(Op::STRIDED_SLICE,
+         {input.tensor, l.invented_ints(result, "/begin", begin), end,
+          l.invented_ints(result, "/step", step)},
+         {result}, wire::StridedSliceOptionsT());
+  return {};
+}
+
+void emit_strided_slice(Lowering& l, const Moved& input, const std::vector<SliceRange>& ranges,
+                        TensorId result) {
   std::vector<std::int64_t> begin;
   std::vector<std::int64_t> end;
   std::vector<std::int64_t> step;
   wire::StridedSliceOptionsT options;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     const auto& range = ranges[static_cast<std::size_t>(input.order[i])];
-    const bool to_end = range.whole || range.end >= INT_MAX || (range.step < 0 && range.end < 0);
+    const bool to_end = range.to_end() || (range.step < 0 && range.end.value < 0);
     begin.push_back(range.start);
-    end.push_back(to_end ? 0 : range.end);
+    end.push_back(to_end ? 0 : range.end.value);
     step.push_back(range.step);
     if (range.whole) options.begin_mask |= 1 << i;
     if (to_end) options.end_mask |= 1 << i;
@@ -408,7 +448,6 @@ Status emit_strided(Lowering& l, const Moved& input, const std::vector<SliceRang
          {input.tensor, l.invented_ints(result, "/begin", begin),
           l.invented_ints(result, "/end", end), l.invented_ints(result, "/step", step)},
          {result}, options);
-  return {};
 }
 
 }  // namespace
@@ -417,24 +456,22 @@ Status lower_slice(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::words));
   OCTET_ASSIGN(const auto extents, l.shape(job.output));
   OCTET_ASSIGN(const auto ranges, slice_ranges(l, *job.node, input.shape));
-  const bool ends_known = l.known_ints(job.node->input(2)).has_value();
   const auto result = l.make(job.output, input.coding, input.order);
-  if (ends_known && !is_plain(ranges, input.shape, extents)) {
-    return emit_strided(l, input, ranges, result);
+  if (has_open_end(ranges)) return emit_open_slice(l, input, ranges, result);
+  if (!is_plain(ranges, extents)) {
+    emit_strided_slice(l, input, ranges, result);
+    return {};
   }
   std::vector<std::int64_t> begin;
-  Shape size;
+  std::vector<std::int64_t> size;
   for (const auto axis : input.order) {
-    const auto& range = ranges[static_cast<std::size_t>(axis)];
-    if (range.step != 1 || range.start < 0) return refused("its ends are not constant");
-    begin.push_back(range.start);
-    const bool to_end = range.whole || (ends_known && range.end >= INT_MAX);
-    const auto extent = extents[static_cast<std::size_t>(axis)];
-    size.push_back(to_end && extent < 0 ? -1 : extent);
+    begin.push_back(ranges[static_cast<std::size_t>(axis)].start);
+    size.push_back(std::max<std::int64_t>(extents[static_cast<std::size_t>(axis)], -1));
   }
-  OCTET_ASSIGN(const auto sizes, l.shape_tensor(result, input.tensor, size, false));
-  l.emit(Op::SLICE, {input.tensor, l.invented_ints(result, "/begin", begin), sizes}, {result},
-         wire::SliceOptionsT());
+  l.emit(Op::SLICE,
+         {input.tensor, l.invented_ints(result, "/begin", begin),
+          l.invented_ints(result, "/size", size)},
+         {result}, wire::SliceOptionsT());
   return {};
 }
 
@@ -549,25 +586,51 @@ Status lower_tile(Lowering& l, const Job& job) {
   return {};
 }
 
-Status lower_shape(Lowering& l, const Job& job) {
-  const auto id = job.node->input(0);
-  OCTET_ASSIGN(const auto extents, l.shape(id));
-  const auto rank = static_cast<std::int64_t>(extents.size());
-  const auto bound = [&](std::string_view key, std::int64_t fallback) {
-    auto at = job.node->int_attribute(key, fallback);
-    if (at < 0) at += rank;
-    return static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(at, 0, rank));
-  };
-  const auto first = bound("start", 0);
-  const auto last = std::max(first, bound("end", rank));
-  const Shape part(extents.begin() + first, extents.begin() + last);
-  OCTET_ASSIGN(const auto source, l.fetch(id, std::nullopt, l.order_of(id)));
+namespace {
+
+/// A scalar integer as i32: all kernels of RANGE take that.
+Result<TensorId> narrow_scalar(Lowering& l, ValueId id, TensorId owner, std::string_view suffix) {
+  if (const auto number = l.known_ints(id)) {
+    const auto value = static_cast<std::int32_t>((*number)[0]);
+    return l.invented(owner, suffix, Tensor::from<std::int32_t>({value}, {}));
+  }
+  const auto* extent = l.partial_ints(id);
+  if (extent == nullptr) return refused("its bounds depend on data");
+  OCTET_ASSIGN(const auto list, l.numbers_tensor(owner, suffix, TensorId::none, *extent));
+  const auto scalar = l.derived(list, "_scalar", {});
+  OCTET_TRY(l.emit_reshape(list, scalar));
+  return scalar;
+}
+
+}  // namespace
+
+Status lower_range(Lowering& l, const Job& job) {
+  const auto& node = *job.node;
+  const bool wide = l.dtype(job.output) == DType::i64;
+  if (!wide && l.dtype(job.output) != DType::i32) return refused("it counts in reals");
   const auto result = l.make(job.output, std::nullopt, identity_order(1));
-  OCTET_ASSIGN(const auto numbers, l.shape_tensor(result, source, part, false));
+  const auto narrow = wide ? l.derived(result, "/int32", l.tensor_shape(result)) : result;
+  l.tensor(narrow).dtype = DType::i32;
+  OCTET_ASSIGN(const auto start, narrow_scalar(l, node.input(0), narrow, "/start"));
+  OCTET_ASSIGN(const auto limit, narrow_scalar(l, node.input(1), narrow, "/limit"));
+  OCTET_ASSIGN(const auto step, narrow_scalar(l, node.input(2), narrow, "/step"));
+  l.emit(Op::RANGE, {start, limit, step}, {narrow}, wire::RangeOptionsT());
+  if (!wide) return {};
   wire::CastOptionsT options;
   options.in_data_type = wire::TensorType::INT32;
   options.out_data_type = wire::TensorType::INT64;
-  l.emit(Op::CAST, {numbers}, {result}, options);
+  l.emit(Op::CAST, {narrow}, {result}, options);
+  return {};
+}
+
+Status lower_fill(Lowering& l, const Job& job) {
+  OCTET_ASSIGN(const auto extents, l.shape(job.output));
+  OCTET_ASSIGN(const auto shape, l.fetch(job.node->input(0), std::nullopt, identity_order(1)));
+  const auto result = l.make(job.output, std::nullopt, identity_order(extents.size()));
+  const auto* value = job.node->attribute<Tensor>("value");
+  auto number = value != nullptr ? value->reshaped({}) : Tensor::zeros(DType::f32, {});
+  l.emit(Op::FILL, {shape, l.invented(result, "/value", std::move(number))}, {result},
+         wire::FillOptionsT());
   return {};
 }
 

@@ -156,7 +156,9 @@ Status lower_top_k(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::bytes, &order));
   const auto values = l.make(node.output(0), input.coding, order);
   const auto indices = l.make(node.output(1), std::nullopt, order);
-  const auto narrow = l.derived(indices, "/int32", l.tensor_shape(indices));
+  const auto cast = l.take_narrowing_cast(node.output(1));
+  const auto narrow = cast != ValueId::none ? l.make(cast, std::nullopt, order)
+                                            : l.derived(indices, "/int32", l.tensor_shape(indices));
   l.tensor(narrow).dtype = DType::i32;
   const auto k = l.invented(
       values, "/k", Tensor::from<std::int32_t>({static_cast<std::int32_t>((*count)[0])}, {}));

@@ -128,24 +128,18 @@ class Resizer {
         parts.push_back(l_.invented_ints(result, "/size", std::array{axis.out}));
         continue;
       }
-      if (const auto found = l_.extent_tensor(input_.tensor, axis.out)) {
-        parts.push_back(*found);
-        continue;
-      }
       const bool whole = axis.scale >= 1 && axis.scale == std::floor(axis.scale);
-      const auto extent = l_.extent_tensor(input_.tensor, axis.in);
-      if (!whole || !extent) return refused("its output's extents depend on data");
-      const auto product = l_.derived(*extent, "_grown", {1});
-      const auto factor =
-          l_.invented_ints(product, "/factor", std::array{static_cast<std::int64_t>(axis.scale)});
-      l_.emit(Op::MUL, {*extent, factor}, {product}, wire::MulOptionsT());
-      parts.push_back(product);
+      if (whole) {
+        l_.grow_extent(input_.tensor, axis.in, axis.out, static_cast<std::int64_t>(axis.scale), 0);
+      }
+      const auto found = l_.extent_tensor(input_.tensor, axis.out);
+      if (!found) return refused("its output's extents depend on data");
+      parts.push_back(*found);
     }
     if (axes_[0].out >= 0 && axes_[1].out >= 0) {
       return l_.invented_ints(result, "/size", std::array{axes_[0].out, axes_[1].out});
     }
     const auto joined = l_.derived(parts[0], "_size", {2});
-    l_.tensor(joined).data.reset();
     l_.emit(Op::CONCATENATION, parts, {joined}, wire::ConcatenationOptionsT());
     return joined;
   }

@@ -184,6 +184,12 @@ Status lower_conv_transpose(Lowering& l, const Job& job) {
     }
     target = l.derived(result, "_full", full_shape);
   }
+  for (std::size_t i = 0; i < geometry.rank(); ++i) {
+    const auto stride = geometry.strides[i];
+    const auto rest = cut == Cut::same ? 0 : geometry.effective_kernel(i) - stride;
+    if (full_shape[i + 1] < 0)
+      l.grow_extent(input, extents[i + 2], full_shape[i + 1], stride, rest);
+  }
   OCTET_ASSIGN(const auto shape, l.shape_tensor(target, input, full_shape, false));
   wire::TransposeConvOptionsT options;
   options.padding = cut == Cut::same ? wire::Padding::SAME : wire::Padding::VALID;

@@ -8,12 +8,6 @@
 namespace octet::tflite {
 namespace {
 
-/// Inputs that state a shape, which the writer takes from shape inference instead.
-bool states_shape(const Node& node, std::size_t slot) {
-  if (node.is("Reshape") || node.is("Expand")) return slot == 1;
-  return node.is("Resize") && slot >= 1;
-}
-
 /// The fused form of a Relu or Clip, or NONE.
 Activation fused_form(Lowering& lowering, const Node& node) {
   if (node.is("Relu")) return Activation::RELU;
@@ -77,6 +71,27 @@ void Lowering::find_storage_of_bytes() {
   stores_bytes_ = all && weights;
 }
 
+bool Lowering::are_extents(ValueId id) const {
+  const auto* numbers = id == ValueId::none ? nullptr : partial_ints(id);
+  return numbers != nullptr &&
+         std::none_of(numbers->elements.begin(), numbers->elements.end(),
+                      [](const auto& number) { return number.kind == PartialInt::Kind::unknown; });
+}
+
+/// Made by shape arithmetic: whatever the nodes were, it is computed from the shapes anew.
+bool Lowering::follows_from_shapes(ValueId id) const {
+  return id != ValueId::none && !is_constant(id) && producers_[index(id)] != NodeId::none &&
+         are_extents(id);
+}
+
+/// Inputs that state a shape or an end, which the writer takes from shape inference instead.
+bool Lowering::states_numbers(const Node& node, std::size_t slot) const {
+  if (node.is("Reshape") || node.is("Expand")) return slot == 1;
+  if (node.is("Resize")) return slot >= 1;
+  if (node.is("Range")) return are_extents(node.input(slot));
+  return node.is("Slice") && slot >= 1 && are_extents(node.input(slot));
+}
+
 /// Marks the nodes that the outputs depend on, shape arithmetic left out, and lists what they read.
 void Lowering::find_needed() {
   std::vector<ValueId> pending(graph_.outputs.rbegin(), graph_.outputs.rend());
@@ -86,18 +101,19 @@ void Lowering::find_needed() {
     const auto maker = producers_[index(value)];
     if (is_constant(value) || maker == NodeId::none || needed_[index(maker)]) continue;
     needed_[index(maker)] = true;
+    if (follows_from_shapes(value)) continue;
     const auto& node = graph_.node(maker);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] != ValueId::none && !states_shape(node, i)) {
+      if (node.inputs[i] != ValueId::none && !states_numbers(node, i)) {
         pending.push_back(node.inputs[i]);
       }
     }
   }
   for (const auto id : order_) {
-    if (!needed_[index(id)]) continue;
     const auto& node = graph_.node(id);
+    if (!needed_[index(id)] || follows_from_shapes(node.output())) continue;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == ValueId::none || states_shape(node, i)) continue;
+      if (node.inputs[i] == ValueId::none || states_numbers(node, i)) continue;
       uses_[index(node.inputs[i])].push_back({id, static_cast<int>(i)});
     }
   }
@@ -214,8 +230,9 @@ bool Lowering::runs_on_codes(const Job& job) const {
 
 Status Lowering::lower(NodeId id) {
   auto& job = jobs_[index(id)];
+  if (follows_from_shapes(job.output)) return lower_numbers(job);
   const auto* rule = find_rule(*job.node);
-  if (rule == nullptr) return refused("LiteRT has no such operator");
+  if (rule == nullptr) return bad_input("has no TFLite equivalent");
   job.coded = runs_on_codes(job);
   return rule->lower(*this, job);
 }

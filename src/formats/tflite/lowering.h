@@ -111,6 +111,9 @@ class Lowering {
   TensorId make(ValueId id, const std::optional<Coding>& coding, const AxisOrder& order);
   /// The tensor of job.output as the job computes.
   TensorId make_output(const Job& job, const AxisOrder& order);
+  /// The reader of a value that makes i32 of it, taken out of the graph; ValueId::none unless there
+  /// is exactly one. The caller makes its result.
+  ValueId take_narrowing_cast(ValueId id);
   /// `id` is held by the tensor that holds another value already.
   void alias(ValueId id, const Form& form);
   void set_features(ValueId id, std::vector<std::int64_t> features);
@@ -144,9 +147,20 @@ class Lowering {
   /// i32 extents as a tensor: a constant, or computed from shapes where several are dynamic.
   [[nodiscard]] Result<TensorId> shape_tensor(TensorId owner, TensorId from, const Shape& extents,
                                               bool allow_open);
+  /// i32 numbers that are known or extents of values.
+  [[nodiscard]] Result<TensorId> numbers_tensor(TensorId owner, std::string_view suffix,
+                                                TensorId from, const PartialInts& numbers);
+  /// What is known of the integers in a value, or nullptr.
+  [[nodiscard]] const PartialInts* partial_ints(ValueId id) const {
+    const auto& found = facts_[index(id)].integers;
+    return found ? &*found : nullptr;
+  }
   /// The extent that a symbol stands for as an i32 tensor of one element, computed from the shape
   /// of `from` or of another value that has it.
   [[nodiscard]] std::optional<TensorId> extent_tensor(TensorId from, std::int64_t symbol);
+  /// States that the extent `grown` is factor * symbol + addend.
+  void grow_extent(TensorId from, std::int64_t symbol, std::int64_t grown, std::int64_t factor,
+                   std::int64_t addend);
   /// TRANSPOSE, or RESHAPE where nothing moves.
   [[nodiscard]] Status emit_transpose(TensorId from, TensorId to, const AxisOrder& perm);
   /// For operators that fuse none: where the result goes before the job's activation, `result`
@@ -161,6 +175,10 @@ class Lowering {
     std::vector<std::int64_t> features;
   };
 
+  [[nodiscard]] bool are_extents(ValueId id) const;
+  [[nodiscard]] bool follows_from_shapes(ValueId id) const;
+  [[nodiscard]] bool states_numbers(const Node& node, std::size_t slot) const;
+  Status lower_numbers(const Job& job);
   void find_storage_of_bytes();
   void fuse();
   bool fuse_bias(NodeId id, ValueId& end);
@@ -198,6 +216,7 @@ class Lowering {
   std::map<std::pair<ValueId, std::string>, TensorId> stored_;
   std::map<std::pair<TensorId, std::size_t>, TensorId> extents_;  ///< by tensor and position
   std::map<TensorId, TensorId> shapes_;                           ///< SHAPE of a tensor
+  std::map<std::int64_t, TensorId> grown_;                        ///< by symbol of an extent
   bool stores_bytes_ = false;  ///< all 8-bit codes are u8, as in files of TensorFlow 1
   Draft draft_;
 };

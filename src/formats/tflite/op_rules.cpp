@@ -26,6 +26,7 @@ constexpr auto rules = std::to_array<OpRule>({
     {"Celu", lower_elu},
     {"Clip", lower_clip, words},
     {"Concat", lower_concat, words},
+    {"ConstantOfShape", lower_fill},
     {"Conv", lower_conv, words, true},
     {"ConvTranspose", lower_conv_transpose, words, true},
     {"Cos", lower_unary},
@@ -69,6 +70,7 @@ constexpr auto rules = std::to_array<OpRule>({
     {"PRelu", lower_prelu, bytes},
     {"Pad", lower_pad},
     {"Pow", lower_binary},
+    {"Range", lower_range},
     {"Reciprocal", lower_reciprocal},
     {"ReduceL1", lower_reduce},
     {"ReduceL2", lower_reduce},
@@ -83,7 +85,6 @@ constexpr auto rules = std::to_array<OpRule>({
     {"Resize", lower_resize},
     {"Round", lower_unary},
     {"Selu", lower_elu},
-    {"Shape", lower_shape},
     {"Sigmoid", lower_table, words},
     {"Sign", lower_unary},
     {"Sin", lower_unary},
@@ -104,7 +105,6 @@ constexpr auto rules = std::to_array<OpRule>({
     {"Transpose", lower_transpose},
     {"Unsqueeze", lower_unsqueeze},
     {"Where", lower_where},
-    {"Xor", lower_binary},
 });
 
 static_assert(std::is_sorted(rules.begin(), rules.end(),

@@ -40,6 +40,7 @@ constexpr auto binary_ops = std::to_array<Named>({
     {Code::ADD, "Add"},
     {Code::DIV, "Div"},
     {Code::EQUAL, "Equal"},
+    {Code::FLOOR_MOD, "Mod"},
     {Code::GREATER, "Greater"},
     {Code::GREATER_EQUAL, "GreaterOrEqual"},
     {Code::LESS, "Less"},
@@ -139,6 +140,11 @@ Status read_rsqrt(Translator& to, const FileOperator& op) {
 
 Status read_bounded_relu(Translator& to, const FileOperator& op) {
   OCTET_ASSIGN(const auto x, only_input(to, op));
+  if (op.code == Code::RELU_0_TO_1) {
+    const auto& name = to.output(op).name;
+    return to.finish(op, Translator::node("Clip", {x, to.real(0, name), to.real(1, name)}),
+                     to.order_of(op.outputs[0]));
+  }
   const auto activation = op.code == Code::RELU6 ? Activation::RELU6 : Activation::RELU_N1_TO_1;
   return to.activate(activation, x, to.define(op.outputs[0], to.order_of(op.outputs[0])));
 }

@@ -106,6 +106,14 @@ constexpr auto entries = std::to_array<Entry>({
     {Code::BATCH_MATMUL, read_batch_matmul, Layout::file, 2, 2},
     {Code::GELU, read_gelu, Layout::follows, 1, 1},
     {Code::SIGN, read_unary, Layout::follows, 1, 1},
+    {Code::TILE, read_tile, Layout::follows, 2, 2},
+    {Code::FILL, read_fill, Layout::file, 2, 2},
+    {Code::FLOOR_MOD, read_binary, Layout::follows, 2, 2},
+    {Code::RANGE, read_range, Layout::file, 3, 3},
+    {Code::SELECT_V2, read_select, Layout::follows, 3, 3},
+    {Code::CUMSUM, read_cumsum, Layout::file, 2, 2},
+    {Code::BROADCAST_TO, read_broadcast_to, Layout::file, 2, 2},
+    {Code::RELU_0_TO_1, read_bounded_relu, Layout::follows, 1, 1},
 });
 
 const Entry* find_entry(Code code) {

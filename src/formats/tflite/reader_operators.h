@@ -61,6 +61,13 @@ struct OperatorLayout {
 [[nodiscard]] Status read_pad(Translator& to, const FileOperator& op);
 [[nodiscard]] Status read_mirror_pad(Translator& to, const FileOperator& op);
 [[nodiscard]] Status read_gather(Translator& to, const FileOperator& op);
+// reader_generate.cpp
+[[nodiscard]] Status read_range(Translator& to, const FileOperator& op);
+[[nodiscard]] Status read_fill(Translator& to, const FileOperator& op);
+[[nodiscard]] Status read_select(Translator& to, const FileOperator& op);
+[[nodiscard]] Status read_tile(Translator& to, const FileOperator& op);
+[[nodiscard]] Status read_broadcast_to(Translator& to, const FileOperator& op);
+[[nodiscard]] Status read_cumsum(Translator& to, const FileOperator& op);
 // reader_reduce.cpp
 [[nodiscard]] Status read_reduce(Translator& to, const FileOperator& op);
 [[nodiscard]] Status read_arg(Translator& to, const FileOperator& op);

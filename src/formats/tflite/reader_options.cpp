@@ -39,6 +39,14 @@ Status finish_as_int64(Translator& to, const FileOperator& op, Node node, std::s
   return {};
 }
 
+Result<ValueId> as_int64(Translator& to, int tensor, const std::string& name) {
+  OCTET_ASSIGN(const auto value, to.value(tensor, Order::file));
+  if (to.file().tensor(tensor).dtype == DType::i64) return value;
+  auto cast = Translator::node("Cast", {value});
+  cast.attributes["to"] = onnx_code(DType::i64);
+  return to.inner(std::move(cast), to.invent(name), DType::i64);
+}
+
 Result<std::vector<std::int64_t>> sorted_axes(std::vector<std::int64_t> axes, std::size_t rank) {
   for (auto& axis : axes) {
     OCTET_ASSIGN(const auto normal, normalize_axis(axis, rank));

@@ -34,6 +34,9 @@ template <class Options>
 [[nodiscard]] Status finish_as_int64(Translator& to, const FileOperator& op, Node node,
                                      std::size_t slot);
 
+/// The integers of a tensor as the int64 that ONNX wants.
+[[nodiscard]] Result<ValueId> as_int64(Translator& to, int tensor, const std::string& name);
+
 /// Axes of an operator on a tensor of this rank, from 0 on, each once, in order.
 [[nodiscard]] Result<std::vector<std::int64_t>> sorted_axes(std::vector<std::int64_t> axes,
                                                             std::size_t rank);

@@ -209,9 +209,36 @@ Result<SliceSpec> read_spec(const Translator& to, const FileOperator& op) {
   return spec;
 }
 
+/// Ends that are computed: one for each axis, without masks.
+Status read_open_slice(Translator& to, const FileOperator& op) {
+  OCTET_ASSIGN(const auto* options, options_of<wire::StridedSliceOptions>(op));
+  OCTET_ASSIGN(const auto begin, to.integers(op, 1, "begin"));
+  OCTET_ASSIGN(const auto strides, to.integers(op, 3, "strides"));
+  const auto rank = to.input(op, 0).shape.size();
+  const bool masked = options->begin_mask() != 0 || options->end_mask() != 0 ||
+                      options->ellipsis_mask() != 0 || options->new_axis_mask() != 0 ||
+                      options->shrink_axis_mask() != 0 || options->offset();
+  if (masked || begin.size() != rank || strides.size() != rank) {
+    return bad_input("the ends ({}) are not constant", to.input(op, 2).name);
+  }
+  const auto order = to.order_of(op.outputs[0]);
+  std::vector<std::int64_t> axes;
+  for (std::size_t i = 0; i < rank; ++i) {
+    axes.push_back(order == Order::image ? image_axis[i] : static_cast<std::int64_t>(i));
+  }
+  const auto& name = to.output(op).name;
+  OCTET_ASSIGN(const auto x, to.value(op.inputs[0], order));
+  OCTET_ASSIGN(const auto ends, as_int64(to, op.inputs[2], name + "/ends"));
+  auto node = Translator::node(
+      "Slice", {x, to.integer_list(begin, name + "/starts"), ends,
+                to.integer_list(axes, name + "/axes"), to.integer_list(strides, name + "/steps")});
+  return to.finish(op, std::move(node), order);
+}
+
 }  // namespace
 
 Status read_strided_slice(Translator& to, const FileOperator& op) {
+  if (!to.is_constant(op.inputs[2])) return read_open_slice(to, op);
   OCTET_ASSIGN(const auto spec, read_spec(to, op));
   OCTET_ASSIGN(const auto slice, spell_out(spec, to.input(op, 0).shape.size()));
   const auto& name = to.output(op).name;

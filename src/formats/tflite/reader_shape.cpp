@@ -40,14 +40,6 @@ Result<std::optional<std::vector<std::int64_t>>> stated_shape(const Translator& 
       std::vector<std::int64_t>(options->new_shape()->begin(), options->new_shape()->end()));
 }
 
-Result<ValueId> as_int64(Translator& to, int tensor, const std::string& name) {
-  OCTET_ASSIGN(const auto value, to.value(tensor, Order::file));
-  if (to.file().tensor(tensor).dtype == DType::i64) return value;
-  auto cast = Translator::node("Cast", {value});
-  cast.attributes["to"] = onnx_code(DType::i64);
-  return to.inner(std::move(cast), to.invent(name), DType::i64);
-}
-
 }  // namespace
 
 Status read_reshape(Translator& to, const FileOperator& op) {

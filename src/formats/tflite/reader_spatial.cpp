@@ -130,7 +130,8 @@ Status read_depthwise_conv(Translator& to, const FileOperator& op) {
 
 namespace {
 
-/// Extents of a transposed convolution's output: as stated, or those of the tensor it makes.
+/// Extents of a transposed convolution's output: as stated, or those of the tensor it makes, which
+/// may be dynamic.
 Result<std::array<std::int64_t, 2>> output_extents(Translator& to, const FileOperator& op) {
   const auto& target = to.output(op);
   if (target.rank() != 4) return bad_input("its output {} is not of rank 4", target.name);
@@ -138,9 +139,6 @@ Result<std::array<std::int64_t, 2>> output_extents(Translator& to, const FileOpe
     OCTET_ASSIGN(const auto stated, to.integers(op, 0, "output shape"));
     if (stated.size() != 4) return bad_input("its output shape has {} extents", stated.size());
     return std::array<std::int64_t, 2>{stated[1], stated[2]};
-  }
-  if (target.shape[1] == dynamic_dim || target.shape[2] == dynamic_dim) {
-    return bad_input("its output shape ({}) is not constant", to.input(op, 0).name);
   }
   return std::array<std::int64_t, 2>{target.shape[1], target.shape[2]};
 }
@@ -154,6 +152,14 @@ Status set_transposed_window(Node& node, const Window& window, wire::Padding pad
   std::vector<std::int64_t> output_padding(2, 0);
   for (std::size_t i = 0; i < 2; ++i) {
     const auto extent = input[spatial_axes[i]];
+    if (output[i] == dynamic_dim) {
+      // Whatever the extents: all that the input reaches, or SAME's share of it.
+      const auto rest = std::max<std::int64_t>(window.kernel[i] - window.stride[i], 0);
+      const auto cut = padding == wire::Padding::SAME ? rest : 0;
+      pads[i] = cut / 2;
+      pads[i + 2] = cut - cut / 2;
+      continue;
+    }
     if (extent == dynamic_dim) return bad_input("its input has no fixed height and width");
     if (output[i] < 1) return bad_input("its output shape has the extent {}", output[i]);
     const auto total = padding == wire::Padding::SAME

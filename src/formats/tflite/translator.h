@@ -106,6 +106,9 @@ class Translator {
   void add_quantizer(const PendingQuantizer& quantizer) { quantizers_.push_back(quantizer); }
   /// The id that the next node gets.
   [[nodiscard]] NodeId next_node() const { return static_cast<NodeId>(model_.graph.node_slots()); }
+  [[nodiscard]] const Tensor& graph_constant(ValueId id) const {
+    return *model_.graph.constant(id);
+  }
   [[nodiscard]] QuantPlan& plan() { return model_.plan; }
   [[nodiscard]] const FileModel& file() const { return file_; }
 
