@@ -39,8 +39,7 @@ Status set_partial_sizes(Context& context, const PartialInts& sizes) {
   if (sizes.elements.size() != axes.size()) {
     return bad_input("{} sizes where {} axes are resized", sizes.elements.size(), axes.size());
   }
-  const bool stretches =
-      node.string_attribute("keep_aspect_ratio_policy", "stretch") == "stretch";
+  const bool stretches = node.string_attribute("keep_aspect_ratio_policy", "stretch") == "stretch";
   auto output = *input;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     OCTET_ASSIGN(const auto axis, normalize_axis(axes[i], output.size()));

@@ -56,13 +56,18 @@ std::optional<std::int64_t> nearest(const Node& node, const Axis& axis, std::int
 
 bool samples_alike(const Node& node, const Axis& axis, Sampling sampling) {
   if (axis.in < 0 || axis.out < 0) {
-    // Growing by a whole number takes each pixel that often, whatever the offset.
     const auto mode = node.string_attribute("coordinate_transformation_mode", "half_pixel");
     const auto rounding = node.string_attribute("nearest_mode", "round_prefer_floor");
+    switch (sampling) {
+      case Sampling::half_pixel: return mode == "half_pixel" && rounding == "round_prefer_ceil";
+      case Sampling::align_corners:
+        return mode == "align_corners" && rounding == "round_prefer_ceil";
+      case Sampling::plain: break;
+    }
+    if (mode == "asymmetric") return rounding == "floor";
+    // Growing by a whole number takes each pixel that often, whatever the offset.
     const bool whole = axis.scale >= 1 && axis.scale == std::floor(axis.scale);
-    if (sampling != Sampling::plain || !whole) return false;
-    return (mode == "asymmetric" && rounding == "floor") ||
-           (mode.ends_with("half_pixel") && rounding.starts_with("round"));
+    return whole && mode.ends_with("half_pixel") && rounding.starts_with("round");
   }
   for (std::int64_t x = 0; x < axis.out; ++x) {
     if (nearest(node, axis, x) != pixel_of(sampling, axis, x)) return false;

@@ -62,17 +62,15 @@ SpatialGeometry two_dimensional(SpatialGeometry geometry) {
 }
 
 /// [N,L,C] as [N,1,L,C].
-TensorId with_height(Lowering& l, TensorId from) {
+Result<TensorId> with_height(Lowering& l, TensorId from) {
   auto shape = l.tensor_shape(from);
   if (shape.size() != 3) return from;
   shape.insert(shape.begin() + 1, 1);
   const auto to = l.derived(from, "_2d", shape);
-  const auto axis = l.invented(to, "/axis", Tensor::from<std::int32_t>({1}, {}));
-  l.emit(Op::EXPAND_DIMS, {from, axis}, {to}, wire::ExpandDimsOptionsT());
+  OCTET_TRY(l.emit_reshape(from, to));
   return to;
 }
 
-/// Where a convolution of an image of this rank puts its result, and the way back to `result`.
 TensorId wide_result(Lowering& l, TensorId result) {
   auto shape = l.tensor_shape(result);
   if (shape.size() != 3) return result;
@@ -80,11 +78,8 @@ TensorId wide_result(Lowering& l, TensorId result) {
   return l.derived(result, "_2d", shape);
 }
 
-void narrow_result(Lowering& l, TensorId wide, TensorId result) {
-  if (wide == result) return;
-  wire::SqueezeOptionsT options;
-  options.squeeze_dims = {1};
-  l.emit(Op::SQUEEZE, {wide}, {result}, options);
+Status narrow_result(Lowering& l, TensorId wide, TensorId result) {
+  return wide == result ? Status() : l.emit_reshape(wide, result);
 }
 
 Result<PaddedImage> pad_image(Lowering& l, const Node& node, TensorId image,
