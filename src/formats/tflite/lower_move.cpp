@@ -421,7 +421,7 @@ Status emit_open_slice(Lowering& l, const Moved& input, const std::vector<SliceR
                                            : range.end);
     step.push_back(range.step);
   }
-  OCTET_ASSIGN(const auto end, l.numbers_tensor(result, "/end", input.tensor, ends));
+  OCTET_ASSIGN(const auto end, l.numbers_tensor(result, "/end", {input.tensor}, ends));
   l.emit(Op::STRIDED_SLICE,
          {input.tensor, l.invented_ints(result, "/begin", begin), end,
           l.invented_ints(result, "/step", step)},
@@ -596,7 +596,7 @@ Result<TensorId> narrow_scalar(Lowering& l, ValueId id, TensorId owner, std::str
   }
   const auto* extent = l.partial_ints(id);
   if (extent == nullptr) return refused("its bounds depend on data");
-  OCTET_ASSIGN(const auto list, l.numbers_tensor(owner, suffix, TensorId::none, *extent));
+  OCTET_ASSIGN(const auto list, l.numbers_tensor(owner, suffix, {}, *extent));
   const auto scalar = l.derived(list, "_scalar", {});
   OCTET_TRY(l.emit_reshape(list, scalar));
   return scalar;

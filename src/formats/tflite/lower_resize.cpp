@@ -137,14 +137,16 @@ class Resizer {
     std::vector<TensorId> parts;
     for (const auto& axis : axes_) {
       if (axis.out >= 0) {
-        parts.push_back(l_.invented_ints(result, "/size", std::array{axis.out}));
+        const auto extent = static_cast<std::int32_t>(axis.out);
+        parts.push_back(
+            l_.operand_constant(result, "/size", Tensor::from<std::int32_t>({extent}, {1})));
         continue;
       }
       const bool whole = axis.scale >= 1 && axis.scale == std::floor(axis.scale);
       if (whole) {
         l_.grow_extent(input_.tensor, axis.in, axis.out, static_cast<std::int64_t>(axis.scale), 0);
       }
-      const auto found = l_.extent_tensor(input_.tensor, axis.out);
+      const auto found = l_.extent_tensor({input_.tensor}, axis.out);
       if (!found) return refused("its output's extents depend on data");
       parts.push_back(*found);
     }

@@ -135,12 +135,11 @@ TensorId emit_pad(Lowering& l, TensorId from,
     auto code = Tensor::zeros(tensor.dtype, {1});
     if (tensor.dtype == DType::i8) code.mutable_data<std::int8_t>()[0] = INT8_MIN;
     if (tensor.dtype == DType::i16) code.mutable_data<std::int16_t>()[0] = INT16_MIN;
-    lowest = l.invented(to, "/lowest", std::move(code));
+    lowest = l.operand_constant(to, "/lowest", std::move(code));
     l.tensor(lowest).params = l.tensor(from).params;
-    l.tensor(lowest).invented = false;
   } else {
-    lowest =
-        l.invented(to, "/lowest", Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1}));
+    lowest = l.operand_constant(to, "/lowest",
+                                Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1}));
   }
   l.emit(Op::PADV2, {from, amounts, lowest}, {to}, wire::PadV2OptionsT());
   return to;
