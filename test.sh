@@ -5,7 +5,7 @@
 #
 # format   clang-format and the include table       asan   the tests under ASan and UBSan
 # unit     release build, all tests                 fuzz   each fuzz target, OCTET_FUZZ_SECONDS (30)
-# package  install, build a user's program on it    parity against ONNX Runtime (Python, build/venv)
+# package  install, build a user's program on it    parity against ONNX Runtime and LiteRT (Python, build/venv)
 #
 # Steps run on after one fails; the unit tests come last, and what failed is named at the end.
 set -euo pipefail
@@ -51,6 +51,11 @@ step_parity() {
   scripts/setup.sh --python && build release &&
     build/venv/bin/python tests/parity/run.py build/release/octet &&
     build/venv/bin/python tests/parity/node_cases.py build/release/octet &&
+    build/venv/bin/python tests/parity/tflite_ops.py build/release/octet &&
+    build/venv/bin/python tests/parity/tflite_convert.py build/release/octet &&
+    build/venv/bin/python tests/parity/tflite_models.py build/release/octet --inputs 60 &&
+    build/venv/bin/python tests/parity/litert_rows.py --octet build/release/octet &&
+    build/venv/bin/python tests/parity/litert_rows_elementwise.py build/release/octet &&
     build/venv/bin/python tests/parity/openvino_rows.py &&
     build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
 }

@@ -16,6 +16,11 @@ namespace octet {
 /// Named after what they reproduce; see docs/arithmetic.md for the table op x rule x type.
 enum class Rule : std::uint8_t { onnx, openvino, xnnpack, tflite };
 
+/// Whether a rule is one of LiteRT's (arithmetic/litert.h).
+[[nodiscard]] constexpr bool is_litert(Rule rule) {
+  return rule == Rule::tflite || rule == Rule::xnnpack;
+}
+
 [[nodiscard]] std::string_view name(Rule rule);
 [[nodiscard]] std::optional<Rule> rule_from_name(std::string_view name);
 

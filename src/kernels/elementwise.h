@@ -1,8 +1,8 @@
 #pragma once
 // Elementwise kernels on 8-bit codes, and the borders between codes and f32. Codes are u8 (signed
-// code + 128). Every formula is rule onnx (docs/arithmetic.md): Add as ONNX Runtime's QLinearAdd
-// computes it, the others as the ONNX specification does between DequantizeLinear and
-// QuantizeLinear, in f32.
+// code + 128). Where nothing else is said a formula is rule onnx (docs/arithmetic.md): Add as ONNX
+// Runtime's QLinearAdd computes it, the others as the ONNX specification does between
+// DequantizeLinear and QuantizeLinear, in f32.
 
 #include <array>
 #include <cstdint>
@@ -17,15 +17,20 @@ struct CodeParams {
   std::uint8_t zero_point = 128;
   std::uint8_t low = 0;     ///< smallest code
   std::uint8_t high = 255;  ///< largest code
-  Rule rule = Rule::onnx;   ///< how codes are made: onnx or openvino (kernels/openvino.h)
+  Rule rule = Rule::onnx;   ///< how codes are made
+  /// The file has these codes as uint8: of rules tflite and xnnpack, which count with them so.
+  bool stored_unsigned = false;
+  /// What a code is more than in the file.
+  [[nodiscard]] std::int32_t file_offset() const { return stored_unsigned ? 0 : 128; }
 };
 
-enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide };
+enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide, squared_difference, prelu };
 
 /// add: add_onnx of arithmetic/requantize.h. subtract, multiply and divide:
 /// q = clamp(round_half_even((sa * (a - za) op sb * (b - zb)) / s) + z, low, high), with one f32
 /// rounding after each product, the operation and the division. (x / 0 is infinite and saturates,
-/// 0 / 0 gives low.)
+/// 0 / 0 gives low.) Rules tflite and xnnpack: all but divide, by arithmetic/litert_binary.h; the
+/// last two are theirs alone.
 struct BinaryParams {
   BinaryOp op = BinaryOp::add;
   CodeParams a, b;  ///< low and high are not used

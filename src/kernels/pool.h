@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "arithmetic/openvino.h"
 #include "kernels/elementwise.h"
 
 namespace octet::kernels {
@@ -24,13 +23,22 @@ enum class PoolCount : std::uint8_t {
   padded,  ///< those in the image or in its padding (ONNX count_include_pad = 1)
 };
 
+/// What the operator is called, which matters to all rules but onnx.
+enum class Averaging : std::uint8_t {
+  pool,  ///< AveragePool
+  mean,  ///< GlobalAveragePool, ReduceMean
+  sum,   ///< ReduceSum, by rules tflite and xnnpack
+};
+
 /// q = requantize_onnx(sum of (x - zx), sx / (s * count)): exact int32 sum, one f32 multiplier. A
-/// window without a counted pixel gives the zero point. Rows r = image * out_height + y. By rule
-/// openvino, if the output's params say so: `average` of arithmetic/openvino.h and average_line.
+/// window without a counted pixel gives the zero point. Rows r = image * out_height + y. The
+/// output's params name the rule. Rule openvino: `average` of arithmetic/openvino.h and
+/// average_line. Rules tflite and xnnpack: arithmetic/litert_average.h; a pool then takes the
+/// params of input and output for the same.
 void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
                   const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
                   std::int64_t first_row, std::int64_t last_row,
-                  openvino::Average average = openvino::Average::multiplies);
+                  Averaging averaging = Averaging::pool);
 
 /// The largest code of each window; `lowest` where the window lies in the padding altogether.
 void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,

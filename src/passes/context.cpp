@@ -1,4 +1,7 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
 
 #include "graph/shape_inference.h"
 #include "passes/integer_rules.h"
@@ -52,11 +55,38 @@ std::optional<Use> PassContext::bias_of(NodeId id) const {
   return Use{readers[0].node, 1 - readers[0].input};
 }
 
+namespace {
+
+/// A microcontroller pays for each float kernel, where the runtime has one at all.
+void note_operators(PassContext& context) {
+  std::set<std::string> floats;
+  for (const auto& node : context.report.float_nodes) floats.insert(node.op);
+  if (!floats.empty()) {
+    context.report.notes.push_back(
+        fmt::format("operators that stay float, between DEQUANTIZE and QUANTIZE: {}; TFLite-Micro "
+                    "needs float kernels for them",
+                    fmt::join(floats, ", ")));
+  }
+  std::set<std::string> doubtful;
+  for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
+    const auto& op = context.model.graph.node(static_cast<NodeId>(i)).op;
+    const auto& known = context.target.doubtful;
+    const bool named = std::find(known.begin(), known.end(), op) != known.end();
+    if (context.placement.kinds[i] && named) doubtful.insert(op);
+  }
+  if (doubtful.empty()) return;
+  context.report.notes.push_back(fmt::format(
+      "operators that TFLite-Micro has no integer kernel for: {}", fmt::join(doubtful, ", ")));
+}
+
+}  // namespace
+
 Status passes::place(PassContext& context) {
   OCTET_TRY(infer_shapes(context.model.graph));
   OCTET_ASSIGN(context.placement,
                octet::place(context.model.graph, context.target, context.options));
   describe_placement(context.model.graph, context.placement, context.report);
+  if (context.target.micro) note_operators(context);
   return {};
 }
 

@@ -191,8 +191,12 @@ std::string float_reason(const Graph& graph, const Node& node, const TargetProfi
     if (largest > 4) return "it has more than four dimensions";
     return constant_range_reason(graph, node);
   }
-  if (node.is("MaxPool") || node.is("AveragePool") || node.is("GlobalAveragePool")) {
-    return rank_of(graph, node.input(0)) == 4 ? "" : "its input is not an image";
+  if (node.is("MaxPool") || node.is("AveragePool") || node.is("GlobalAveragePool") ||
+      node.is("GlobalMaxPool")) {
+    // As a file for LiteRT has them, sequences are images of one row.
+    const bool sequence = target.litert && !node.is("AveragePool");
+    const int rank = rank_of(graph, node.input(0));
+    return rank == 4 || (sequence && rank == 3) ? "" : "its input is not an image";
   }
   if (node.is("Clip") && !activation_limits(graph, node)) return "its bounds are not constant";
   if (node.is("Pad")) {

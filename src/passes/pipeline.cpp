@@ -297,6 +297,13 @@ Result<QuantizedGraph> quantize_without_data(Graph graph, const QuantizeOptions&
   if (halves && options.method == Method::dynamic) {
     return fail(ErrorKind::usage, "dynamic quantization needs int8 weights, not float16");
   }
+  const auto* target = find_target(options.target);
+  if (target != nullptr && target->micro && (halves || options.method == Method::dynamic)) {
+    return fail(ErrorKind::usage,
+                "target {} has no kernels for float activations with {} weights; give data for "
+                "static quantization",
+                target->name, halves ? "float16" : "int8");
+  }
   return run_pipeline(std::move(graph), options, {}, report);
 }
 

@@ -72,6 +72,11 @@ struct TargetProfile {
   bool coded_slopes = false;
   /// Has what fit_target_litert (passes/litert.h) makes of a graph.
   bool litert = false;
+  /// Runs on microcontrollers: no kernels for float activations with int8 or float16 weights, and
+  /// float operators are worth a note.
+  bool micro = false;
+  /// Integer operators of the file format that the runtime itself may lack.
+  std::vector<std::string_view> doubtful = {};
   /// With 16-bit activations: the operators for them; empty where the target has none.
   std::vector<IntegerOp> wide_ops = {};
 };

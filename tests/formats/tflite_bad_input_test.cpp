@@ -119,6 +119,47 @@ TEST(TfliteBadInput, OptionsAreChecked) {
               HasSubstr("its weights w [3,3,3,2] do not go with the input x [1,4,4,3]"));
 }
 
+TEST(TfliteBadInput, RanksAreChecked) {
+  EXPECT_EQ(error_with([](auto& b) {
+              b.tensor(3).shape = {1, 48};
+            }),
+            "operator 0 (CONV_2D): its output y [1,48] is not of rank 4");
+  EXPECT_THAT(error_with([](auto& b) {
+                b.tensor(0).shape = {1, 32};
+              }),
+              HasSubstr("its input x is not of rank 4"));
+  const auto behind = [](Op code, std::vector<int> shape, std::vector<std::int32_t> axes) {
+    TfliteBuilder builder;
+    const auto x = builder.input("x", std::move(shape));
+    const auto image = builder.add("image", {1, 4, 4, 2});
+    const auto list = builder.integers("axes", axes);
+    const auto w = builder.floats("w", {1, 1, 1, 2}, {1, 2});
+    const auto y = builder.output("y", {1, 4, 4, 1});
+    const auto options = conv_options();
+    wire::ReducerOptionsT reducer;
+    reducer.keep_dims = true;
+    builder.add_op(code, {x, list}, {image}, &reducer);
+    builder.add_op(Op::CONV_2D, {image, w}, {y}, &options);
+    return text_error(builder.bytes());
+  };
+  EXPECT_EQ(behind(Op::MEAN, {1, 1, 1, 4, 4, 2}, {5}),
+            "operator 0 (MEAN): tensor x [1,1,1,4,4,2] is not of rank 4");
+  EXPECT_EQ(behind(Op::EXPAND_DIMS, {1, 1, 1, 4, 4}, {5}),
+            "operator 0 (EXPAND_DIMS): its output image has 4 axes");
+}
+
+TEST(TfliteBadInput, DequantizeKeepsTheShape) {
+  TfliteBuilder builder;
+  const auto c = builder.constant<std::int8_t>("c", {4}, {1, 2, 3, 4}, Type::INT8, {{1}, {0}});
+  const auto a = builder.add("a", {1, 1, 2, 2});
+  const auto x = builder.input("x", {1, 1, 2, 2});
+  const auto y = builder.output("y", {1, 1, 2, 2});
+  builder.add_op(Op::DEQUANTIZE, {c}, {a});
+  builder.add_op(Op::ADD, {x, a}, {y});
+  EXPECT_THAT(text_error(builder.bytes()),
+              HasSubstr("operator 0 (DEQUANTIZE): its input c has the shape [4] and its output a"));
+}
+
 TEST(TfliteBadInput, AxesAreChecked) {
   TfliteBuilder builder;
   const auto x = builder.input("x", {2, 3});

@@ -103,6 +103,25 @@ TEST(TfliteTarget, MicroHasOneScaleForFullyConnected) {
   EXPECT_EQ(quantize(classifier().graph, {}, options).find("m_w")->params.axis, 0);
 }
 
+TEST(TfliteTarget, MicroSaysWhatStaysFloat) {
+  GraphBuilder b;
+  const auto x = b.input("x", {2, 10});
+  const auto m = b.node("Gemm", {x, b.weights("w", {10, 4})}, "m");
+  b.output(b.node("Erf", {b.node("Gelu", {m}, "g")}, "y"));
+  EXPECT_TRUE(
+      quantize(b.graph, {}, micro()).noted("stay float, between DEQUANTIZE and QUANTIZE: Erf;"));
+  EXPECT_TRUE(quantize(b.graph, {}, micro()).noted("no integer kernel for: Gelu"));
+  EXPECT_TRUE(quantize(b.graph, {}, tflite()).report.notes.empty());
+  auto options = micro();
+  options.method = Method::dynamic;
+  QuantizeReport report;
+  const auto model = quantize_without_data(b.graph, options, report);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().message,
+            "target tflite-micro has no kernels for float activations with int8 weights; give data "
+            "for static quantization");
+}
+
 struct FixedCase {
   std::string op;
   float scale;

@@ -1,5 +1,7 @@
 // Add, Sub, Mul and Div of codes.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -43,13 +45,10 @@ class BinaryStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    switch (params_.op) {
-      case kernels::BinaryOp::add: return "u8_add_tensor_onnx_1__reference";
-      case kernels::BinaryOp::subtract: return "u8_subtract_tensor_onnx_1__reference";
-      case kernels::BinaryOp::multiply: return "u8_multiply_tensor_onnx_1__reference";
-      case kernels::BinaryOp::divide: return "u8_divide_tensor_onnx_1__reference";
-    }
-    return {};
+    constexpr std::string_view names[] = {"add",    "subtract",           "multiply",
+                                          "divide", "squared_difference", "prelu"};
+    return fmt::format("u8_{}_tensor_{}_1__reference", names[static_cast<std::size_t>(params_.op)],
+                       name(params_.output.rule));
   }
 
  private:

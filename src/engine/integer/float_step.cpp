@@ -1,6 +1,7 @@
 // Nodes that stay in float, and tables made by running one.
 
 #include "arithmetic/quantize.h"
+#include "engine/integer/litert_tables.h"
 #include "engine/integer/step.h"
 
 namespace octet::integer {
@@ -52,6 +53,10 @@ Result<StepPointer> make_float_step(const Graph& graph, NodeId node, std::vector
 Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node, std::size_t position,
                                          const kernels::CodeParams& input,
                                          const kernels::CodeParams& output) {
+  if (is_litert(output.rule)) {
+    const auto table = litert_table(graph, graph.node(node), input, output);
+    if (table) return *table;
+  }
   OCTET_ASSIGN(const auto op, make_float_op(graph, node));
   Activation values{Tensor(DType::f32, {256}), false};
   for (int code = 0; code < 256; ++code) {
@@ -85,6 +90,7 @@ Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node, std::s
 
 kernels::LookupTable requantize_table(const kernels::CodeParams& input,
                                       const kernels::CodeParams& output) {
+  if (is_litert(output.rule)) return litert_convert_table(input, output);
   float values[256];
   for (int code = 0; code < 256; ++code) {
     values[code] = dequantize_value(code, input.scale, input.zero_point);

@@ -127,12 +127,78 @@ std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bo
   const float scale = output.params.scale[0];
   const std::int32_t zero_point = output.params.zero_point[0];
   const bool built_in = model.plan.rule == Rule::tflite || output.scheme.bits > 8 ||
+                        node.is("AveragePool") ||
                         (layer && weight != nullptr &&
                          default_form(model, node, *weight).scaling != Scaling::floating);
   if (built_in) return litert::bound_half_away(bound, scale, zero_point, qmin, qmax);
   const std::int32_t offset = unsigned_codes ? 128 : 0;
   return litert::bound_half_even(bound, scale, zero_point + offset, qmin + offset, qmax + offset) -
          offset;
+}
+
+std::optional<litert::SoftmaxKind> litert_softmax_kind(const QuantizedGraph& model,
+                                                       const Node& node) {
+  using litert::SoftmaxKind;
+  if (!node.is("Softmax") && !node.is("LogSoftmax")) return std::nullopt;
+  const auto kind = node.is("Softmax") ? SoftmaxKind::softmax : SoftmaxKind::logarithmic;
+  const auto* output = model.plan.find(node.output());
+  const auto wanted = litert::softmax_output(kind);
+  const bool fits = is_coded(output) && output->scheme.bits == 8 &&
+                    output->params.scale[0] == wanted.scale &&
+                    output->params.zero_point[0] == wanted.zero_point - 128;
+  return fits ? std::optional(kind) : std::nullopt;
+}
+
+bool is_litert_resample(const Graph& graph, const Node& node) {
+  if (!node.is("Resize") || node.string_attribute("mode", "nearest") != "linear") return false;
+  const auto coordinates = node.string_attribute("coordinate_transformation_mode", "half_pixel");
+  if (coordinates != "half_pixel" && coordinates != "align_corners" &&
+      coordinates != "asymmetric") {
+    return false;
+  }
+  const auto& in = graph.value(node.input(0)).shape;
+  const auto& out = graph.value(node.output()).shape;
+  if (!in || !out || in->size() != 4 || !is_static(*in) || !is_static(*out)) return false;
+  if ((*in)[0] != (*out)[0] || (*in)[1] != (*out)[1] || element_count(*in) == 0) return false;
+  // LiteRT knows sizes; a scale that does not give them exactly is another mapping.
+  const Tensor* scales = node.input(2) == ValueId::none ? nullptr : graph.constant(node.input(2));
+  for (std::size_t axis = 2; scales != nullptr && scales->size() == 4 && axis < 4; ++axis) {
+    const auto values = to_f32(*scales);
+    if (!values || values->data<float>()[axis] * static_cast<float>((*in)[axis]) !=
+                       static_cast<float>((*out)[axis])) {
+      return false;
+    }
+  }
+  return node.int_attribute("antialias", 0) == 0;
+}
+
+std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, litert::Resample form,
+                                                          std::int64_t input, std::int64_t output) {
+  const auto coordinates = node.string_attribute("coordinate_transformation_mode", "half_pixel");
+  const litert::ResampleAxis axis{input, output, coordinates == "align_corners",
+                                  coordinates == "half_pixel"};
+  std::vector<litert::ResamplePoint> points;
+  for (std::int64_t i = 0; i < output; ++i) points.push_back(resample_point(form, axis, i));
+  return points;
+}
+
+std::optional<NodeId> litert_square(const QuantizedGraph& model, const Node& sub,
+                                    const std::vector<Use>& readers) {
+  const Graph& graph = model.graph;
+  if (!sub.is("Sub") || readers.size() != 2 || graph.is_output(sub.output()) ||
+      model.plan.find(sub.output()) != nullptr) {
+    return std::nullopt;
+  }
+  const NodeId reader = readers[0].node;
+  const Node& mul = graph.node(reader);
+  const auto* output = model.plan.find(mul.output());
+  const bool overridden =
+      model.plan.overrides.contains(readers[0]) || model.plan.overrides.contains(readers[1]);
+  if (readers[1].node != reader || !mul.is("Mul") || overridden || !is_coded(output) ||
+      output->storage == DType::u8) {
+    return std::nullopt;
+  }
+  return reader;
 }
 
 }  // namespace octet

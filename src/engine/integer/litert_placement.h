@@ -2,14 +2,14 @@
 // What rules tflite and xnnpack decide from the graph: which of LiteRT's kernels an accumulating
 // operator gets. Measured operator by operator (tests/parity/litert_rows.py).
 
+#include <vector>
+
 #include "arithmetic/litert.h"
+#include "arithmetic/litert_resample.h"
+#include "arithmetic/litert_softmax.h"
 #include "engine/integer/placement.h"
 
 namespace octet {
-
-[[nodiscard]] inline bool is_litert(Rule rule) {
-  return rule == Rule::tflite || rule == Rule::xnnpack;
-}
 
 /// How an accumulate or product node makes codes. Gemm, and MatMul with a constant matrix whose
 /// zero points are 0, are FULLY_CONNECTED; any other MatMul is BATCH_MATMUL. Codes of uint8 files
@@ -26,5 +26,24 @@ namespace octet {
 /// The signed code that limits an activation at `bound` where `producer` computes it.
 [[nodiscard]] std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bound,
                                         const Quantization& output);
+
+/// Softmax and LogSoftmax whose output has the params that LiteRT demands; nullopt for other nodes.
+[[nodiscard]] std::optional<litert::SoftmaxKind> litert_softmax_kind(const QuantizedGraph& model,
+                                                                     const Node& node);
+
+/// Whether the node is a RESIZE_BILINEAR: a Resize to linear interpolation of the height and width
+/// of an image whose extents are known.
+[[nodiscard]] bool is_litert_resample(const Graph& graph, const Node& node);
+
+/// One point for each of `output` positions of such a node along an axis.
+[[nodiscard]] std::vector<litert::ResamplePoint> litert_resample_points(const Node& node,
+                                                                        litert::Resample form,
+                                                                        std::int64_t input,
+                                                                        std::int64_t output);
+
+/// The Mul that alone reads what a Sub gives, as both its factors: SQUARED_DIFFERENCE, which LiteRT
+/// has for int8 only.
+[[nodiscard]] std::optional<NodeId> litert_square(const QuantizedGraph& model, const Node& sub,
+                                                  const std::vector<Use>& readers);
 
 }  // namespace octet

@@ -1,6 +1,7 @@
 #include "engine/integer/lowering.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/litert_steps.h"
+#include "engine/integer/litert_tables.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/openvino_steps.h"
 
@@ -128,6 +129,8 @@ class Lowering {
       case Role::binary: return lower_binary(id, placement, output);
       case Role::sum: return lower_sum(id, placement, output);
       case Role::lookup: return lower_lookup(id, placement, output);
+      case Role::softmax: return lower_softmax(id, placement, output);
+      case Role::resample: return lower_resample(id, placement, output);
       case Role::average:
       case Role::maximum: return lower_pool(id, placement, output);
       case Role::move: return lower_move(id, placement, output);
@@ -244,16 +247,21 @@ class Lowering {
     return buffer;
   }
 
+  static kernels::BinaryOp binary_op(const Node& node, const NodePlacement& placement) {
+    if (placement.squares) return kernels::BinaryOp::squared_difference;
+    if (node.is("Add")) return kernels::BinaryOp::add;
+    if (node.is("Sub")) return kernels::BinaryOp::subtract;
+    if (node.is("PRelu")) return kernels::BinaryOp::prelu;
+    return node.is("Mul") ? kernels::BinaryOp::multiply : kernels::BinaryOp::divide;
+  }
+
   Result<int> lower_binary(NodeId id, const NodePlacement& placement,
                            const kernels::CodeParams& output) {
     OCTET_ASSIGN(const int a, forms_.coded_input(id, 0));
     OCTET_ASSIGN(const int b, forms_.coded_input(id, 1));
     const Node& node = model_.graph.node(id);
     kernels::BinaryParams binary;
-    binary.op = node.is("Add")   ? kernels::BinaryOp::add
-                : node.is("Sub") ? kernels::BinaryOp::subtract
-                : node.is("Mul") ? kernels::BinaryOp::multiply
-                                 : kernels::BinaryOp::divide;
+    binary.op = binary_op(node, placement);
     binary.a = forms_.params(a);
     binary.b = forms_.params(b);
     binary.output = output;
@@ -288,10 +296,34 @@ class Lowering {
     const std::size_t position = model_.graph.constant(inputs[0]) == nullptr ? 0 : 1;
     OCTET_ASSIGN(const int input, forms_.coded_input(id, static_cast<int>(position)));
     OCTET_ASSIGN(const auto table,
-                 unary_table(out_.graph, id, position, forms_.params(input), output));
+                 placement.inverts
+                     ? litert_reciprocal_root_table(forms_.params(input), output)
+                     : unary_table(out_.graph, id, position, forms_.params(input), output));
     const int buffer =
         forms_.add_codes(placement.output, output, forms_.buffer(input).channels_last);
     forms_.add_step(make_lookup_step(id, table, input, buffer));
+    return buffer;
+  }
+
+  Result<int> lower_softmax(NodeId id, const NodePlacement& placement,
+                            const kernels::CodeParams& output) {
+    const Node& node = model_.graph.node(id);
+    OCTET_ASSIGN(const int input, forms_.coded_input(id, 0));
+    const auto& shape = model_.graph.value(node.input(0)).shape;
+    OCTET_ASSIGN(const int axis, normalize_axis(node.int_attribute("axis", -1), shape->size()));
+    const int buffer =
+        forms_.add_codes(placement.output, output, forms_.buffer(input).channels_last);
+    forms_.add_step(make_softmax_step(id, *litert_softmax_kind(model_, node), axis,
+                                      forms_.params(input), input, buffer));
+    return buffer;
+  }
+
+  Result<int> lower_resample(NodeId id, const NodePlacement& placement,
+                             const kernels::CodeParams& output) {
+    OCTET_ASSIGN(int input, forms_.coded_input(id, 0));
+    input = forms_.in_order(forms_.converted(input, output, id), true, id);
+    const int buffer = forms_.add_codes(placement.output, output, true);
+    forms_.add_step(make_resample_step(model_.graph, id, output, input, buffer));
     return buffer;
   }
 
@@ -303,6 +335,11 @@ class Lowering {
     if (placement.role == Role::maximum) input = forms_.converted(input, output, id);
     if (node.is("AveragePool") || node.is("MaxPool")) {
       input = forms_.in_order(input, true, id);
+      // LiteRT's keeps the input's params.
+      if (node.is("AveragePool") && is_litert(output.rule) &&
+          !same_params(forms_.params(input), params_of(placement.output))) {
+        return lower_unscaled_pool(id, placement, output, input);
+      }
       const int buffer = forms_.add_codes(placement.output, output, true);
       forms_.add_step(
           make_pool_step(model_.graph, id, forms_.params(input), output, input, buffer));
@@ -320,8 +357,24 @@ class Lowering {
       channels_last = forms_.buffer(input).channels_last;
     }
     const int buffer = forms_.add_codes(placement.output, output, channels_last && keeps_rank);
-    forms_.add_step(
-        make_reduce_step(id, placement.role, *axes, forms_.params(input), output, input, buffer));
+    forms_.add_step(make_reduce_step(id, reduction(node, placement), *axes, forms_.params(input),
+                                     output, input, buffer));
+    return buffer;
+  }
+
+  static Reduce reduction(const Node& node, const NodePlacement& placement) {
+    if (placement.role == Role::maximum) return Reduce::maximum;
+    return node.is("ReduceSum") ? Reduce::sum : Reduce::mean;
+  }
+
+  /// An AveragePool of codes, and then a QUANTIZE to the output's params.
+  Result<int> lower_unscaled_pool(NodeId id, const NodePlacement& placement,
+                                  const kernels::CodeParams& output, int input) {
+    const kernels::CodeParams params = forms_.params(input);
+    const int pooled = forms_.add_codes(placement.output, params, true);
+    forms_.add_step(make_pool_step(model_.graph, id, params, params, input, pooled));
+    const int buffer = forms_.add_codes(placement.output, output, true);
+    forms_.add_step(make_lookup_step(id, requantize_table(params, output), pooled, buffer));
     return buffer;
   }
 
@@ -385,7 +438,7 @@ class Lowering {
     std::vector<int> parts;
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
       OCTET_ASSIGN(const int part, forms_.coded_input(id, i));
-      parts.push_back(forms_.converted(part, output, id));
+      parts.push_back(forms_.joined(part, output, id));
     }
     const int buffer = forms_.add_codes(placement.output, output);
     forms_.add_step(make_concat_step(id, node.int_attribute("axis", 0), std::move(parts), buffer));

@@ -39,6 +39,7 @@ class Placer {
         placement.scaling = litert_layer_form(model_, id);
       }
     }
+    if (is_litert(model_.plan.rule) && follow(id, placement)) return;
     if (placement.form == OutputForm::codes) {
       const bool may_fuse = accumulates || placement.role == Role::binary ||
                             placement.role == Role::sum || placement.role == Role::average;
@@ -63,6 +64,31 @@ class Placer {
       }
     }
     if (placement.role == Role::accumulate) fuse_bias(id, placement);
+  }
+
+  /// Lets one operator of LiteRT's that the graph states as two be one.
+  bool follow(NodeId id, NodePlacement& placement) {
+    const Node& node = graph_.node(id);
+    std::optional<NodeId> next;
+    if (placement.role == Role::binary) {
+      next = litert_square(model_, node, uses_[index(node.output())]);
+      placement.squares = next.has_value();
+    } else if (placement.role == Role::lookup && node.is("Sqrt")) {
+      const auto reader = sole_reader(node.output());
+      if (reader && graph_.node(reader->node).is("Reciprocal")) next = reader->node;
+      placement.inverts = next.has_value();
+    }
+    if (!next) return false;
+    const auto* output = model_.plan.find(graph_.node(*next).output());
+    if (!is_coded(output)) {
+      placement.squares = placement.inverts = false;
+      return false;
+    }
+    placement.output = graph_.node(*next).output();
+    placement.low = static_cast<std::int32_t>(output->scheme.qmin());
+    placement.high = static_cast<std::int32_t>(output->scheme.qmax());
+    result_[index(*next)].role = Role::absorbed;
+    return true;
   }
 
   /// 16-bit codes stay such, or the node is float.

@@ -18,12 +18,15 @@ enum class Role : std::uint8_t {
   absorbed,    ///< a Relu, Clip or bias Add that its producer computes
   accumulate,  ///< Conv, ConvTranspose, Gemm, MatMul with constant weights: int32 accumulator
   product,     ///< MatMul of two quantized values: int32 accumulator
-  binary,      ///< Add, Sub, Mul, Div of two quantized values
+  binary,      ///< Add, Sub, Mul, Div of two quantized values; PRelu by rules tflite and xnnpack
   sum,         ///< Add of a quantized value and a real one, by rule openvino
-  average,     ///< AveragePool, GlobalAveragePool, ReduceMean: int32 sum, then requantize
+  average,     ///< AveragePool, GlobalAveragePool, ReduceMean: int32 sum, then requantize; by rules
+               ///< tflite and xnnpack ReduceSum too
   maximum,     ///< MaxPool, GlobalMaxPool, ReduceMax on codes
   lookup,      ///< a function of one value: 256-entry table
   move,        ///< Reshape, Transpose, Slice, Pad, Gather, Tile, Resize to nearest, ...: bytes move
+  softmax,     ///< Softmax, LogSoftmax on codes, by rules tflite and xnnpack
+  resample,    ///< Resize to linear interpolation of images, by rules tflite and xnnpack
   split,       ///< Split: bytes move to several outputs
   join,        ///< Concat: bytes move
 };
@@ -60,6 +63,10 @@ struct NodePlacement {
   litert::HybridForm hybrid;
   /// How an accumulate or product node of InputForm::wide makes codes.
   litert::WideForm wide;
+  /// Rules tflite and xnnpack: what follows is one operator with this node there. A Mul squares the
+  /// difference that a binary node gives; a Reciprocal follows the root that a lookup gives.
+  bool squares = false;
+  bool inverts = false;
   /// Where the constant of a fused bias Add is read; only of OutputForm::floats.
   std::optional<Use> bias;
 };

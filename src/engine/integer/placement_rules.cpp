@@ -34,7 +34,11 @@ bool is_one_of(const Node& node, const std::array<std::string_view, N>& ops) {
 class Rules {
  public:
   Rules(const QuantizedGraph& model, NodeId id)
-      : model_(model), graph_(model.graph), id_(id), node_(graph_.node(id)) {}
+      : model_(model),
+        graph_(model.graph),
+        id_(id),
+        node_(graph_.node(id)),
+        litert_(is_litert(model.plan.rule)) {}
 
   void propose(NodePlacement& placement) const {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
@@ -65,9 +69,7 @@ class Rules {
   }
 
   Role candidate(std::string& reason) const {
-    if (node_.is("Add") || node_.is("Sub") || node_.is("Mul") || node_.is("Div")) {
-      if (coded_input(0) && coded_input(1)) return binary(reason);
-    }
+    if (is_binary() && coded_input(0) && coded_input(1)) return binary(reason);
     if (is_openvino_sum(model_, id_)) return Role::sum;
     if (is_one_of(node_, scalar_ops)) return with_number();
     if (node_.is("Concat")) return join(reason);
@@ -81,9 +83,11 @@ class Rules {
       return Role::floating;
     }
     if (node_.is("GlobalAveragePool") || node_.is("ReduceMean") || node_.is("GlobalMaxPool") ||
-        node_.is("ReduceMax")) {
+        node_.is("ReduceMax") || (litert_ && node_.is("ReduceSum"))) {
       return reduction(reason);
     }
+    if (litert_ && litert_softmax_kind(model_, node_)) return softmax();
+    if (litert_ && is_litert_resample(graph_, node_)) return Role::resample;
     if (is_one_of(node_, unary_ops)) return unary(reason);
     if (node_.is("Split")) return split(reason);
     if (is_one_of(node_, move_ops)) return move(reason);
@@ -154,6 +158,14 @@ class Rules {
     }
   }
 
+  /// LiteRT has no Div of int8, but a PRelu of two coded values.
+  [[nodiscard]] bool is_binary() const {
+    return node_.is("Add") || node_.is("Sub") || node_.is("Mul") ||
+           node_.is(litert_ ? "PRelu" : "Div");
+  }
+
+  Role softmax() const { return rank(node_.input(0)) > 0 ? Role::softmax : Role::floating; }
+
   Role binary(std::string& reason) const {
     if (rank(node_.input(0)) >= 0 && rank(node_.input(1)) >= 0) return Role::binary;
     reason = "the rank of an input is not known";
@@ -183,8 +195,7 @@ class Rules {
 
   Role reduction(std::string& reason) const {
     if (reduced_axes(graph_, node_, rank(node_.input(0)))) {
-      return node_.is("GlobalAveragePool") || node_.is("ReduceMean") ? Role::average
-                                                                     : Role::maximum;
+      return node_.is("GlobalMaxPool") || node_.is("ReduceMax") ? Role::maximum : Role::average;
     }
     reason = "its axes are not constant or not next to each other";
     return Role::floating;
@@ -238,6 +249,7 @@ class Rules {
   const Graph& graph_;
   NodeId id_;
   const Node& node_;
+  bool litert_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Pooling and reductions on codes.
 
+#include <fmt/format.h>
+
 #include "engine/integer/step.h"
 #include "graph/spatial.h"
 #include "kernels/pool.h"
@@ -40,8 +42,8 @@ class PoolStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return description_.is("MaxPool") ? "u8_maxpool_tensor_onnx_1__reference"
-                                      : "u8_averagepool_tensor_onnx_1__reference";
+    return fmt::format("u8_{}pool_tensor_{}_1__reference",
+                       description_.is("MaxPool") ? "max" : "average", name(out_.rule));
   }
 
  private:
@@ -81,9 +83,9 @@ class PoolStep final : public Step {
 /// A row of pixels, each of what lies inside the reduced axes, pooled to one.
 class ReduceStep final : public Step {
  public:
-  ReduceStep(NodeId id, Role role, std::vector<int> axes, const kernels::CodeParams& in,
+  ReduceStep(NodeId id, Reduce kind, std::vector<int> axes, const kernels::CodeParams& in,
              const kernels::CodeParams& out, int input, int output)
-      : Step(id, {input}, {output}), role_(role), axes_(std::move(axes)), in_(in), out_(out) {}
+      : Step(id, {input}, {output}), kind_(kind), axes_(std::move(axes)), in_(in), out_(out) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     OCTET_ASSIGN(const auto g, geometry(shapes[at(inputs[0])]));
@@ -94,11 +96,12 @@ class ReduceStep final : public Step {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
       split_rows(g.batch, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
-        if (role_ == Role::maximum) {
+        if (kind_ == Reduce::maximum) {
           kernels::max_pool(g, out_.low, in, out, first, last);
         } else {
-          kernels::average_pool(g, kernels::PoolCount::inside, in_, out_, in, out, first, last,
-                                openvino::Average::divides);
+          kernels::average_pool(
+              g, kernels::PoolCount::inside, in_, out_, in, out, first, last,
+              kind_ == Reduce::sum ? kernels::Averaging::sum : kernels::Averaging::mean);
         }
       });
       return {};
@@ -106,8 +109,9 @@ class ReduceStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return role_ == Role::maximum ? "u8_reducemax_tensor_onnx_1__reference"
-                                  : "u8_reducemean_tensor_onnx_1__reference";
+    constexpr std::string_view names[] = {"max", "mean", "sum"};
+    return fmt::format("u8_reduce{}_tensor_{}_1__reference", names[static_cast<std::size_t>(kind_)],
+                       name(out_.rule));
   }
 
  private:
@@ -138,7 +142,7 @@ class ReduceStep final : public Step {
     return g;
   }
 
-  Role role_;
+  Reduce kind_;
   std::vector<int> axes_;
   kernels::CodeParams in_, out_;
 };
@@ -157,10 +161,10 @@ StepPointer make_pool_step(const Graph& graph, NodeId node, const kernels::CodeP
   return std::make_unique<PoolStep>(graph, node, input_params, output_params, input, output);
 }
 
-StepPointer make_reduce_step(NodeId node, Role role, std::vector<int> axes,
+StepPointer make_reduce_step(NodeId node, Reduce kind, std::vector<int> axes,
                              const kernels::CodeParams& input_params,
                              const kernels::CodeParams& output_params, int input, int output) {
-  return std::make_unique<ReduceStep>(node, role, std::move(axes), input_params, output_params,
+  return std::make_unique<ReduceStep>(node, kind, std::move(axes), input_params, output_params,
                                       input, output);
 }
 

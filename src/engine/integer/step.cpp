@@ -9,8 +9,12 @@ namespace octet::integer {
 
 kernels::CodeParams code_params(const Quantization& quantization, Rule rule) {
   const auto to_unsigned = [](std::int64_t code) { return static_cast<std::uint8_t>(code + 128); };
-  return {quantization.params.scale[0], to_unsigned(quantization.params.zero_point[0]),
-          to_unsigned(quantization.scheme.qmin()), to_unsigned(quantization.scheme.qmax()), rule};
+  return {quantization.params.scale[0],
+          to_unsigned(quantization.params.zero_point[0]),
+          to_unsigned(quantization.scheme.qmin()),
+          to_unsigned(quantization.scheme.qmax()),
+          rule,
+          quantization.storage == DType::u8};
 }
 
 std::vector<std::size_t> storage_order(const StoredShape& stored) {

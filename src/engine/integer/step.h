@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "arithmetic/litert_softmax.h"
 #include "engine/float/float_op.h"
 #include "engine/integer/placement.h"
 #include "kernels/conv.h"
@@ -103,13 +104,23 @@ enum class InputOrder : std::uint8_t {
                                          const kernels::CodeParams& input_params,
                                          const kernels::CodeParams& output_params, int input,
                                          int output);
-/// Mean or maximum over neighbouring `axes` of the logical shape, for any order in memory in which
-/// they are still neighbours (see axes_adjoin).
-[[nodiscard]] StepPointer make_reduce_step(NodeId node, Role role, std::vector<int> axes,
+/// A reduction over neighbouring `axes` of the logical shape, for any order in memory in which they
+/// are still neighbours (see axes_adjoin).
+enum class Reduce : std::uint8_t { maximum, mean, sum };
+[[nodiscard]] StepPointer make_reduce_step(NodeId node, Reduce kind, std::vector<int> axes,
                                            const kernels::CodeParams& input_params,
                                            const kernels::CodeParams& output_params, int input,
                                            int output);
 [[nodiscard]] bool axes_adjoin(const std::vector<int>& axes, bool channels_last);
+/// Softmax or LogSoftmax along `axis` of the logical shape, by rules tflite and xnnpack.
+[[nodiscard]] StepPointer make_softmax_step(NodeId node, litert::SoftmaxKind kind, int axis,
+                                            const kernels::CodeParams& params, int input,
+                                            int output);
+/// Resize to linear interpolation of an image's height and width, by rules tflite and xnnpack;
+/// codes are channels-last and keep their `params`.
+[[nodiscard]] StepPointer make_resample_step(const Graph& graph, NodeId node,
+                                             const kernels::CodeParams& params, int input,
+                                             int output);
 [[nodiscard]] StepPointer make_lookup_step(NodeId node, const kernels::LookupTable& table,
                                            int input, int output);
 [[nodiscard]] StepPointer make_quantize_step(NodeId node, const kernels::CodeParams& params,
@@ -176,6 +187,8 @@ inline constexpr double binary_elements = 6;
 inline constexpr double quantized = 3;
 inline constexpr double pool_taps = 7;
 inline constexpr double lookups = 2;
+inline constexpr double softmax_codes = 0.5;
+inline constexpr double resampled = 0.3;
 }  // namespace per_nanosecond
 
 /// Calls fn(chunk, first, last) for `rows` split into at most `threads` chunks, concurrently where

@@ -1,11 +1,9 @@
 #include "engine/integer/value_forms.h"
 
+#include "engine/integer/litert_tables.h"
+
 namespace octet::integer {
 namespace {
-
-bool same_params(const kernels::CodeParams& a, const kernels::CodeParams& b) {
-  return a.scale == b.scale && a.zero_point == b.zero_point && a.low == b.low && a.high == b.high;
-}
 
 /// Codes of a constant as the arena would hold them: u8, in storage order.
 std::vector<std::uint8_t> stored_codes(const Tensor& codes, bool channels_last) {
@@ -29,6 +27,10 @@ std::vector<std::uint8_t> stored_codes(const Tensor& codes, bool channels_last) 
 }
 
 }  // namespace
+
+bool same_params(const kernels::CodeParams& a, const kernels::CodeParams& b) {
+  return a.scale == b.scale && a.zero_point == b.zero_point && a.low == b.low && a.high == b.high;
+}
 
 ValueForms::ValueForms(const QuantizedGraph& model, Lowered& program)
     : model_(model), program_(program), channels_last_(channels_last_values(model.graph)) {}
@@ -173,6 +175,15 @@ int ValueForms::converted(int id, const kernels::CodeParams& wanted, NodeId node
   const int target = add_codes(buffer(id).value, wanted, buffer(id).channels_last);
   add_step(make_lookup_step(node, requantize_table(params(id), wanted), id, target));
   conversions_.emplace_back(id, target);
+  return target;
+}
+
+int ValueForms::joined(int id, const kernels::CodeParams& wanted, NodeId node) {
+  if (same_params(params(id), wanted) || !joins_by_table(params(id), wanted)) {
+    return converted(id, wanted, node);
+  }
+  const int target = add_codes(buffer(id).value, wanted, buffer(id).channels_last);
+  add_step(make_lookup_step(node, litert_join_table(params(id), wanted), id, target));
   return target;
 }
 

@@ -9,6 +9,9 @@
 
 namespace octet::integer {
 
+/// Whether codes mean the same.
+[[nodiscard]] bool same_params(const kernels::CodeParams& a, const kernels::CodeParams& b);
+
 class ValueForms {
  public:
   /// `model` has inferred shapes; `program.graph` holds the fake constants. Both must outlive this.
@@ -45,6 +48,8 @@ class ValueForms {
   Result<int> dynamic_input(NodeId node, InputOrder order);
   /// The same codes under other params: a table of the quantized values that they stand for.
   int converted(int buffer, const kernels::CodeParams& wanted, NodeId node);
+  /// The same for a part of a Concat, which LiteRT computes in another way.
+  int joined(int buffer, const kernels::CodeParams& wanted, NodeId node);
   /// The same codes in another order in memory.
   int in_order(int buffer, bool channels_last, NodeId node);
   /// The floats that codes stand for.

@@ -2,42 +2,43 @@
 
 #include <algorithm>
 
+#include "arithmetic/litert_average.h"
 #include "arithmetic/openvino.h"
 #include "arithmetic/requantize.h"
+#include "engine/simulation/broadcast_pairs.h"
+#include "engine/simulation/simulated_litert.h"
 #include "graph/spatial.h"
 
 namespace octet::simulation {
 namespace {
 
-/// Elements to step in a dense tensor for +1 in each dimension of the shape it broadcasts to.
-std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to) {
-  auto strides = row_major_strides(shape);
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (shape[d] == 1) strides[d] = 0;
-  }
-  strides.insert(strides.begin(), to.size() - shape.size(), 0);
-  return strides;
-}
+constexpr std::int32_t to_unsigned = 128;
 
 /// How a mean becomes a code; `sum` is of (q - zero_point) over `count` pixels.
 class MeanRule {
  public:
-  MeanRule(const QuantParams& input, const QuantParams& output, const NodePlacement& placement,
-           Rule rule, openvino::Average form)
-      : input_(input),
-        output_(output),
+  MeanRule(const Node& node, const Quantization& input, const Quantization& output,
+           const NodePlacement& placement, Rule rule)
+      : pool_(node.is("AveragePool")),
+        sum_(node.is("ReduceSum")),
+        input_(input.params),
+        output_(output.params),
+        input_offset_(input.storage == DType::u8 ? to_unsigned : 0),
+        output_offset_(output.storage == DType::u8 ? to_unsigned : 0),
         low_(placement.low),
         high_(placement.high),
-        rule_(rule),
-        form_(form) {}
+        rule_(rule) {}
 
   [[nodiscard]] std::int8_t code(std::int64_t sum, std::int64_t count) const {
+    if (is_litert(rule_)) return litert_code(sum, count);
     count = std::max<std::int64_t>(count, 1);
     if (rule_ == Rule::openvino) {
       const std::int32_t zero = input_.zero_point[0] + 128;
       const auto line = openvino::average_line(
           input_.scale[0], zero, openvino::limits(output_.scale[0], output_.zero_point[0] + 128));
-      const float mean = openvino::average(form_, sum + count * zero, count);
+      const float mean =
+          openvino::average(pool_ ? openvino::Average::multiplies : openvino::Average::divides,
+                            sum + count * zero, count);
       return static_cast<std::int8_t>(openvino::quantize(mean, line, low_ + 128, high_ + 128) -
                                       128);
     }
@@ -47,12 +48,29 @@ class MeanRule {
   }
 
  private:
+  [[nodiscard]] std::int8_t litert_code(std::int64_t sum, std::int64_t count) const {
+    const std::int32_t zero = input_.zero_point[0] + input_offset_;
+    const std::int64_t file_sum = sum + count * zero;
+    std::int32_t code = output_.zero_point[0];
+    if (pool_ && count > 0) code = litert::pooled(file_sum, count) - input_offset_;
+    if (pool_) return static_cast<std::int8_t>(saturate(code, low_, high_));
+    const auto average = litert::average(
+        rule_, sum_ ? litert::Reduction::sum : litert::Reduction::mean, count,
+        {input_.scale[0], zero}, {output_.scale[0], output_.zero_point[0] + output_offset_});
+    code = litert::code(average, static_cast<std::int32_t>(file_sum), low_ + output_offset_,
+                        high_ + output_offset_);
+    return static_cast<std::int8_t>(code - output_offset_);
+  }
+
+  bool pool_;
+  bool sum_;
   const QuantParams& input_;
   const QuantParams& output_;
+  std::int32_t input_offset_;
+  std::int32_t output_offset_;
   std::int32_t low_;
   std::int32_t high_;
   Rule rule_;
-  openvino::Average form_;
 };
 
 Result<CodedActivation> average_pool_codes(const Node& node, const Operand& operand,
@@ -67,7 +85,7 @@ Result<CodedActivation> average_pool_codes(const Node& node, const Operand& oper
   const bool with_padding = node.int_attribute("count_include_pad", 0) != 0;
   CodedActivation result{Tensor(DType::i8, {shape[0], shape[1], g.output[0], g.output[1]}), false};
   auto* out = result.codes.mutable_data<std::int8_t>();
-  const MeanRule mean(input.params, output.params, placement, rule, openvino::Average::multiplies);
+  const MeanRule mean(node, input, output, placement, rule);
   for (std::int64_t plane = 0; plane < shape[0] * shape[1]; ++plane) {
     const auto* in = plain.codes.data<std::int8_t>() + plane * height * width;
     for (std::int64_t oy = 0; oy < g.output[0]; ++oy) {
@@ -98,7 +116,7 @@ Result<CodedActivation> reduce_codes(const Graph& graph, const Node& node, const
   const Shape& shape = plain.codes.shape();
   const auto axes = reduced_axes(graph, node, static_cast<int>(shape.size()));
   if (!axes) return internal_error("the axes are not known");
-  const bool keeps_rank = !node.is("ReduceMean") || node.int_attribute("keepdims", 1) != 0;
+  const bool keeps_rank = !node.op.starts_with("Reduce") || node.int_attribute("keepdims", 1) != 0;
   Shape reduced_shape;
   std::int64_t count = 1;
   std::int64_t inner = 1;
@@ -113,7 +131,7 @@ Result<CodedActivation> reduce_codes(const Graph& graph, const Node& node, const
   CodedActivation result{Tensor(DType::i8, reduced_shape), false};
   const auto* q = plain.codes.data<std::int8_t>();
   auto* out = result.codes.mutable_data<std::int8_t>();
-  const MeanRule mean(in, output.params, placement, rule, openvino::Average::divides);
+  const MeanRule mean(node, *operand.quantization, output, placement, rule);
   for (std::int64_t i = 0; i < result.codes.size(); ++i) {
     std::int64_t sum = 0;
     for (std::int64_t k = 0; k < count; ++k) {
@@ -124,32 +142,20 @@ Result<CodedActivation> reduce_codes(const Graph& graph, const Node& node, const
   return result;
 }
 
-constexpr std::int32_t to_unsigned = 128;
-
-/// fn(unsigned code of a, of b) for all elements of the output.
+/// for_each_pair of unsigned codes.
 template <class Fn>
-Result<CodedActivation> for_each_pair(const Operand& a, const Operand& b, Fn fn) {
-  const Tensor x = to_plain_codes(a.coded).codes;
-  const Tensor y = to_plain_codes(b.coded).codes;
-  OCTET_ASSIGN(const auto shape, broadcast_shapes(x.shape(), y.shape()));
-  CodedActivation result{Tensor(DType::i8, shape), false};
-  auto* out = result.codes.mutable_data<std::int8_t>();
-  const auto x_strides = broadcast_strides(x.shape(), shape);
-  const auto y_strides = broadcast_strides(y.shape(), shape);
-  const auto strides = row_major_strides(shape);
-  for (std::int64_t i = 0; i < result.codes.size(); ++i) {
-    std::int64_t from_x = 0;
-    std::int64_t from_y = 0;
-    for (std::size_t d = 0; d < shape.size(); ++d) {
-      const auto position = i / strides[d] % shape[d];
-      from_x += position * x_strides[d];
-      from_y += position * y_strides[d];
-    }
-    const std::int32_t code = fn(x.data<std::int8_t>()[from_x] + to_unsigned,
-                                 y.data<std::int8_t>()[from_y] + to_unsigned);
-    out[i] = static_cast<std::int8_t>(code - to_unsigned);
+Result<CodedActivation> for_each_unsigned_pair(const Operand& a, const Operand& b, Fn fn) {
+  return for_each_pair(a, b, [&](std::int32_t x, std::int32_t y) {
+    return fn(x + to_unsigned, y + to_unsigned) - to_unsigned;
+  });
+}
+
+CodedActivation limited(CodedActivation codes, const NodePlacement& placement) {
+  auto* q = codes.codes.mutable_data<std::int8_t>();
+  for (std::int64_t i = 0; i < codes.codes.size(); ++i) {
+    q[i] = static_cast<std::int8_t>(saturate<std::int32_t>(q[i], placement.low, placement.high));
   }
-  return result;
+  return codes;
 }
 
 openvino::Sum openvino_sum(const QuantParams& kept, float moved_scale, std::int32_t moved_zero,
@@ -206,7 +212,18 @@ Result<ProductSums> sums_of_products(const Tensor& x, std::int64_t zx, const Ten
 Result<CodedActivation> average_codes(const Graph& graph, const Node& node, const Operand& input,
                                       const Quantization& output, const NodePlacement& placement,
                                       Rule rule) {
-  if (node.is("AveragePool")) return average_pool_codes(node, input, output, placement, rule);
+  if (node.is("AveragePool")) {
+    // LiteRT's keeps the input's params; a QUANTIZE follows where others are wanted.
+    if (is_litert(rule) && input.quantization->params != output.params) {
+      NodePlacement whole = placement;
+      whole.low = static_cast<std::int32_t>(input.quantization->scheme.qmin());
+      whole.high = static_cast<std::int32_t>(input.quantization->scheme.qmax());
+      OCTET_ASSIGN(const auto pooled,
+                   average_pool_codes(node, input, *input.quantization, whole, rule));
+      return limited(convert_codes(pooled, *input.quantization, output, rule), placement);
+    }
+    return average_pool_codes(node, input, output, placement, rule);
+  }
   return reduce_codes(graph, node, input, output, placement, rule);
 }
 
@@ -217,7 +234,7 @@ Result<CodedActivation> add_codes(const Operand& a, const Operand& b, const Quan
   const auto add = onnx_add(pa.scale[0], pa.zero_point[0] + to_unsigned, pb.scale[0],
                             pb.zero_point[0] + to_unsigned, output.params.scale[0],
                             output.params.zero_point[0] + to_unsigned);
-  return for_each_pair(a, b, [&](std::int32_t x, std::int32_t y) {
+  return for_each_unsigned_pair(a, b, [&](std::int32_t x, std::int32_t y) {
     return add_onnx(add, x, y, placement.low + to_unsigned, placement.high + to_unsigned);
   });
 }
@@ -230,7 +247,7 @@ Result<CodedActivation> add_codes_openvino(const MovedOperand& moved, const Oper
   const QuantParams& params = from.quantization->params;
   const auto sum = openvino_sum(kept.quantization->params, params.scale[0],
                                 params.zero_point[0] + to_unsigned, output.params);
-  return for_each_pair(from, kept, [&](std::int32_t x, std::int32_t y) {
+  return for_each_unsigned_pair(from, kept, [&](std::int32_t x, std::int32_t y) {
     const float real =
         moved.own_code ? openvino::moved_own_code(sum, x) : openvino::moved_code(sum, x);
     return openvino::add(sum, real, y, placement.low + to_unsigned, placement.high + to_unsigned);

@@ -5,13 +5,14 @@
 #include <set>
 
 #include "arithmetic/dynamic.h"
+#include "arithmetic/litert_unary.h"
 #include "arithmetic/openvino.h"
 #include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/wide_values.h"
-#include "engine/simulation/simulated_ops.h"
+#include "engine/simulation/simulated_litert.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
 
@@ -47,6 +48,15 @@ struct SimulatedValue {
 
 Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
                                  Rule rule, std::int32_t low, std::int32_t high) {
+  if (is_litert(rule)) {
+    const litert::Affine params{quantization.params.scale[0], quantization.params.zero_point[0]};
+    CodedActivation coded{Tensor(DType::i8, values.tensor.shape()), values.channels_last};
+    auto* q = coded.codes.mutable_data<std::int8_t>();
+    for (const float x : values.tensor.values<float>()) {
+      *q++ = static_cast<std::int8_t>(litert::quantize(rule, x, params, low, high));
+    }
+    return coded;
+  }
   if (rule == Rule::openvino) {
     const auto line = openvino::quantize_line(quantization.params.scale[0],
                                               quantization.params.zero_point[0] + 128);
@@ -193,6 +203,9 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(result.coded.codes, constant_codes(simulated_->model, {node, input}));
     } else if (!overridden && values_[index(id)].is_coded()) {
       result.coded = values_[index(id)].coded;
+    } else if (is_litert(plan().rule) && values_[index(id)].is_coded()) {
+      result.coded = simulation::convert_codes(values_[index(id)].coded, *plan().find(id),
+                                               *result.quantization, plan().rule);
     } else {
       OCTET_ASSIGN(const auto values, floats_of(id));
       OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization, plan().rule));
@@ -214,6 +227,7 @@ class SimulationSession final : public Session {
       return {};
     }
     if (placement.role == Role::sum) return run_sum(node.id, placement);
+    if (is_litert(plan().rule) && !node.op) return run_on_codes(node.id, placement);
     if (placement.role == Role::binary && graph.node(node.id).is("Add")) {
       OCTET_ASSIGN(const auto a, operand(node.id, 0));
       OCTET_ASSIGN(const auto b, operand(node.id, 1));
@@ -227,6 +241,60 @@ class SimulationSession final : public Session {
       return {};
     }
     return run_float(node, placement, state);
+  }
+
+  /// By rules tflite and xnnpack.
+  Status run_on_codes(NodeId id, const NodePlacement& placement) {
+    const QuantizedGraph& model = simulated_->model;
+    const Node& node = model.graph.node(id);
+    const auto& quantization = *plan().find(placement.output);
+    const std::size_t position = model.graph.constant(node.input(0)) == nullptr ? 0 : 1;
+    const bool binary = placement.role == Role::binary;
+    OCTET_ASSIGN(const auto first, operand(id, binary ? 0 : static_cast<int>(position)));
+    Result<CodedActivation> output = internal_error("no role");
+    if (binary) {
+      OCTET_ASSIGN(const auto second, operand(id, 1));
+      output = simulation::litert_binary_codes(node, first, second, quantization, placement,
+                                               plan().rule);
+    } else if (placement.role == Role::lookup) {
+      output = simulation::litert_lookup_codes(simulated_->graph, id, position, first, quantization,
+                                               placement, plan().rule);
+    } else if (placement.role == Role::softmax) {
+      output = simulation::litert_softmax_codes(model, node, first);
+    } else {
+      output = simulation::litert_resample_codes(node, *model.graph.value(placement.output).shape,
+                                                 first, quantization, plan().rule);
+    }
+    if (!output) return tl::unexpected(output.error());
+    set_codes(placement.output, std::move(*output));
+    return {};
+  }
+
+  /// What a node that moves codes reads by rules tflite and xnnpack: codes under the output's
+  /// params where the role says so.
+  Result<Activation> moved_input(NodeId id, int input, const NodePlacement& placement) const {
+    const bool converts = placement.role == Role::move || placement.role == Role::join ||
+                          placement.role == Role::maximum;
+    const bool moved = input == 0 || placement.role == Role::join;
+    if (!is_litert(plan().rule) || !converts || !moved || placement.form != OutputForm::codes) {
+      return float_input(id, input);
+    }
+    OCTET_ASSIGN(const auto from, operand(id, input));
+    const auto& output = *plan().find(placement.output);
+    const auto conversion = placement.role == Role::join ? simulation::Conversion::join
+                                                         : simulation::Conversion::quantize;
+    return to_floats(
+        simulation::convert_codes(from.coded, *from.quantization, output, plan().rule, conversion),
+        output);
+  }
+
+  /// One part of a Split.
+  Result<CodedActivation> part_codes(NodeId id, const Activation& part,
+                                     const Quantization& output) const {
+    const auto* whole = plan().find(simulated_->graph, {id, 0});
+    if (!is_litert(plan().rule) || !is_coded(whole)) return to_codes(part, output, plan().rule);
+    OCTET_ASSIGN(const auto codes, to_codes(part, *whole, plan().rule));
+    return simulation::convert_codes(codes, *whole, output, plan().rule);
   }
 
   /// By rule openvino.
@@ -340,14 +408,14 @@ class SimulationSession final : public Session {
         arguments.push_back(nullptr);
         continue;
       }
-      OCTET_ASSIGN(inputs[i], float_input(node.id, static_cast<int>(i)));
+      OCTET_ASSIGN(inputs[i], moved_input(node.id, static_cast<int>(i), placement));
       arguments.push_back(&inputs[i]);
     }
     OCTET_ASSIGN(auto results, node.op->run(arguments, state));
     if (placement.role == Role::split) {
       for (std::size_t i = 0; i < results.size(); ++i) {
         const auto value = description.outputs[i];
-        OCTET_ASSIGN(auto codes, to_codes(results[i], *plan().find(value), plan().rule));
+        OCTET_ASSIGN(auto codes, part_codes(node.id, results[i], *plan().find(value)));
         set_codes(value, std::move(codes));
       }
       return {};
@@ -401,8 +469,13 @@ void note_last_reads(SimulatedModel& simulated) {
   }
 }
 
-bool is_integer_add(const SimulatedModel& simulated, NodeId id) {
+/// Whether the simulation computes the node from codes, without its float operator.
+bool runs_on_codes(const SimulatedModel& simulated, NodeId id) {
   const Role role = simulated.placements[index(id)].role;
+  if (is_litert(simulated.model.plan.rule) && (role == Role::binary || role == Role::lookup ||
+                                               role == Role::softmax || role == Role::resample)) {
+    return true;
+  }
   return role == Role::sum || (role == Role::binary && simulated.model.graph.node(id).is("Add"));
 }
 
@@ -415,7 +488,7 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
     OCTET_ASSIGN(node.accumulate, AccumulateOp::make(simulated.model, id, placement));
     layers.push_back(node.accumulate->summary());
   } else if (placement.role != Role::average && placement.role != Role::product &&
-             !is_integer_add(simulated, id)) {
+             !runs_on_codes(simulated, id)) {
     OCTET_ASSIGN(node.op, make_float_op(simulated.graph, id));
   }
   simulated.nodes.push_back(std::move(node));

@@ -85,6 +85,9 @@ Status read_expand_dims(Translator& to, const FileOperator& op) {
   OCTET_ASSIGN(auto axes, to.integers(op, 1, "axis"));
   if (axes.size() != 1) return bad_input("it has {} axes", axes.size());
   OCTET_ASSIGN(axes, sorted_axes(std::move(axes), to.input(op, 0).shape.size() + 1));
+  if (to.output(op).rank() != to.input(op, 0).rank() + 1) {
+    return bad_input("its output {} has {} axes", to.output(op).name, to.output(op).rank());
+  }
   OCTET_ASSIGN(const auto x, to.value(op.inputs[0], Order::file));
   const bool image = to.is_image(op.outputs[0]) && keeps_order(axes);
   const auto order = image ? Order::image : Order::file;

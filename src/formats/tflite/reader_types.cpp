@@ -1,5 +1,7 @@
 // Operators between types.
 
+#include <algorithm>
+
 #include "formats/tflite/reader_operators.h"
 #include "formats/tflite/reader_options.h"
 #include "graph/onnx_dtype.h"
@@ -10,6 +12,20 @@ namespace {
 /// The same real values from the same codes; of unsigned ones 128 less.
 bool same_codes(const Quantization& a, const Quantization& b) {
   return a.params == b.params && a.scheme.bits == b.scheme.bits;
+}
+
+/// What changes no value changes no shape.
+Status check_shapes(const Translator& to, const FileOperator& op) {
+  const auto& a = to.input(op, 0);
+  const auto& b = to.output(op);
+  if (a.rank() == b.rank()) {
+    const auto agree = [](auto x, auto y) {
+      return x == y || x == dynamic_dim || y == dynamic_dim;
+    };
+    if (std::equal(a.shape.begin(), a.shape.end(), b.shape.begin(), agree)) return {};
+  }
+  return bad_input("its input {} has the shape {} and its output {} the shape {}", a.name,
+                   to_string(a.shape), b.name, to_string(b.shape));
 }
 
 Status finish_cast(Translator& to, const FileOperator& op, ValueId x, Order order) {
@@ -32,6 +48,7 @@ Status read_cast(Translator& to, const FileOperator& op) {
 Status read_quantize(Translator& to, const FileOperator& op) {
   const auto& input = to.input(op, 0);
   const auto& target = to.output(op);
+  OCTET_TRY(check_shapes(to, op));
   if (!target.is_coded()) return bad_input("its output {} has no scales", target.name);
   if (!input.is_coded() && input.dtype != DType::f32) {
     return bad_input("its input {} is of type {} without scales", input.name, input.type_name);
@@ -52,6 +69,7 @@ Status read_quantize(Translator& to, const FileOperator& op) {
 
 Status read_dequantize(Translator& to, const FileOperator& op) {
   const auto& input = to.input(op, 0);
+  OCTET_TRY(check_shapes(to, op));
   if (to.output(op).dtype != DType::f32) {
     return bad_input("its output {} is of type {}", to.output(op).name, to.output(op).type_name);
   }

@@ -133,6 +133,9 @@ Order Translator::available(int tensor) const {
 Result<ValueId> Translator::value(int tensor, Order order) {
   const auto& from = file_.tensor(tensor);
   const bool image = order == Order::image;
+  if (image && from.rank() != 4) {
+    return bad_input("tensor {} {} is not of rank 4", from.name, to_string(from.shape));
+  }
   if (is_constant(tensor)) {
     if (!image) return constant(tensor, {});
     return constant(tensor, {std::nullopt, {to_image.begin(), to_image.end()}});
@@ -148,7 +151,6 @@ Result<ValueId> Translator::value(int tensor, Order order) {
     }
     return internal_error("nothing made tensor {}", from.name);
   }
-  if (from.rank() != 4) return bad_input("tensor {} is not of rank 4", from.name);
   wanted = transposed(other, widened(image ? to_image : from_image), name_for(tensor, order));
   return wanted;
 }
@@ -212,6 +214,12 @@ Result<ValueId> Translator::inner_fused(Node node, const std::string& name, int 
 
 Status Translator::finish(const FileOperator& op, Node node, Order order,
                           wire::ActivationFunctionType activation) {
+  for (const auto number : op.outputs) {
+    const auto& target = file_.tensor(number);
+    if (order == Order::image && target.rank() != 4) {
+      return bad_input("its output {} {} is not of rank 4", target.name, to_string(target.shape));
+    }
+  }
   const bool fused = activation != wire::ActivationFunctionType::NONE;
   if (!fused) {
     for (const auto output : op.outputs) node.outputs.push_back(define(output, order));

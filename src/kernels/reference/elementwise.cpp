@@ -6,7 +6,9 @@
 
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
+#include "kernels/litert_elementwise.h"
 #include "kernels/openvino.h"
+#include "kernels/reference/binary_rows.h"
 #include "kernels/x86/x86_elementwise.h"
 
 namespace octet::kernels {
@@ -86,20 +88,6 @@ bool vector_row(const ElementwiseKernels* vector, const BinaryParams& params, co
 }
 #endif
 
-/// Calls fn(a, b, output) with the beginnings of each row.
-template <class Fn>
-void for_each_row(const BinaryGeometry& g, const std::uint8_t* a, const std::uint8_t* b,
-                  std::uint8_t* output, std::int64_t first_row, std::int64_t last_row, Fn fn) {
-  for (std::int64_t row = first_row; row < last_row; ++row) {
-    const std::int64_t i2 = row % g.extent[2];
-    const std::int64_t i1 = row / g.extent[2] % g.extent[1];
-    const std::int64_t i0 = row / (g.extent[2] * g.extent[1]);
-    fn(a + i0 * g.a_stride[0] + i1 * g.a_stride[1] + i2 * g.a_stride[2],
-       b + i0 * g.b_stride[0] + i1 * g.b_stride[1] + i2 * g.b_stride[2],
-       output + row * g.extent[3]);
-  }
-}
-
 template <class Op>
 void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std::uint8_t* a,
                  const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
@@ -164,6 +152,9 @@ class OpenvinoRow {
 void binary(const BinaryParams& params, const BinaryGeometry& geometry, const std::uint8_t* a,
             const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
             std::int64_t last_row) {
+  if (is_litert(params.output.rule) && params.op != BinaryOp::divide) {
+    return litert::binary(params, geometry, a, b, output, first_row, last_row);
+  }
   if (params.output.rule == Rule::openvino) {
     const OpenvinoRow row(params);
     return for_each_row(geometry, a, b, output, first_row, last_row,
@@ -184,6 +175,8 @@ void binary(const BinaryParams& params, const BinaryGeometry& geometry, const st
     case BinaryOp::divide:
       return binary_rows<OnFloats<std::divides<float>>>(params, geometry, a, b, output, first_row,
                                                         last_row);
+    case BinaryOp::squared_difference:
+    case BinaryOp::prelu: return;  // only by rules tflite and xnnpack
   }
 }
 
@@ -194,6 +187,7 @@ void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* o
 
 void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* output,
                     std::int64_t count) {
+  if (is_litert(params.rule)) return litert::quantize_codes(params, input, output, count);
   if (params.rule == Rule::openvino) {
     const auto line = openvino::quantize_line(params.scale, params.zero_point);
     return openvino::quantize_codes({line, params.low, params.high}, input, output, count);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "arithmetic/requantize.h"
+#include "kernels/reference/average_rule.h"
 
 namespace octet::kernels {
 namespace {
@@ -71,11 +71,11 @@ void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t*
 
 void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParams& input_params,
                   const CodeParams& output_params, const std::uint8_t* input, std::uint8_t* output,
-                  std::int64_t first_row, std::int64_t last_row, openvino::Average average) {
-  const int zero_point = input_params.zero_point;
-  const CodeParams out_params = output_params;
-  const auto line = openvino::average_line(
-      input_params.scale, zero_point, openvino::limits(out_params.scale, out_params.zero_point));
+                  std::int64_t first_row, std::int64_t last_row, Averaging averaging) {
+  const AverageRule rule(averaging, input_params, output_params);
+  const std::int32_t base = rule.base();
+  // What a padded pixel that counts adds.
+  const std::int32_t padding = input_params.zero_point - base;
   for_each_window(
       geometry, input, output, first_row, last_row,
       [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
@@ -84,28 +84,14 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
             count == PoolCount::inside
                 ? inside
                 : std::int64_t{w.rows.counted_with_padding} * w.columns.counted_with_padding;
-        const float multiplier = onnx_average_multiplier(input_params.scale, out_params.scale,
-                                                         std::max<std::int64_t>(counted, 1));
         for (int c0 = 0; c0 < geometry.channels; c0 += channel_block) {
           const int block = std::min(channel_block, geometry.channels - c0);
-          std::int32_t sums[channel_block] = {};
+          std::int32_t sums[channel_block];
+          std::fill_n(sums, block, static_cast<std::int32_t>(counted - inside) * padding);
           for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
-            for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - zero_point;
+            for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - base;
           });
-          if (out_params.rule == Rule::openvino) {
-            for (int c = 0; c < block; ++c) {
-              const std::int64_t sum = sums[c] + counted * zero_point;
-              const float mean =
-                  openvino::average(average, sum, std::max<std::int64_t>(counted, 1));
-              out[c0 + c] = static_cast<std::uint8_t>(
-                  openvino::quantize(mean, line, out_params.low, out_params.high));
-            }
-            continue;
-          }
-          for (int c = 0; c < block; ++c) {
-            out[c0 + c] = static_cast<std::uint8_t>(requantize_onnx(
-                sums[c], multiplier, out_params.zero_point, out_params.low, out_params.high));
-          }
+          rule.store(sums, counted, out + c0, block);
         }
       });
 }

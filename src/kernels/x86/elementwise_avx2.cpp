@@ -140,6 +140,8 @@ void binary_any(const BinaryParams& params, const std::uint8_t* a, const std::ui
     case BinaryOp::subtract: return binary_row<BinaryOp::subtract>(params, a, b, output, count);
     case BinaryOp::multiply: return binary_row<BinaryOp::multiply>(params, a, b, output, count);
     case BinaryOp::divide: return binary_row<BinaryOp::divide>(params, a, b, output, count);
+    case BinaryOp::squared_difference:
+    case BinaryOp::prelu: return;  // only by rules tflite and xnnpack
   }
 }
 
