@@ -129,26 +129,30 @@ Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffi
   return joined;
 }
 
-/// What the Shape nodes behind a node look at, as far as it has been made.
+/// What the Shape nodes behind a node look at, as far as it has been made; a Transpose that nothing
+/// but its shape is asked of counts as what it moves.
 std::vector<TensorId> Lowering::measured_tensors(NodeId id) const {
   std::vector<TensorId> found;
   std::vector<NodeId> pending{id};
   std::set<NodeId> seen;
   while (!pending.empty()) {
     const auto& node = graph_.node(pending.back());
-    const bool measures = node.is("Shape");
-    if (!seen.insert(pending.back()).second) {
-      pending.pop_back();
-      continue;
-    }
+    const bool is_new = seen.insert(pending.back()).second;
     pending.pop_back();
-    for (const auto input : node.inputs) {
+    if (!is_new) continue;
+    for (auto input : node.inputs) {
       if (input == ValueId::none) continue;
-      if (measures && held_[index(input)].made.tensor != TensorId::none) {
-        found.push_back(held_[index(input)].made.tensor);
-      }
       const auto maker = producers_[index(input)];
-      if (!measures && maker != NodeId::none) pending.push_back(maker);
+      if (!node.is("Shape")) {
+        if (maker != NodeId::none) pending.push_back(maker);
+        continue;
+      }
+      const bool moved = maker != NodeId::none && graph_.node(maker).is("Transpose");
+      if (moved && held_[index(input)].made.tensor == TensorId::none) {
+        input = graph_.node(maker).input(0);
+      }
+      const auto& made = held_[index(input)].made;
+      if (made.tensor != TensorId::none) found.push_back(made.tensor);
     }
   }
   return found;
