@@ -137,6 +137,12 @@ TensorId Lowering::invented(TensorId owner, std::string_view suffix, Tensor tens
   return id;
 }
 
+TensorId Lowering::operand_constant(TensorId owner, std::string_view suffix, Tensor tensor) {
+  const auto id = store_constant(std::string(suffix), std::move(tensor), std::nullopt);
+  draft_.tensor(id).parent = owner;
+  return id;
+}
+
 TensorId Lowering::invented_ints(TensorId owner, std::string_view suffix,
                                  std::span<const std::int64_t> values) {
   Tensor tensor(DType::i32, {static_cast<std::int64_t>(values.size())});
@@ -144,10 +150,6 @@ TensorId Lowering::invented_ints(TensorId owner, std::string_view suffix,
     return static_cast<std::int32_t>(std::clamp<std::int64_t>(value, INT32_MIN, INT32_MAX));
   });
   return invented(owner, suffix, std::move(tensor));
-}
-
-TensorId Lowering::invented_scalar(TensorId owner, std::string_view suffix, float value) {
-  return invented(owner, suffix, Tensor::from<float>({value}, {}));
 }
 
 /// Signed codes of a constant; its payload where that has these numbers.
@@ -275,7 +277,7 @@ Result<TensorId> Lowering::bias(const Job& job, const std::optional<Use>& use,
                                 std::int64_t channels, TensorId input, TensorId weight,
                                 TensorId owner, float factor) {
   if (!job.coded) {
-    if (!use) return invented(owner, "/bias", Tensor::zeros(DType::f32, {channels}));
+    if (!use) return operand_constant(owner, "/bias", Tensor::zeros(DType::f32, {channels}));
     const auto id = graph_.node(use->node).input(static_cast<std::size_t>(use->input));
     return constant_reals(id, {Shape{channels}, {}, {}, factor});
   }

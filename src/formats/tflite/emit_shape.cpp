@@ -1,16 +1,27 @@
 // RESHAPE and TRANSPOSE, and shapes that only running the model fixes.
 
 #include <algorithm>
+#include <set>
 
 #include "formats/tflite/lowering.h"
 
 namespace octet::tflite {
+namespace {
+
+Tensor int32_list(const std::vector<std::int64_t>& values) {
+  Tensor tensor(DType::i32, {static_cast<std::int64_t>(values.size())});
+  std::transform(values.begin(), values.end(), tensor.mutable_data<std::int32_t>(),
+                 [](auto value) { return static_cast<std::int32_t>(value); });
+  return tensor;
+}
+
+}  // namespace
 
 /// The extent that a symbol stands for as an i32 tensor of one element, from a shape that has it.
-std::optional<TensorId> Lowering::extent_tensor(TensorId from, std::int64_t symbol) {
+std::optional<TensorId> Lowering::extent_tensor(const std::vector<TensorId>& near,
+                                                std::int64_t symbol) {
   if (const auto known = grown_.find(symbol); known != grown_.end()) return known->second;
-  std::vector<TensorId> sources;
-  if (from != TensorId::none) sources.push_back(from);
+  auto sources = near;
   sources.insert(sources.end(), draft_.inputs.begin(), draft_.inputs.end());
   // What has been computed by now.
   for (const auto& op : draft_.operators) {
@@ -47,20 +58,20 @@ std::optional<TensorId> Lowering::extent_tensor(TensorId from, std::int64_t symb
   return std::nullopt;
 }
 
-void Lowering::grow_extent(TensorId from, std::int64_t symbol, std::int64_t grown,
+void Lowering::grow_extent(TensorId near, std::int64_t symbol, std::int64_t grown,
                            std::int64_t factor, std::int64_t addend) {
   if (grown_.contains(grown) || symbol == grown) return;
-  auto extent = extent_tensor(from, symbol);
+  auto extent = extent_tensor({near}, symbol);
   if (!extent) return;
   if (factor != 1) {
     const auto product = derived(*extent, "_times", {1});
-    const auto by = invented_ints(product, "/factor", std::span(&factor, 1));
+    const auto by = operand_constant(product, "/factor", int32_list({factor}));
     emit(Op::MUL, {*extent, by}, {product}, wire::MulOptionsT());
     extent = product;
   }
   if (addend != 0) {
     const auto sum = derived(*extent, "_plus", {1});
-    const auto more = invented_ints(sum, "/addend", std::span(&addend, 1));
+    const auto more = operand_constant(sum, "/addend", int32_list({addend}));
     emit(Op::ADD, {*extent, more}, {sum}, wire::AddOptionsT());
     extent = sum;
   }
@@ -85,16 +96,17 @@ Result<TensorId> Lowering::shape_tensor(TensorId owner, TensorId from, const Sha
     const auto kind = extent >= -1 ? PartialInt::Kind::known : PartialInt::Kind::extent;
     numbers.elements.push_back({kind, extent});
   }
-  return numbers_tensor(owner, "/shape", from, numbers);
+  return numbers_tensor(owner, "/shape", {from}, numbers);
 }
 
-Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffix, TensorId from,
+Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffix,
+                                          const std::vector<TensorId>& near,
                                           const PartialInts& numbers) {
   if (const auto values = all_known(numbers)) return invented_ints(owner, suffix, *values);
   std::vector<TensorId> parts;
   std::vector<std::int64_t> run;
   const auto flush = [&] {
-    if (!run.empty()) parts.push_back(invented_ints(owner, "/extents", run));
+    if (!run.empty()) parts.push_back(operand_constant(owner, "/extents", int32_list(run)));
     run.clear();
   };
   for (const auto& number : numbers.elements) {
@@ -103,7 +115,7 @@ Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffi
       continue;
     }
     const auto part =
-        number.kind == PartialInt::Kind::extent ? extent_tensor(from, number.value) : std::nullopt;
+        number.kind == PartialInt::Kind::extent ? extent_tensor(near, number.value) : std::nullopt;
     if (!part) return refused("a shape that depends on data");
     flush();
     parts.push_back(*part);
@@ -117,20 +129,50 @@ Result<TensorId> Lowering::numbers_tensor(TensorId owner, std::string_view suffi
   return joined;
 }
 
+/// What the Shape nodes behind a node look at, as far as it has been made; a Transpose that nothing
+/// but its shape is asked of counts as what it moves.
+std::vector<TensorId> Lowering::measured_tensors(NodeId id) const {
+  std::vector<TensorId> found;
+  std::vector<NodeId> pending{id};
+  std::set<NodeId> seen;
+  while (!pending.empty()) {
+    const auto& node = graph_.node(pending.back());
+    const bool is_new = seen.insert(pending.back()).second;
+    pending.pop_back();
+    if (!is_new) continue;
+    for (auto input : node.inputs) {
+      if (input == ValueId::none) continue;
+      const auto maker = producers_[index(input)];
+      if (!node.is("Shape")) {
+        if (maker != NodeId::none) pending.push_back(maker);
+        continue;
+      }
+      const bool moved = maker != NodeId::none && graph_.node(maker).is("Transpose");
+      if (moved && held_[index(input)].made.tensor == TensorId::none) {
+        input = graph_.node(maker).input(0);
+      }
+      const auto& made = held_[index(input)].made;
+      if (made.tensor != TensorId::none) found.push_back(made.tensor);
+    }
+  }
+  return found;
+}
+
 /// Integers that follow from shapes, as i32 and then in their own type.
 Status Lowering::lower_numbers(const Job& job) {
   const auto id = job.output;
   const auto& numbers = *partial_ints(id);
   if (numbers.shape.size() > 1) return refused("shape arithmetic on a matrix");
+  const auto near = measured_tensors(job.id);
   const bool narrow = dtype(id) == DType::i32;
   if (narrow && numbers.shape.size() == 1) {
     const auto owner = temporary(graph_.value(id).name, {}, DType::i32);
-    OCTET_ASSIGN(const auto list, numbers_tensor(owner, "", TensorId::none, numbers));
+    OCTET_ASSIGN(const auto list, numbers_tensor(owner, "", near, numbers));
     alias(id, {list, std::nullopt, identity_order(1)});
     return {};
   }
   const auto result = make(id, std::nullopt, identity_order(numbers.shape.size()));
-  OCTET_ASSIGN(auto list, numbers_tensor(result, "/int32", TensorId::none, numbers));
+  OCTET_ASSIGN(auto list, numbers_tensor(result, "/int32", near, numbers));
   if (numbers.shape.empty()) {
     const auto scalar = narrow ? result : derived(list, "_scalar", {});
     OCTET_TRY(emit_reshape(list, scalar));

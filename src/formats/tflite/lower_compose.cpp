@@ -46,7 +46,7 @@ class Steps {
     return to;
   }
   TensorId number(std::string_view name, float value) {
-    return l_.invented_scalar(result_, name, value);
+    return l_.operand_constant(result_, name, Tensor::from<float>({value}, {}));
   }
 
   // The last step goes to the result, with the job's activation.
@@ -262,9 +262,9 @@ Status lower_batch_norm(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto ends, unary_ends(l, job));
   if (ends.order.size() < 2) return refused("its input has no channels");
   Steps steps(l, job, ends.result);
-  const auto by = l.invented(ends.result, "/scale", channel_row(scale, ends.order));
+  const auto by = l.operand_constant(ends.result, "/scale", channel_row(scale, ends.order));
   const auto scaled = steps.multiply(ends.input, by, "/scaled");
-  steps.add_last(scaled, l.invented(ends.result, "/shift", channel_row(shift, ends.order)));
+  steps.add_last(scaled, l.operand_constant(ends.result, "/shift", channel_row(shift, ends.order)));
   return {};
 }
 
@@ -303,9 +303,9 @@ Status lower_group_norm(Lowering& l, const Job& job) {
   Steps steps(l, job, ends.result);
   const auto unit = normalized(steps, ends.input, stored_axes(ends.order, axes),
                                node.float_attribute("epsilon", 1e-5F));
-  const auto by = l.invented(ends.result, "/scale", channel_row(scale, ends.order));
+  const auto by = l.operand_constant(ends.result, "/scale", channel_row(scale, ends.order));
   const auto scaled = steps.multiply(unit, by, "/scaled");
-  steps.add_last(scaled, l.invented(ends.result, "/shift", channel_row(shift, ends.order)));
+  steps.add_last(scaled, l.operand_constant(ends.result, "/shift", channel_row(shift, ends.order)));
   return {};
 }
 

@@ -50,6 +50,23 @@ bool better_as_image(Lowering& l, ValueId id, std::size_t rank) {
   return false;
 }
 
+bool keeps_features(const Node& node) {
+  constexpr std::string_view kept[] = {"Relu", "Sigmoid", "Tanh",      "LeakyRelu", "Identity",
+                                       "Gelu", "Swish",   "HardSwish", "Elu",       "Dropout"};
+  return node.domain.empty() &&
+         std::find(std::begin(kept), std::end(kept), node.op) != std::end(kept);
+}
+
+/// Whether a spatial operator reads the value, perhaps behind operators on each element.
+bool leads_to_image(Lowering& l, ValueId id) {
+  const auto& readers = l.uses(id);
+  return std::any_of(readers.begin(), readers.end(), [&](const Use& use) {
+    const auto& node = l.graph().node(use.node);
+    if (use.input != 0) return false;
+    return reads_as_image(node) || (keeps_features(node) && leads_to_image(l, node.output()));
+  });
+}
+
 /// RESHAPE, or nothing where the tensor has that shape already.
 Status make_view(Lowering& l, const Job& job, const Moved& from, const AxisOrder& order) {
   OCTET_ASSIGN(const auto extents, l.shape(job.output));
@@ -70,35 +87,27 @@ std::optional<std::vector<AxisGroup>> axis_groups(const Shape& from, const Shape
   std::vector<AxisGroup> groups;
   std::size_t i = 0;
   std::size_t j = 0;
-  while (i < from.size() || j < to.size()) {
+  while (i < from.size() && j < to.size()) {
     AxisGroup group;
-    std::int64_t left = 1;
-    std::int64_t right = 1;
-    const auto take = [](const Shape& shape, std::size_t& at, std::vector<std::int64_t>& axes,
-                         std::int64_t& product) {
-      axes.push_back(static_cast<std::int64_t>(at));
+    group.from.push_back(static_cast<std::int64_t>(i));
+    group.to.push_back(static_cast<std::int64_t>(j));
+    auto left = from[i++];
+    auto right = to[j++];
+    while (left != right) {
+      if (left < 1 || right < 1) return std::nullopt;
+      auto& product = left < right ? left : right;
+      const auto& shape = left < right ? from : to;
+      auto& at = left < right ? i : j;
+      if (at == shape.size() || shape[at] < 1) return std::nullopt;
+      (left < right ? group.from : group.to).push_back(static_cast<std::int64_t>(at));
       product *= shape[at++];
-    };
-    if (i < from.size() && j < to.size() && from[i] < 0) {
-      if (from[i] != to[j]) return std::nullopt;
-      take(from, i, group.from, left);
-      take(to, j, group.to, right);
-      groups.push_back(std::move(group));
-      continue;
     }
-    do {
-      if (left <= right && i < from.size()) {
-        if (from[i] < 1) return std::nullopt;
-        take(from, i, group.from, left);
-      } else if (j < to.size()) {
-        if (to[j] < 1) return std::nullopt;
-        take(to, j, group.to, right);
-      } else {
-        return std::nullopt;
-      }
-    } while (left != right || group.to.empty() != (j == to.size() && group.to.empty()));
     groups.push_back(std::move(group));
   }
+  // What is left are extents of 1.
+  if (groups.empty()) return std::nullopt;
+  for (; i < from.size(); ++i) groups.back().from.push_back(static_cast<std::int64_t>(i));
+  for (; j < to.size(); ++j) groups.back().to.push_back(static_cast<std::int64_t>(j));
   return groups;
 }
 
@@ -132,18 +141,7 @@ std::optional<StoredView> stored_view(const AxisOrder& order, const Shape& from,
     view.before.insert(view.before.end(), group.from.begin(), group.from.end());
     view.after.insert(view.after.end(), group.to.begin(), group.to.end());
   }
-  for (std::size_t g = 0; g < groups->size(); ++g) {
-    if (!done[g])
-      view.after.insert(view.after.end(), (*groups)[g].to.begin(), (*groups)[g].to.end());
-  }
   return view;
-}
-
-bool keeps_features(const Node& node) {
-  constexpr std::string_view kept[] = {"Relu", "Sigmoid", "Tanh",      "LeakyRelu", "Identity",
-                                       "Gelu", "Swish",   "HardSwish", "Elu",       "Dropout"};
-  return node.domain.empty() &&
-         std::find(std::begin(kept), std::end(kept), node.op) != std::end(kept);
 }
 
 /// Whether only products by constant matrices read the columns of a value, perhaps behind
@@ -197,7 +195,9 @@ Status lower_transpose(Lowering& l, const Job& job) {
                                    !l.is_constant(l.graph().node(use.node).input(1));
                           });
   const bool split_image = rank > 4 && !is_identity(input.order);
-  if (is_identity(order) || is_image_order(order) || multiplied || split_image) {
+  // Of three axes the way there looks like the way back.
+  const bool image = is_image_order(order) && (rank == 4 || leads_to_image(l, job.output));
+  if (is_identity(order) || image || multiplied || split_image) {
     l.alias(job.output, {input.tensor, input.coding, order});
     return {};
   }
@@ -421,7 +421,7 @@ Status emit_open_slice(Lowering& l, const Moved& input, const std::vector<SliceR
                                            : range.end);
     step.push_back(range.step);
   }
-  OCTET_ASSIGN(const auto end, l.numbers_tensor(result, "/end", input.tensor, ends));
+  OCTET_ASSIGN(const auto end, l.numbers_tensor(result, "/end", {input.tensor}, ends));
   l.emit(Op::STRIDED_SLICE,
          {input.tensor, l.invented_ints(result, "/begin", begin), end,
           l.invented_ints(result, "/step", step)},
@@ -596,7 +596,7 @@ Result<TensorId> narrow_scalar(Lowering& l, ValueId id, TensorId owner, std::str
   }
   const auto* extent = l.partial_ints(id);
   if (extent == nullptr) return refused("its bounds depend on data");
-  OCTET_ASSIGN(const auto list, l.numbers_tensor(owner, suffix, TensorId::none, *extent));
+  OCTET_ASSIGN(const auto list, l.numbers_tensor(owner, suffix, {}, *extent));
   const auto scalar = l.derived(list, "_scalar", {});
   OCTET_TRY(l.emit_reshape(list, scalar));
   return scalar;

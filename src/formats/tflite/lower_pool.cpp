@@ -31,8 +31,7 @@ Status emit_pool(Lowering& l, Op code, const PaddedImage& image, const SpatialGe
   options.filter_width = as_int(geometry.kernel[1]);
   const auto wide = wide_result(l, result);
   l.emit(code, {image.tensor}, {wide}, options);
-  narrow_result(l, wide, result);
-  return {};
+  return narrow_result(l, wide, result);
 }
 
 }  // namespace
@@ -68,8 +67,8 @@ Status lower_max_pool(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto geometry, pool_geometry(*job.node, extents));
   const auto order = channels_last(extents.size());
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::words, &order));
-  OCTET_ASSIGN(const auto image,
-               pad_image(l, *job.node, with_height(l, input.tensor), geometry, PadWith::lowest));
+  OCTET_ASSIGN(const auto from, with_height(l, input.tensor));
+  OCTET_ASSIGN(const auto image, pad_image(l, *job.node, from, geometry, PadWith::lowest));
   return emit_pool(l, Op::MAX_POOL_2D, image, geometry, l.make(job.output, input.coding, order));
 }
 
@@ -78,7 +77,7 @@ Status lower_average_pool(Lowering& l, const Job& job) {
   OCTET_ASSIGN(auto geometry, pool_geometry(*job.node, extents));
   const auto order = channels_last(extents.size());
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::words, &order));
-  const auto from = with_height(l, input.tensor);
+  OCTET_ASSIGN(const auto from, with_height(l, input.tensor));
   const bool counts_pads = job.node->int_attribute("count_include_pad", 0) != 0;
   const bool ceil = job.node->int_attribute("ceil_mode", 0) != 0;
   PaddedImage image;

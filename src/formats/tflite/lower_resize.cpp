@@ -56,13 +56,18 @@ std::optional<std::int64_t> nearest(const Node& node, const Axis& axis, std::int
 
 bool samples_alike(const Node& node, const Axis& axis, Sampling sampling) {
   if (axis.in < 0 || axis.out < 0) {
-    // Growing by a whole number takes each pixel that often, whatever the offset.
     const auto mode = node.string_attribute("coordinate_transformation_mode", "half_pixel");
     const auto rounding = node.string_attribute("nearest_mode", "round_prefer_floor");
+    switch (sampling) {
+      case Sampling::half_pixel: return mode == "half_pixel" && rounding == "round_prefer_ceil";
+      case Sampling::align_corners:
+        return mode == "align_corners" && rounding == "round_prefer_ceil";
+      case Sampling::plain: break;
+    }
+    if (mode == "asymmetric") return rounding == "floor";
+    // Growing by a whole number takes each pixel that often, whatever the offset.
     const bool whole = axis.scale >= 1 && axis.scale == std::floor(axis.scale);
-    if (sampling != Sampling::plain || !whole) return false;
-    return (mode == "asymmetric" && rounding == "floor") ||
-           (mode.ends_with("half_pixel") && rounding.starts_with("round"));
+    return whole && mode.ends_with("half_pixel") && rounding.starts_with("round");
   }
   for (std::int64_t x = 0; x < axis.out; ++x) {
     if (nearest(node, axis, x) != pixel_of(sampling, axis, x)) return false;
@@ -132,14 +137,16 @@ class Resizer {
     std::vector<TensorId> parts;
     for (const auto& axis : axes_) {
       if (axis.out >= 0) {
-        parts.push_back(l_.invented_ints(result, "/size", std::array{axis.out}));
+        const auto extent = static_cast<std::int32_t>(axis.out);
+        parts.push_back(
+            l_.operand_constant(result, "/size", Tensor::from<std::int32_t>({extent}, {1})));
         continue;
       }
       const bool whole = axis.scale >= 1 && axis.scale == std::floor(axis.scale);
       if (whole) {
         l_.grow_extent(input_.tensor, axis.in, axis.out, static_cast<std::int64_t>(axis.scale), 0);
       }
-      const auto found = l_.extent_tensor(input_.tensor, axis.out);
+      const auto found = l_.extent_tensor({input_.tensor}, axis.out);
       if (!found) return refused("its output's extents depend on data");
       parts.push_back(*found);
     }

@@ -65,7 +65,7 @@ Status lower_conv(Lowering& l, const Job& job) {
   const auto& geometry = parts.geometry;
   const auto order = channels_last(parts.weight.size());
   OCTET_ASSIGN(auto input, l.operand(job, 0, order));
-  input = with_height(l, input);
+  OCTET_ASSIGN(input, with_height(l, input));
   OCTET_ASSIGN(const auto padded, pad_image(l, *job.node, input, geometry, PadWith::zero));
   // The file counts input channels of a filter of its own for each output channel of a depthwise
   // convolution, and so do LiteRT's run time quantized kernels.
@@ -101,8 +101,7 @@ Status lower_conv(Lowering& l, const Job& job) {
     options.fused_activation_function = job.activation;
     l.emit(Op::CONV_2D, inputs, {wide}, options);
   }
-  narrow_result(l, wide, result);
-  return {};
+  return narrow_result(l, wide, result);
 }
 
 namespace {

@@ -125,11 +125,13 @@ class Lowering {
   TensorId temporary(std::string name, const Shape& shape, DType dtype,
                      const std::optional<Coding>& coding = std::nullopt);
   TensorId derived(TensorId parent, std::string_view suffix, const Shape& shape);
-  /// Constants that the graph does not have, named after the tensor that `owner` is.
+  /// Constants that the graph does not have, named after the tensor that `owner` is: numbers that
+  /// say how an operator works, written once where equal; and operands, which a reader of the file
+  /// takes for values.
   TensorId invented(TensorId owner, std::string_view suffix, Tensor tensor);
   TensorId invented_ints(TensorId owner, std::string_view suffix,
                          std::span<const std::int64_t> values);
-  TensorId invented_scalar(TensorId owner, std::string_view suffix, float value);
+  TensorId operand_constant(TensorId owner, std::string_view suffix, Tensor tensor);
   [[nodiscard]] DraftTensor& tensor(TensorId id) { return draft_.tensor(id); }
   [[nodiscard]] const Shape& tensor_shape(TensorId id) const { return draft_.tensor(id).shape; }
 
@@ -149,9 +151,10 @@ class Lowering {
   /// i32 extents as a tensor: a constant, or computed from shapes where several are dynamic.
   [[nodiscard]] Result<TensorId> shape_tensor(TensorId owner, TensorId from, const Shape& extents,
                                               bool allow_open);
-  /// i32 numbers that are known or extents of values.
+  /// i32 numbers that are known or extents of values, best of those near.
   [[nodiscard]] Result<TensorId> numbers_tensor(TensorId owner, std::string_view suffix,
-                                                TensorId from, const PartialInts& numbers);
+                                                const std::vector<TensorId>& near,
+                                                const PartialInts& numbers);
   /// Integers of a value as i32; what a Cast has widened is taken before it.
   [[nodiscard]] Result<TensorId> narrow_ints(ValueId id);
   /// What is known of the integers in a value, or nullptr.
@@ -160,10 +163,11 @@ class Lowering {
     return found ? &*found : nullptr;
   }
   /// The extent that a symbol stands for as an i32 tensor of one element, computed from the shape
-  /// of `from` or of another value that has it.
-  [[nodiscard]] std::optional<TensorId> extent_tensor(TensorId from, std::int64_t symbol);
+  /// of a tensor near or of another that has it.
+  [[nodiscard]] std::optional<TensorId> extent_tensor(const std::vector<TensorId>& near,
+                                                      std::int64_t symbol);
   /// States that the extent `grown` is factor * symbol + addend.
-  void grow_extent(TensorId from, std::int64_t symbol, std::int64_t grown, std::int64_t factor,
+  void grow_extent(TensorId near, std::int64_t symbol, std::int64_t grown, std::int64_t factor,
                    std::int64_t addend);
   /// TRANSPOSE, or RESHAPE where nothing moves.
   [[nodiscard]] Status emit_transpose(TensorId from, TensorId to, const AxisOrder& perm);
@@ -182,6 +186,7 @@ class Lowering {
   [[nodiscard]] bool follows_from_shapes(ValueId id) const;
   [[nodiscard]] bool states_numbers(const Node& node, std::size_t slot) const;
   Status lower_numbers(const Job& job);
+  [[nodiscard]] std::vector<TensorId> measured_tensors(NodeId id) const;
   void find_storage_of_bytes();
   void fuse();
   bool fuse_bias(NodeId id, ValueId& end);

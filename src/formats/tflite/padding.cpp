@@ -62,17 +62,15 @@ SpatialGeometry two_dimensional(SpatialGeometry geometry) {
 }
 
 /// [N,L,C] as [N,1,L,C].
-TensorId with_height(Lowering& l, TensorId from) {
+Result<TensorId> with_height(Lowering& l, TensorId from) {
   auto shape = l.tensor_shape(from);
   if (shape.size() != 3) return from;
   shape.insert(shape.begin() + 1, 1);
   const auto to = l.derived(from, "_2d", shape);
-  const auto axis = l.invented(to, "/axis", Tensor::from<std::int32_t>({1}, {}));
-  l.emit(Op::EXPAND_DIMS, {from, axis}, {to}, wire::ExpandDimsOptionsT());
+  OCTET_TRY(l.emit_reshape(from, to));
   return to;
 }
 
-/// Where a convolution of an image of this rank puts its result, and the way back to `result`.
 TensorId wide_result(Lowering& l, TensorId result) {
   auto shape = l.tensor_shape(result);
   if (shape.size() != 3) return result;
@@ -80,11 +78,8 @@ TensorId wide_result(Lowering& l, TensorId result) {
   return l.derived(result, "_2d", shape);
 }
 
-void narrow_result(Lowering& l, TensorId wide, TensorId result) {
-  if (wide == result) return;
-  wire::SqueezeOptionsT options;
-  options.squeeze_dims = {1};
-  l.emit(Op::SQUEEZE, {wide}, {result}, options);
+Status narrow_result(Lowering& l, TensorId wide, TensorId result) {
+  return wide == result ? Status() : l.emit_reshape(wide, result);
 }
 
 Result<PaddedImage> pad_image(Lowering& l, const Node& node, TensorId image,
@@ -140,12 +135,11 @@ TensorId emit_pad(Lowering& l, TensorId from,
     auto code = Tensor::zeros(tensor.dtype, {1});
     if (tensor.dtype == DType::i8) code.mutable_data<std::int8_t>()[0] = INT8_MIN;
     if (tensor.dtype == DType::i16) code.mutable_data<std::int16_t>()[0] = INT16_MIN;
-    lowest = l.invented(to, "/lowest", std::move(code));
+    lowest = l.operand_constant(to, "/lowest", std::move(code));
     l.tensor(lowest).params = l.tensor(from).params;
-    l.tensor(lowest).invented = false;
   } else {
-    lowest =
-        l.invented(to, "/lowest", Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1}));
+    lowest = l.operand_constant(to, "/lowest",
+                                Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1}));
   }
   l.emit(Op::PADV2, {from, amounts, lowest}, {to}, wire::PadV2OptionsT());
   return to;

@@ -10,9 +10,9 @@ namespace octet::tflite {
 /// One-dimensional images are seen as two-dimensional ones of height 1: their geometry, [N,L,C] as
 /// [N,1,L,C], where the result of that goes and the way back. Other ranks stay as they are.
 [[nodiscard]] SpatialGeometry two_dimensional(SpatialGeometry geometry);
-[[nodiscard]] TensorId with_height(Lowering& l, TensorId from);
+[[nodiscard]] Result<TensorId> with_height(Lowering& l, TensorId from);
 [[nodiscard]] TensorId wide_result(Lowering& l, TensorId result);
-void narrow_result(Lowering& l, TensorId wide, TensorId result);
+[[nodiscard]] Status narrow_result(Lowering& l, TensorId wide, TensorId result);
 
 enum class PadWith : std::uint8_t { zero, lowest };
 
