@@ -2,6 +2,7 @@
 // SpaceToDepth.
 
 #include <algorithm>
+#include <numeric>
 
 #include "graph/resize.h"
 #include "graph/shape_inference_rules.h"
@@ -30,16 +31,22 @@ std::optional<std::vector<float>> known_reals(const PartialInts& numbers) {
 Status set_partial_sizes(Context& context, const PartialInts& sizes) {
   const auto* input = context.shape(0);
   const auto& node = context.node();
-  Shape output(input->size(), dynamic_dim);
-  const bool whole = node.ints_attribute("axes").empty() &&
-                     node.string_attribute("keep_aspect_ratio_policy", "stretch") == "stretch";
-  if (whole && sizes.elements.size() != input->size()) {
-    return bad_input("{} sizes where {} axes are resized", sizes.elements.size(), input->size());
+  auto axes = node.ints_attribute("axes");
+  if (axes.empty()) {
+    axes.resize(input->size());
+    std::iota(axes.begin(), axes.end(), 0);
   }
-  for (std::size_t i = 0; whole && i < output.size(); ++i) {
+  if (sizes.elements.size() != axes.size()) {
+    return bad_input("{} sizes where {} axes are resized", sizes.elements.size(), axes.size());
+  }
+  const bool stretches = node.string_attribute("keep_aspect_ratio_policy", "stretch") == "stretch";
+  auto output = *input;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    OCTET_ASSIGN(const auto axis, normalize_axis(axes[i], output.size()));
     const auto& size = sizes.elements[i];
     if (size.is_known() && size.value < 0) return bad_input("the size {} is negative", size.value);
-    if (size.kind != PartialInt::Kind::unknown) output[i] = size.value;
+    const bool told = stretches && size.kind != PartialInt::Kind::unknown;
+    output[static_cast<std::size_t>(axis)] = told ? size.value : dynamic_dim;
   }
   context.set(0, context.dtype(0), std::move(output));
   return {};

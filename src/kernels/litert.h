@@ -3,6 +3,7 @@
 // codes (signed code + 128) by arithmetic/litert.h.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "arithmetic/hybrid.h"
@@ -33,6 +34,10 @@ struct Requantization {
 [[nodiscard]] Requantization make_requantization(const LayerForm& form, float input_scale,
                                                  const std::vector<float>& weight_scale,
                                                  float output_scale);
+
+/// The same of given factors.
+[[nodiscard]] Requantization make_requantization(Scaling scaling,
+                                                 std::span<const Channel> channels);
 
 /// `rows` rows of params.channels accumulators to as many codes, with the fastest form of at most
 /// `isa` that this CPU has; all give the same bits.

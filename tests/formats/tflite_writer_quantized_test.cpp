@@ -9,6 +9,8 @@ namespace {
 
 using testing::GraphBuilder;
 using testing::Ints;
+namespace wire = tflite::wire;
+
 using testing::set_codes;
 using testing::set_weight_codes;
 using testing::Written;

@@ -8,6 +8,8 @@
 namespace octet {
 namespace {
 
+namespace wire = tflite::wire;
+
 using testing::Attributes;
 using testing::GraphBuilder;
 using testing::Ints;
@@ -234,7 +236,7 @@ TEST(TfliteWriter, ClipsBecomeTheirOperators) {
   const auto x = b.input("x", {1, 4});
   const std::pair<float, float> bounds[] = {{0.0F, 6.0F}, {-1.0F, 1.0F}, {0.0F, 1.0F}, {-2, 3}};
   int n = 0;
-  for (const auto [low, high] : bounds) {
+  for (const auto& [low, high] : bounds) {
     const auto tag = std::to_string(n++);
     b.output(b.node("Clip", {x, b.scalar("l" + tag, low), b.scalar("h" + tag, high)}, "y" + tag));
   }

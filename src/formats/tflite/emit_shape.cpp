@@ -122,15 +122,19 @@ Status Lowering::lower_numbers(const Job& job) {
   const auto id = job.output;
   const auto& numbers = *partial_ints(id);
   if (numbers.shape.size() > 1) return refused("shape arithmetic on a matrix");
-  const auto result = make(id, std::nullopt, identity_order(numbers.shape.size()));
   const bool narrow = dtype(id) == DType::i32;
-  auto list = result;
-  // A list that the graph does not name anew would only be a copy of one that is there.
-  OCTET_ASSIGN(list, numbers_tensor(result, "/numbers", TensorId::none, numbers));
-  if (narrow || numbers.shape.empty()) {
-    const auto to = narrow ? result : derived(list, "_scalar", {});
-    OCTET_TRY(emit_reshape(list, to));
-    list = to;
+  if (narrow && numbers.shape.size() == 1) {
+    const auto owner = temporary(graph_.value(id).name, {}, DType::i32);
+    OCTET_ASSIGN(const auto list, numbers_tensor(owner, "", TensorId::none, numbers));
+    alias(id, {list, std::nullopt, identity_order(1)});
+    return {};
+  }
+  const auto result = make(id, std::nullopt, identity_order(numbers.shape.size()));
+  OCTET_ASSIGN(auto list, numbers_tensor(result, "/int32", TensorId::none, numbers));
+  if (numbers.shape.empty()) {
+    const auto scalar = narrow ? result : derived(list, "_scalar", {});
+    OCTET_TRY(emit_reshape(list, scalar));
+    list = scalar;
   }
   if (narrow) return {};
   wire::CastOptionsT options;
@@ -138,6 +142,23 @@ Status Lowering::lower_numbers(const Job& job) {
   options.out_data_type = *wire_type(dtype(id));
   emit(Op::CAST, {list}, {result}, options);
   return {};
+}
+
+Result<TensorId> Lowering::narrow_ints(ValueId id) {
+  const auto maker = producers_[index(id)];
+  const bool widened = maker != NodeId::none && graph_.node(maker).is("Cast") &&
+                       dtype(graph_.node(maker).input(0)) == DType::i32;
+  const auto source = widened ? graph_.node(maker).input(0) : id;
+  OCTET_ASSIGN(const auto extents, shape(source));
+  OCTET_ASSIGN(const auto numbers, fetch(source, std::nullopt, identity_order(extents.size())));
+  if (dtype(source) == DType::i32) return numbers;
+  const auto result = derived(numbers, "_int32", extents);
+  draft_.tensor(result).dtype = DType::i32;
+  wire::CastOptionsT options;
+  options.in_data_type = *wire_type(dtype(source));
+  options.out_data_type = wire::TensorType::INT32;
+  emit(Op::CAST, {numbers}, {result}, options);
+  return result;
 }
 
 Status Lowering::emit_reshape(TensorId from, TensorId to) {

@@ -122,6 +122,13 @@ class Resizer {
 
   /// [height, width] as an i32 tensor.
   Result<TensorId> size_tensor(TensorId result) {
+    const auto stated = node_.input(3);
+    if (stated != ValueId::none && !l_.is_constant(stated) && !l_.are_extents(stated)) {
+      if (node_.ints_attribute("axes") != std::vector<std::int64_t>{2, 3}) {
+        return refused("its sizes depend on data");
+      }
+      return l_.narrow_ints(stated);
+    }
     std::vector<TensorId> parts;
     for (const auto& axis : axes_) {
       if (axis.out >= 0) {

@@ -87,7 +87,7 @@ bool Lowering::follows_from_shapes(ValueId id) const {
 /// Inputs that state a shape or an end, which the writer takes from shape inference instead.
 bool Lowering::states_numbers(const Node& node, std::size_t slot) const {
   if (node.is("Reshape") || node.is("Expand")) return slot == 1;
-  if (node.is("Resize")) return slot >= 1;
+  if (node.is("Resize")) return slot >= 1 && (slot != 3 || are_extents(node.input(3)));
   if (node.is("Range")) return are_extents(node.input(slot));
   return node.is("Slice") && slot >= 1 && are_extents(node.input(slot));
 }

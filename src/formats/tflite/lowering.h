@@ -71,6 +71,8 @@ class Lowering {
   /// A constant, or integers that follow from shapes; nullptr for everything else.
   [[nodiscard]] const Tensor* known(ValueId id);
   [[nodiscard]] std::optional<std::vector<std::int64_t>> known_ints(ValueId id);
+  /// Whether all integers of a value are known or extents.
+  [[nodiscard]] bool are_extents(ValueId id) const;
   [[nodiscard]] const std::vector<Use>& uses(ValueId id) const { return uses_[index(id)]; }
   [[nodiscard]] bool is_constant(ValueId id) const;
 
@@ -150,6 +152,8 @@ class Lowering {
   /// i32 numbers that are known or extents of values.
   [[nodiscard]] Result<TensorId> numbers_tensor(TensorId owner, std::string_view suffix,
                                                 TensorId from, const PartialInts& numbers);
+  /// Integers of a value as i32; what a Cast has widened is taken before it.
+  [[nodiscard]] Result<TensorId> narrow_ints(ValueId id);
   /// What is known of the integers in a value, or nullptr.
   [[nodiscard]] const PartialInts* partial_ints(ValueId id) const {
     const auto& found = facts_[index(id)].integers;
@@ -175,7 +179,6 @@ class Lowering {
     std::vector<std::int64_t> features;
   };
 
-  [[nodiscard]] bool are_extents(ValueId id) const;
   [[nodiscard]] bool follows_from_shapes(ValueId id) const;
   [[nodiscard]] bool states_numbers(const Node& node, std::size_t slot) const;
   Status lower_numbers(const Job& job);

@@ -1,6 +1,7 @@
 // Operators on each element, and Softmax.
 
 #include <algorithm>
+#include <cmath>
 
 #include "formats/tflite/reader_operators.h"
 #include "formats/tflite/reader_options.h"
@@ -168,6 +169,7 @@ Status read_gelu(Translator& to, const FileOperator& op) {
 
 Status read_softmax(Translator& to, const FileOperator& op) {
   OCTET_ASSIGN(const auto* options, options_of<wire::SoftmaxOptions>(op));
+  if (!std::isfinite(options->beta())) return bad_input("its beta is {}", options->beta());
   OCTET_ASSIGN(auto x, to.value(op.inputs[0], Order::file));
   if (options->beta() != 1.0F) {
     const auto& name = to.output(op).name;

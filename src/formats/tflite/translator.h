@@ -23,8 +23,7 @@ struct Arrangement {
   std::vector<int> perm;       ///< then axis i of the result is axis perm[i]; empty: as it is
 };
 
-/// A DEQUANTIZE or QUANTIZE between a float value and its codes, kept as an Identity until all
-/// readers are known.
+/// A QUANTIZE between a float value and its codes, kept as an Identity until all readers are known.
 struct PendingQuantizer {
   NodeId node = NodeId::none;
   ValueId from = ValueId::none;

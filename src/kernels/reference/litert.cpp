@@ -32,16 +32,23 @@ RequantizeRows x86_requantize([[maybe_unused]] Isa isa) {
 
 Requantization make_requantization(const LayerForm& form, float input_scale,
                                    const std::vector<float>& weight_scale, float output_scale) {
+  std::vector<Channel> channels;
+  for (const float scale : weight_scale) {
+    channels.push_back(channel(form.product, input_scale, scale, output_scale));
+  }
+  return make_requantization(form.scaling, channels);
+}
+
+Requantization make_requantization(Scaling scaling, std::span<const Channel> channels) {
   Requantization result;
-  result.scaling = form.scaling;
-  result.channels = static_cast<std::int64_t>(weight_scale.size());
+  result.scaling = scaling;
+  result.channels = static_cast<std::int64_t>(channels.size());
   constexpr std::int64_t lanes = 16;
   const bool repeats = result.channels > 0 && lanes % result.channels == 0;
   result.period = repeats ? lanes : result.channels;
   for (std::int64_t i = 0; i < result.period; ++i) {
-    const float scale = weight_scale[static_cast<std::size_t>(i % result.channels)];
-    const Channel made = channel(form.product, input_scale, scale, output_scale);
-    switch (form.scaling) {
+    const Channel& made = channels[static_cast<std::size_t>(i % result.channels)];
+    switch (scaling) {
       case Scaling::floating: result.floating.push_back(made.floating); break;
       case Scaling::twice_rounded:
       case Scaling::rounded_up:

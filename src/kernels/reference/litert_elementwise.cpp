@@ -26,13 +26,10 @@ class BinaryRow {
     if (low_ <= high_) vectors_ = x86_elementwise_vectors(default_isa());
     if (vectors_ == nullptr) return;
     if (p_.form == BinaryForm::fixed_sum) tabulate();
-    scale_.scaling =
-        p_.form == BinaryForm::floating_product ? Scaling::floating : Scaling::twice_rounded;
-    scale_.channels = 1;
-    scale_.floating = {p_.floating};
-    scale_.multiplier = {p_.factor.multiplier};
-    scale_.left = {std::max(p_.factor.shift, 0)};
-    scale_.right = {std::max(-p_.factor.shift, 0)};
+    const Channel channel{p_.floating, p_.factor, 1};
+    scale_ = make_requantization(
+        p_.form == BinaryForm::floating_product ? Scaling::floating : Scaling::twice_rounded,
+        {&channel, 1});
     scale_.zero_point = params.output.zero_point;
     scale_.low = low_;
     scale_.high = high_;
