@@ -21,9 +21,10 @@ struct Run {
   std::vector<float> sum, squares, inside;
 };
 
-OCTET_CLONES void add_pixels(const float* values, std::int64_t pixels, std::int64_t channels,
-                             float low, float high, float* sum, float* squares, float* inside,
-                             float* minimum, float* maximum) {
+OCTET_CLONES void add_pixels(const float* __restrict values, std::int64_t pixels,
+                             std::int64_t channels, float low, float high, float* __restrict sum,
+                             float* __restrict squares, float* __restrict inside,
+                             float* __restrict minimum, float* __restrict maximum) {
   for (std::int64_t p = 0; p < pixels; ++p) {
     const float* pixel = values + p * channels;
     for (std::int64_t c = 0; c < channels; ++c) {

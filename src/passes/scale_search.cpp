@@ -16,8 +16,8 @@ namespace {
 #define OCTET_CLONES
 #endif
 
-constexpr int steps = 240;
-constexpr double first_step = 0.12;
+constexpr int steps = 100;
+constexpr double first_step = 0.25;
 /// What a layer's noise is at least, so that logarithms exist.
 constexpr double smallest_noise = 1e-300;
 
@@ -26,8 +26,9 @@ constexpr double smallest_noise = 1e-300;
 constexpr float smallest_ratio(int squarings) { return squarings <= 4 ? 0.02F : 0.3F; }
 
 /// powers[i] = (weights[i] * row * columns[i])^(2^squarings); returns the largest base.
-OCTET_CLONES float row_powers(const float* weights, float row, const float* columns,
-                              std::int64_t count, int squarings, float floor_ratio, float* powers) {
+OCTET_CLONES float row_powers(const float* __restrict weights, float row,
+                              const float* __restrict columns, std::int64_t count, int squarings,
+                              float floor_ratio, float* __restrict powers) {
   constexpr std::int64_t lanes = 16;
   float largest[lanes] = {};
   std::int64_t i = 0;
@@ -62,8 +63,9 @@ OCTET_CLONES float row_sum(const float* values, std::int64_t count) {
   return sum;
 }
 
-OCTET_CLONES void add_row(const float* values, float factor, std::int64_t count, float* sums) {
-  for (std::int64_t i = 0; i < count; ++i) sums[i] += factor * values[i];
+OCTET_CLONES void add_row(const float* __restrict values, std::int64_t count,
+                          float* __restrict sums) {
+  for (std::int64_t i = 0; i < count; ++i) sums[i] += values[i];
 }
 
 using LogScales = std::vector<std::vector<double>>;
@@ -81,38 +83,14 @@ struct LayerState {
   std::vector<float> columns;
   std::vector<float> column_sums;
   std::vector<double> row_shares;
-  double log_reference = 0;  ///< log of the largest scaled weight, as far as known
+  double log_reference = 0;  ///< log of the largest scaled weight at the last visit
+  bool known = false;        ///< there was one
 };
 
 double log_scale(const LogScales& scales, int of_class, std::int64_t channel) {
   return of_class < 0
              ? 0.0
              : scales[static_cast<std::size_t>(of_class)][static_cast<std::size_t>(channel)];
-}
-
-/// Log of the largest scaled weight, exactly.
-double log_largest(const NoisyLayer& layer, const LogScales& scales, LayerState& state) {
-  double largest = -1e30;
-  const auto channels = layer.groups * layer.inputs;
-  state.columns.resize(static_cast<std::size_t>(channels));
-  double widest = -1e30;
-  for (std::int64_t i = 0; i < channels; ++i) {
-    widest = std::max(widest, -log_scale(scales, layer.in, i));
-  }
-  for (std::int64_t i = 0; i < channels; ++i) {
-    state.columns[static_cast<std::size_t>(i)] =
-        static_cast<float>(std::exp(-log_scale(scales, layer.in, i) - widest));
-  }
-  state.powers.resize(static_cast<std::size_t>(layer.inputs));
-  for (std::int64_t o = 0; o < layer.groups * layer.outputs; ++o) {
-    const float base = row_powers(layer.magnitude.data() + o * layer.inputs, 1.0F,
-                                  state.columns.data() + o / layer.outputs * layer.inputs,
-                                  layer.inputs, 0, 0.0F, state.powers.data());
-    if (base <= 0) continue;
-    largest = std::max(
-        largest, std::log(static_cast<double>(base)) + widest + log_scale(scales, layer.out, o));
-  }
-  return largest;
 }
 
 /// One step for the whole tensor: log of (step^2 / 12 * taps * sum_g [sum_o] [sum_i]).
@@ -139,31 +117,52 @@ class TensorTerm {
   }
 
  private:
-  /// Log of the p-norm of the scaled weights; shares of rows and columns in its p-th power.
+  /// Log of the p-norm of the scaled weights; shares of rows and columns in its p-th power. Powers
+  /// are taken relative to the largest weight of the last visit: a step moves it by little.
   double smooth_largest() {
-    state_.log_reference = log_largest(layer_, scales_, state_);
-    const auto inputs = layer_.inputs;
-    const auto channels = static_cast<std::size_t>(layer_.groups * inputs);
+    const auto channels = static_cast<std::size_t>(layer_.groups * layer_.inputs);
     double widest = -1e30;
     for (std::size_t i = 0; i < channels; ++i) {
       widest = std::max(widest, -log_scale(scales_, layer_.in, static_cast<std::int64_t>(i)));
     }
-    state_.column_sums.assign(channels, 0);
+    state_.columns.resize(channels);
+    for (std::size_t i = 0; i < channels; ++i) {
+      state_.columns[i] = static_cast<float>(
+          std::exp(-log_scale(scales_, layer_.in, static_cast<std::int64_t>(i)) - widest));
+    }
+    state_.powers.resize(static_cast<std::size_t>(layer_.inputs));
+    if (!state_.known) {
+      state_.log_reference = 0;
+      state_.log_reference = sum_powers(widest, 0);
+      state_.known = true;
+    }
+    const double reference = state_.log_reference;
+    state_.log_reference = sum_powers(widest, squarings_);
+    return reference + std::log(total_) / static_cast<double>(1 << squarings_);
+  }
+
+  /// Fills row_shares, column_sums and total_; returns the log of the largest scaled weight.
+  double sum_powers(double widest, int squarings) {
+    const auto inputs = layer_.inputs;
+    state_.column_sums.assign(state_.columns.size(), 0);
     state_.row_shares.assign(static_cast<std::size_t>(layer_.groups * layer_.outputs), 0);
     total_ = 0;
+    float largest = 0;
+    const float floor_ratio = squarings == 0 ? 0.0F : smallest_ratio(squarings);
     for (std::int64_t o = 0; o < layer_.groups * layer_.outputs; ++o) {
       const auto first = o / layer_.outputs * inputs;
       const auto row = static_cast<float>(
           std::exp(log_scale(scales_, layer_.out, o) + widest - state_.log_reference));
-      (void)row_powers(layer_.magnitude.data() + o * inputs, row, state_.columns.data() + first,
-                       inputs, squarings_, smallest_ratio(squarings_), state_.powers.data());
+      largest = std::max(largest, row_powers(layer_.magnitude.data() + o * inputs, row,
+                                             state_.columns.data() + first, inputs, squarings,
+                                             floor_ratio, state_.powers.data()));
       const double sum = static_cast<double>(row_sum(state_.powers.data(), inputs));
-      add_row(state_.powers.data(), 1.0F, inputs, state_.column_sums.data() + first);
+      add_row(state_.powers.data(), inputs, state_.column_sums.data() + first);
       state_.row_shares[static_cast<std::size_t>(o)] = sum;
       total_ += sum;
     }
     for (auto& share : state_.row_shares) share /= total_;
-    return state_.log_reference + std::log(total_) / static_cast<double>(1 << squarings_);
+    return state_.log_reference + std::log(static_cast<double>(largest));
   }
 
   double noise(Term& term) const {
@@ -307,6 +306,15 @@ class Search {
       first_.emplace_back(one.lowest.size(), 0.0);
       second_.emplace_back(one.lowest.size(), 0.0);
     }
+    // The largest layers first, so that threads end together.
+    const auto layers = problem.layers.size();
+    order_.resize(layers + problem.values.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    const auto size = [&](std::size_t i) {
+      return i < layers ? problem.layers[i].magnitude.size() : std::size_t{0};
+    };
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](std::size_t a, std::size_t b) { return size(a) > size(b); });
   }
 
   Result<ScaleSolution> run() {
@@ -329,7 +337,7 @@ class Search {
     const auto layers = problem_.layers.size();
     std::vector<Term> terms(layers + problem_.values.size());
     parallel_for(static_cast<std::int64_t>(terms.size()), [&](std::int64_t at) {
-      const auto i = static_cast<std::size_t>(at);
+      const auto i = order_[static_cast<std::size_t>(at)];
       if (i >= layers) {
         terms[i] = value_term(problem_.values[i - layers], scales_, squarings);
       } else if (problem_.layers[i].per_channel) {
@@ -399,6 +407,7 @@ class Search {
 
   const ScaleProblem& problem_;
   std::vector<LayerState> states_;
+  std::vector<std::size_t> order_;  ///< of terms
   LogScales scales_;
   std::vector<std::vector<double>> first_, second_;  ///< moments of the gradient
 };
