@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what octet needs to build on Debian 12 and fetches onnx-ml.proto. Quick when all is there.
+# Installs what octet needs to build on Debian 12 and fetches onnx-ml.proto and tflite.fbs. Quick when all is there.
 #
-#   scripts/setup.sh            compiler, libraries, onnx-ml.proto
+#   scripts/setup.sh            compiler, libraries, onnx-ml.proto, tflite.fbs
 #   scripts/setup.sh --dev      also clang, its sanitizer runtime and OpenMP, clang-format, clang-tidy
 #   scripts/setup.sh --python   also build/venv with the packages that the parity tests compare with
 #   scripts/setup.sh --openvino the same and OpenVINO (a download of 60 MB), for tests/parity/openvino_*.py
@@ -9,11 +9,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 onnx_version=1.23.2
+tflite_version=2.18.0
 openvino_version=2026.4.1
 proto=build/deps/onnx-ml.proto
 proto_sha256=8f39d0a1ae1abef5ca648922cdb06716d6bd1573c9e972b42854c16e9e352c16
+schema=build/deps/tflite.fbs
+schema_sha256=b005d889b1c6156a41e856b93851ffe0ed35c826d7d943df5cda6eff8692a1c2
+tflite_wheel_sha256=a49a4316530377c597bb272176c12d5d3c4453640118b068c93a8c3cc6c5c2c1
 
 packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libprotobuf-dev protobuf-compiler
+  flatbuffers-compiler libflatbuffers-dev
   libcli11-dev libfmt-dev nlohmann-json3-dev libturbojpeg0-dev libstb-dev zlib1g-dev libexpected-dev
   libxxhash-dev libgtest-dev libbenchmark-dev python3 python3-pip python3-venv unzip)
 with_python=no
@@ -82,6 +87,25 @@ fetch_proto() {
   proto_is_good || die "$proto does not have the expected SHA-256 $proto_sha256"
 }
 
+schema_is_good() {
+  [ -f "$schema" ] && echo "$schema_sha256  $schema" | sha256sum --check --status
+}
+
+# The schema of .tflite files is derived from what flatc made of the original for Python.
+fetch_schema() {
+  schema_is_good && return 0
+  local folder
+  folder=$(mktemp -d)
+  quietly "downloading the tflite package $tflite_version from PyPI" python3 -m pip download --quiet \
+    --disable-pip-version-check --no-deps --only-binary=:all: -d "$folder" "tflite==$tflite_version"
+  echo "$tflite_wheel_sha256  $(echo "$folder"/tflite-*.whl)" | sha256sum --check --status ||
+    die "the tflite package does not have the expected SHA-256 $tflite_wheel_sha256"
+  mkdir -p "$(dirname "$schema")"
+  quietly "deriving tflite.fbs" python3 scripts/tflite_schema.py "$folder"/tflite-*.whl "$schema"
+  rm -rf "$folder"
+  schema_is_good || die "$schema does not have the expected SHA-256 $schema_sha256"
+}
+
 make_venv() {
   local stamp=build/venv/.requirements
   cmp -s scripts/requirements.txt "$stamp" && return 0
@@ -93,6 +117,7 @@ make_venv() {
 
 install_packages
 fetch_proto
+fetch_schema
 if [ "$with_python" = yes ]; then make_venv; fi
 if [ "$with_openvino" = yes ]; then
   quietly "installing OpenVINO" build/venv/bin/python -m pip install --quiet \

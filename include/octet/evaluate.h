@@ -16,10 +16,15 @@ namespace octet {
 /// "float" runs a quantized model as its Q/DQ nodes say, in f32; "simulate"; "integer".
 using EngineName = std::string;
 
+/// Arithmetic by which a quantized model is computed: onnx, openvino, xnnpack or tflite; "": the
+/// one that the model states.
+using RuleName = std::string;
+
 struct EvaluateRequest {
   std::string model;
   DataSource data;
   EngineName engine;
+  RuleName rule;
   /// top1, top5, agreement, kl, sqnr, mse, cosine or auc (docs/cli.md defines them); "" for top-1,
   /// top-5 and loss.
   std::string metric;
@@ -60,6 +65,8 @@ struct CompareRequest {
   DataSource data;
   EngineName first_engine;
   EngineName second_engine;
+  RuleName first_rule;
+  RuleName rule;       ///< of the second model
   std::string metric;  ///< as in EvaluateRequest; first against second
   /// "propagated": both models run on their own, so that errors add up on the way. "alike": beside
   /// that each layer of the second model, which must be quantized, is fed what the first model has

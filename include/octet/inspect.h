@@ -12,7 +12,7 @@ namespace octet {
 
 struct Port {
   std::string name;
-  std::string dtype;
+  std::string dtype;  ///< as the file states it: "i8" of an input that it has as codes
   std::string shape;  ///< "[?,3,224,224]"
 };
 
@@ -58,9 +58,8 @@ struct Inspection {
 };
 
 /// Reads a model and says what is in it. For a float model, float_nodes and integer_mac_share tell
-/// what quantizing it for `target` would give.
-[[nodiscard]] Result<Inspection> inspect(const std::string& model,
-                                         const std::string& target = "onnxruntime");
+/// what quantizing it for `target` would give ("": tflite for a .tflite model, else onnxruntime).
+[[nodiscard]] Result<Inspection> inspect(const std::string& model, const std::string& target = {});
 
 /// The text form of the graph and its plan, one line per node.
 [[nodiscard]] Result<std::string> dump(const std::string& model);

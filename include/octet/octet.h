@@ -1,6 +1,7 @@
 #pragma once
 // octet: neural-network quantization. Each header is one job; this one includes them all.
 
+#include "octet/convert.h"
 #include "octet/data.h"
 #include "octet/evaluate.h"
 #include "octet/files.h"

@@ -24,8 +24,11 @@ struct QuantizeRequest {
   std::string method;
   std::string weights = "int8";  ///< or float16 (weight-only)
   std::string dynamic_form;      ///< integer (default) or qdq: how the file states the operators
-  std::string target = "onnxruntime";
-  std::string rule;  ///< by which octet requantizes the model: onnx, openvino; "": the target's
+  /// onnxruntime, openvino, tflite or tflite-micro; "": tflite for a .tflite output, else
+  /// onnxruntime.
+  std::string target;
+  /// By which octet requantizes the model: onnx, openvino, xnnpack, tflite; "": the target's.
+  std::string rule;
   std::string observer = "mse";
   std::optional<bool> per_channel;      ///< of the weights; default: what the target takes
   bool reduce_range = false;            ///< 7-bit weights
@@ -35,8 +38,12 @@ struct QuantizeRequest {
                                         ///< bias; default: as optimize says
   int weight_bits = 8;
   int activation_bits = 8;
-  std::string activation_storage;       ///< int8 or uint8 in the file; "": what the target takes
-  std::string io = "float";             ///< type of the written model's inputs and outputs
+  /// int8, uint8 or int16 (symmetric, targets tflite and tflite-micro); "": what the target takes.
+  std::string activation_storage;
+  /// Type of a .tflite model's inputs and outputs: float, int8, uint8, or int16 with int16
+  /// activations.
+  std::string io = "float";
+  std::string input_layout;             ///< nchw or nhwc: axes of image inputs; "": as they are
   bool requantize = false;              ///< dequantize a model that is quantized already first
   bool data_free = false;               ///< not in this version
   std::vector<std::string> keep_float;  ///< globs over node names
@@ -73,7 +80,7 @@ struct CalibrateRequest {
   std::string model;
   std::string output;
   DataSource data;
-  std::string target = "onnxruntime";
+  std::string target;  ///< "": tflite for a .tflite model, else onnxruntime
   std::string observer = "mse";
   Progress progress;
 };

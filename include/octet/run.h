@@ -17,6 +17,7 @@ struct RunRequest {
   std::string output;               ///< .npy for one output, else a folder for NAME.npy each
   std::string taps;                 ///< folder for every quantized (or made) value, "" for none
   EngineName engine;
+  RuleName rule;
 };
 
 struct RunSummary {
@@ -24,11 +25,14 @@ struct RunSummary {
   std::string engine;
 };
 
+/// Inputs and outputs that the model's file states as integers may be fed as such, or as floats;
+/// the outputs come as the file states them.
 [[nodiscard]] Result<RunSummary> run(const RunRequest& request);
 
 struct BenchRequest {
   std::string model;
   EngineName engine;
+  RuleName rule;
   int batch = 1;
   /// "[NAME=]1x3x224x224" where the model leaves an input's shape open; else 224 in maps, 128 in
   /// sequences.

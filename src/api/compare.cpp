@@ -28,9 +28,9 @@ JudgeOptions judge_options(const std::optional<Metric>& metric) {
 class Comparer {
  public:
   Comparer(const Side& first, const Side& second, const OpenData& data,
-           const std::optional<Metric>& metric, std::vector<std::size_t> input_order)
+           const std::optional<Metric>& metric, InputMatch inputs)
       : metric_(metric),
-        input_order_(std::move(input_order)),
+        inputs_(std::move(inputs)),
         first_sessions_(*first.engine.program),
         second_sessions_(*second.engine.program),
         first_judge_(data, judge_options(metric)),
@@ -42,10 +42,8 @@ class Comparer {
   Status visit(int worker, const Batch& batch) {
     OCTET_ASSIGN(auto* first, first_sessions_.get(worker));
     OCTET_ASSIGN(auto* second, second_sessions_.get(worker));
-    std::vector<Tensor> second_inputs;
-    for (const auto i : input_order_) second_inputs.push_back(batch.inputs[i]);
     OCTET_ASSIGN(const auto a, first->run(batch.inputs));
-    OCTET_ASSIGN(const auto b, second->run(second_inputs));
+    OCTET_ASSIGN(const auto b, second->run(inputs_.second_inputs(batch.inputs)));
     OCTET_TRY(first_judge_.add(worker, batch, a));
     OCTET_TRY(second_judge_.add(worker, batch, b));
     comparisons_[static_cast<std::size_t>(worker)].add(
@@ -88,7 +86,7 @@ class Comparer {
   }
 
   std::optional<Metric> metric_;
-  std::vector<std::size_t> input_order_;
+  InputMatch inputs_;
   WorkerSessions first_sessions_;
   WorkerSessions second_sessions_;
   Judge first_judge_;
@@ -110,8 +108,7 @@ Status measure_speed(const Side& side, const std::vector<Tensor>& inputs, Compar
 
 /// Both models on the first sample: only the data know extents that the models leave open.
 Status measure_speeds(const Side& first, const Side& second, const OpenData& data,
-                      const std::vector<std::size_t>& input_order, LoaderOptions options,
-                      Comparison& out) {
+                      const InputMatch& match, LoaderOptions options, Comparison& out) {
   std::vector<Tensor> inputs;
   options.batch_size = 1;
   options.progress = {};
@@ -124,9 +121,7 @@ Status measure_speeds(const Side& first, const Side& second, const OpenData& dat
     OCTET_ASSIGN(inputs, random_inputs(first.file.model.graph, 1));
   }
   OCTET_TRY(measure_speed(first, inputs, out.first));
-  std::vector<Tensor> second_inputs;
-  for (const auto i : input_order) second_inputs.push_back(inputs[i]);
-  return measure_speed(second, second_inputs, out.second);
+  return measure_speed(second, match.second_inputs(inputs), out.second);
 }
 
 Status check_layers(const CompareRequest& request) {
@@ -138,14 +133,15 @@ Status check_layers(const CompareRequest& request) {
 }
 
 /// Layers are compared on graphs whose values between fused operators exist, one batch at a time.
-Status compare_layers(const CompareRequest& request, const OpenData& data,
-                      const std::vector<std::size_t>& input_order, LoaderOptions options,
-                      Comparison& out) {
+Status compare_layers(const CompareRequest& request, const OpenData& data, const InputMatch& match,
+                      LoaderOptions options, Comparison& out) {
   const std::vector<std::string> every = {"*"};
   const bool alike = request.layers == "alike";
-  OCTET_ASSIGN(const auto first, open_side(request.first, request.first_engine, every));
-  OCTET_ASSIGN(const auto second, open_side(request.second, request.second_engine, every));
-  OCTET_ASSIGN(const auto layers, LayerComparer::make(first, second, input_order, alike));
+  OCTET_ASSIGN(const auto first,
+               open_side(request.first, request.first_engine, request.first_rule, every));
+  OCTET_ASSIGN(const auto second,
+               open_side(request.second, request.second_engine, request.rule, every));
+  OCTET_ASSIGN(const auto layers, LayerComparer::make(first, second, match, alike));
   std::mutex one_at_a_time;
   options.task = "compare layers";
   OCTET_TRY(for_each_batch(*data.dataset, first_of(data.selection, layer_samples), options,
@@ -162,21 +158,22 @@ Status compare_layers(const CompareRequest& request, const OpenData& data,
 Result<Comparison> compare(const CompareRequest& request) {
   OCTET_TRY(check_layers(request));
   OCTET_ASSIGN(const auto metric, parse_metric(request.metric));
-  OCTET_ASSIGN(const auto first, open_side(request.first, request.first_engine));
-  OCTET_ASSIGN(const auto second, open_side(request.second, request.second_engine));
+  OCTET_ASSIGN(const auto first,
+               open_side(request.first, request.first_engine, request.first_rule));
+  OCTET_ASSIGN(const auto second, open_side(request.second, request.second_engine, request.rule));
   if (request.layers == "alike" && !is_quantized(second.file)) {
     return fail(ErrorKind::usage,
                 "layers can be fed alike when the second model is quantized; {} "
                 "is float",
                 request.second);
   }
-  OCTET_ASSIGN(auto input_order, match_inputs(first.file.model.graph, second.file.model.graph));
+  OCTET_ASSIGN(const auto match, InputMatch::make(first.file.model.graph, second.file.model.graph));
   OCTET_ASSIGN(const auto data,
                open_data(request.data, first.file.model.graph, 0, &second.file.model.graph));
   if (metric && needs_labels(*metric) && data.dataset->labels().empty()) {
     return bad_input("{} has no labels, which {} needs", data.dataset->name(), name(*metric));
   }
-  Comparer comparer(first, second, data, metric, input_order);
+  Comparer comparer(first, second, data, metric, match);
 
   LoaderOptions options;
   options.batch_size =
@@ -196,14 +193,14 @@ Result<Comparison> compare(const CompareRequest& request) {
   out.skipped = report.skipped;
   OCTET_TRY(comparer.fill(out));
   if (request.layers != "none") {
-    OCTET_TRY(compare_layers(request, data, input_order, options, out));
+    OCTET_TRY(compare_layers(request, data, match, options, out));
   }
   out.first.bytes = first.file.bytes;
   out.second.bytes = second.file.bytes;
   out.first.engine = first.engine.name;
   out.second.engine = second.engine.name;
   if (!request.measure_speed) return out;
-  OCTET_TRY(measure_speeds(first, second, data, input_order, options, out));
+  OCTET_TRY(measure_speeds(first, second, data, match, options, out));
   return out;
 }
 

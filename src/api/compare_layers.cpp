@@ -45,22 +45,19 @@ TapRequest capture_request(std::vector<ValueId> ids, const QuantPlan& plan,
 
 }  // namespace
 
-Result<Side> open_side(const std::string& path, const EngineName& engine,
+Result<Side> open_side(const std::string& path, const EngineName& engine, const std::string& rule,
                        std::span<const std::string> taps) {
-  OCTET_ASSIGN(auto file, open_model(path));
+  OCTET_ASSIGN(auto file, open_model(path, rule));
   OCTET_ASSIGN(auto chosen, choose_engine(file, engine, taps));
   return Side{std::move(file), std::move(chosen)};
 }
 
-LayerComparer::LayerComparer(const Side& first, const Side& second,
-                             std::vector<std::size_t> input_order)
-    : first_(first), second_(second), input_order_(std::move(input_order)) {}
+LayerComparer::LayerComparer(const Side& first, const Side& second, InputMatch match)
+    : first_(first), second_(second), match_(std::move(match)) {}
 
 Result<std::unique_ptr<LayerComparer>> LayerComparer::make(const Side& first, const Side& second,
-                                                           std::vector<std::size_t> input_order,
-                                                           bool alike) {
-  auto out =
-      std::unique_ptr<LayerComparer>(new LayerComparer(first, second, std::move(input_order)));
+                                                           InputMatch match, bool alike) {
+  auto out = std::unique_ptr<LayerComparer>(new LayerComparer(first, second, std::move(match)));
   OCTET_TRY(out->find_pairs());
   OCTET_ASSIGN(out->first_session_, first.engine.program->session({thread_count()}));
   OCTET_ASSIGN(out->second_session_, second.engine.program->session({thread_count()}));
@@ -69,12 +66,14 @@ Result<std::unique_ptr<LayerComparer>> LayerComparer::make(const Side& first, co
   return out;
 }
 
-/// The value of the first model that stands for one of the second: by name, inputs by position.
+/// The value of the first model that stands for one of the second: by name, inputs by position;
+/// none for inputs whose axes lie otherwise.
 ValueId LayerComparer::in_first(ValueId second) const {
   const auto& a = first_.engine.model.graph;
   const auto& b = second_.engine.model.graph;
   for (std::size_t i = 0; i < b.inputs.size(); ++i) {
-    if (b.inputs[i] == second) return a.inputs[input_order_[i]];
+    if (b.inputs[i] != second) continue;
+    return match_.turned(i) ? ValueId::none : a.inputs[match_.in_first(i)];
   }
   return a.find_value(b.value(second).name);
 }
@@ -146,9 +145,7 @@ Status LayerComparer::make_layers(const EngineName& engine) {
 }
 
 Status LayerComparer::visit(const Batch& batch) {
-  std::vector<Tensor> second_inputs;
-  for (const auto i : input_order_) second_inputs.push_back(batch.inputs[i]);
-  OCTET_TRY(visit_propagated(batch, second_inputs));
+  OCTET_TRY(visit_propagated(batch, match_.second_inputs(batch.inputs)));
   if (alike_) OCTET_TRY(visit_alike(batch));
   return {};
 }

@@ -7,6 +7,7 @@
 #include "analysis/accumulators.h"
 #include "analysis/layer_cut.h"
 #include "api/engine_choice.h"
+#include "api/input_match.h"
 
 namespace octet {
 
@@ -16,7 +17,9 @@ struct Side {
   ChosenEngine engine;
 };
 
+/// `rule`: name of the rule to compute by, "" for the model's own.
 [[nodiscard]] Result<Side> open_side(const std::string& path, const EngineName& engine,
+                                     const std::string& rule,
                                      std::span<const std::string> taps = {});
 
 /// Compares the values that two models make under the same name. Both must have been opened with
@@ -24,10 +27,10 @@ struct Side {
 /// model only until the last layer that reads them has run.
 class LayerComparer {
  public:
-  /// `input_order`: see match_inputs. `alike`: also run each layer of the second model on what the
-  /// first has at its inputs.
-  [[nodiscard]] static Result<std::unique_ptr<LayerComparer>> make(
-      const Side& first, const Side& second, std::vector<std::size_t> input_order, bool alike);
+  /// `alike`: also run each layer of the second model on what the first has at its inputs.
+  [[nodiscard]] static Result<std::unique_ptr<LayerComparer>> make(const Side& first,
+                                                                   const Side& second,
+                                                                   InputMatch match, bool alike);
 
   /// Not thread-safe.
   [[nodiscard]] Status visit(const Batch& batch);
@@ -52,7 +55,7 @@ class LayerComparer {
     std::vector<std::size_t> pairs;  ///< by output; beyond the list when it is in none
   };
 
-  LayerComparer(const Side& first, const Side& second, std::vector<std::size_t> input_order);
+  LayerComparer(const Side& first, const Side& second, InputMatch match);
   [[nodiscard]] Status find_pairs();
   [[nodiscard]] Status make_layers(const EngineName& engine);
   [[nodiscard]] Status visit_propagated(const Batch& batch, std::span<const Tensor> second_inputs);
@@ -62,7 +65,7 @@ class LayerComparer {
 
   const Side& first_;
   const Side& second_;
-  std::vector<std::size_t> input_order_;
+  InputMatch match_;
   std::vector<Pair> pairs_;
   std::vector<Layer> layers_;
   bool alike_ = false;

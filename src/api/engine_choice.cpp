@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -10,6 +11,7 @@
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
 #include "formats/onnx/onnx.h"
+#include "graph/image_layout.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -88,14 +90,33 @@ Result<Recipe> read_recipe(const std::string& path) {
   return recipe;
 }
 
-Result<ModelFile> open_model(const std::string& path) {
+bool is_tflite_path(const std::string& path) {
+  return std::filesystem::path(path).extension() == ".tflite";
+}
+
+void state_rule(QuantizedGraph& model, const std::string& path) {
+  const auto meant = is_tflite_path(path) ? Rule::xnnpack : Rule::onnx;
+  model.graph.metadata.erase(rule_key);
+  const bool stated = !model.plan.empty() && model.plan.rule != meant;
+  if (stated) model.graph.metadata[rule_key] = name(model.plan.rule);
+}
+
+Result<std::optional<Rule>> parse_rule(const std::string& text) {
+  if (text.empty()) return std::optional<Rule>();
+  if (const auto rule = rule_from_name(text)) return rule;
+  return fail(ErrorKind::usage, "no rule '{}'; there are onnx, openvino, xnnpack and tflite", text);
+}
+
+Result<ModelFile> open_model(const std::string& path, const std::string& rule) {
+  OCTET_ASSIGN(const auto wanted, parse_rule(rule));
   OCTET_ASSIGN(auto file, read_model(path));
   const auto& metadata = file.model.graph.metadata;
   if (const auto it = metadata.find(rule_key); it != metadata.end()) {
-    const auto rule = rule_from_name(it->second);
-    if (!rule) return bad_input("{}: its metadata names an unknown rule '{}'", path, it->second);
-    file.model.plan.rule = *rule;
+    const auto stated = rule_from_name(it->second);
+    if (!stated) return bad_input("{}: its metadata names an unknown rule '{}'", path, it->second);
+    file.model.plan.rule = *stated;
   }
+  if (wanted) file.model.plan.rule = *wanted;
   return file;
 }
 
@@ -133,8 +154,9 @@ Result<OpenData> open_data(const DataSource& source, const Graph& graph,
   options.labels = source.labels;
   for (const auto id : graph.inputs) {
     const auto& value = graph.value(id);
-    options.inputs.push_back(
-        {value.name, value.dtype, value.shape.value_or(Shape{}), ImageLayout::nchw});
+    const bool last = image_axis_order(graph, id) == AxisOrder::channels_last;
+    options.inputs.push_back({value.name, value.dtype, value.shape.value_or(Shape{}),
+                              last ? ImageLayout::nhwc : ImageLayout::nchw});
   }
   OCTET_ASSIGN(data.dataset, open_dataset(source.path, options));
   if (data.dataset->holds_images() && data.recipe == Recipe{}) {

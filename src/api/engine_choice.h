@@ -2,6 +2,7 @@
 // From a model file to a program that runs it, and from a data source to samples it accepts.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,11 +19,19 @@ namespace octet {
 /// Keys under which octet keeps things in a model's metadata.
 inline constexpr const char* recipe_key = "octet.recipe";
 
-/// Rule by which the model's integers are to be requantized; written unless it is onnx.
+/// Rule by which the model's integers are to be requantized; written unless the format means it
+/// anyway.
 inline constexpr const char* rule_key = "octet.rule";
 
-/// read_model, with the plan's rule as the model's metadata states it.
-[[nodiscard]] Result<ModelFile> open_model(const std::string& path);
+/// Notes the plan's rule for a file of this path in the metadata, where its format means another.
+void state_rule(QuantizedGraph& model, const std::string& path);
+[[nodiscard]] bool is_tflite_path(const std::string& path);
+
+/// A rule by name, nullopt for "".
+[[nodiscard]] Result<std::optional<Rule>> parse_rule(const std::string& text);
+
+/// read_model, with the plan's rule as the model's metadata states it, or as `rule` names it.
+[[nodiscard]] Result<ModelFile> open_model(const std::string& path, const std::string& rule = {});
 
 [[nodiscard]] inline bool is_quantized(const ModelFile& file) { return !file.model.plan.empty(); }
 

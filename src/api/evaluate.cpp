@@ -44,18 +44,16 @@ JudgeOptions judge_options(const Wanted& wanted) {
 
 /// The model that the judged one is compared with, and what came of it by worker.
 struct Reference {
-  Reference(Side opened, const Graph& judged, std::vector<std::size_t> order)
+  Reference(Side opened, const Graph& judged, InputMatch match)
       : side(std::move(opened)),
-        input_order(std::move(order)),
+        inputs(std::move(match)),
         sessions(*side.engine.program),
         comparisons(static_cast<std::size_t>(std::max(thread_count(), 1)),
                     OutputComparison(pair_outputs(side.file.model.graph, judged))) {}
 
   Status add(int worker, const Batch& batch, std::span<const Tensor> outputs) {
     OCTET_ASSIGN(auto* session, sessions.get(worker));
-    std::vector<Tensor> inputs;
-    for (const auto i : input_order) inputs.push_back(batch.inputs[i]);
-    OCTET_ASSIGN(const auto expected, session->run(inputs));
+    OCTET_ASSIGN(const auto expected, session->run(inputs.second_inputs(batch.inputs)));
     comparisons[static_cast<std::size_t>(worker)].add(
         expected, outputs, static_cast<std::int64_t>(batch.indices.size()));
     return {};
@@ -68,7 +66,7 @@ struct Reference {
   }
 
   Side side;
-  std::vector<std::size_t> input_order;
+  InputMatch inputs;
   WorkerSessions sessions;
   std::vector<OutputComparison> comparisons;
 };
@@ -76,9 +74,9 @@ struct Reference {
 Result<std::unique_ptr<Reference>> open_reference(const EvaluateRequest& request,
                                                   const Graph& judged) {
   if (request.reference.empty()) return std::unique_ptr<Reference>();
-  OCTET_ASSIGN(auto side, open_side(request.reference, request.reference_engine));
-  OCTET_ASSIGN(auto order, match_inputs(judged, side.file.model.graph));
-  return std::make_unique<Reference>(std::move(side), judged, std::move(order));
+  OCTET_ASSIGN(auto side, open_side(request.reference, request.reference_engine, ""));
+  OCTET_ASSIGN(auto match, InputMatch::make(judged, side.file.model.graph));
+  return std::make_unique<Reference>(std::move(side), judged, std::move(match));
 }
 
 Status fill(const Wanted& wanted, const Tally& tally, const Reference* reference, Evaluation& out) {
@@ -102,7 +100,7 @@ Status fill(const Wanted& wanted, const Tally& tally, const Reference* reference
 Result<Evaluation> evaluate(const EvaluateRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   OCTET_ASSIGN(const auto wanted, parse_request(request));
-  OCTET_ASSIGN(const auto judged, open_side(request.model, request.engine));
+  OCTET_ASSIGN(const auto judged, open_side(request.model, request.engine, request.rule));
   const auto& graph = judged.file.model.graph;
   OCTET_ASSIGN(const auto reference, open_reference(request, graph));
   const auto* other = reference ? &reference->side.file.model.graph : nullptr;

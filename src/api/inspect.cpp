@@ -6,6 +6,7 @@
 
 #include "api/engine_choice.h"
 #include "api/provenance.h"
+#include "api/quantize_options.h"
 #include "engine/integer/placement.h"
 #include "graph/dump.h"
 #include "graph/op_schema.h"
@@ -14,11 +15,13 @@
 namespace octet {
 namespace {
 
-std::vector<Port> ports(const Graph& graph, const std::vector<ValueId>& ids) {
+std::vector<Port> ports(const QuantizedGraph& model, const std::vector<ValueId>& ids) {
   std::vector<Port> out;
   for (const auto id : ids) {
-    const auto& value = graph.value(id);
-    out.push_back({value.name, std::string(name(value.dtype)),
+    const auto& value = model.graph.value(id);
+    const auto coded = model.plan.coded_io.find(id);
+    const auto dtype = coded == model.plan.coded_io.end() ? value.dtype : coded->second;
+    out.push_back({value.name, std::string(name(dtype)),
                    value.shape ? to_string(*value.shape) : std::string("[...]")});
   }
   return out;
@@ -119,7 +122,8 @@ Status describe_engine(const QuantizedGraph& model, Inspection& out) {
 
 }  // namespace
 
-Result<Inspection> inspect(const std::string& path, const std::string& target) {
+Result<Inspection> inspect(const std::string& path, const std::string& named_target) {
+  const auto target = named_target.empty() ? default_target(path) : named_target;
   if (find_target(target) == nullptr) {
     return fail(ErrorKind::usage, "no target '{}'; there are {}", target,
                 fmt::join(target_names(), ", "));
@@ -129,8 +133,8 @@ Result<Inspection> inspect(const std::string& path, const std::string& target) {
   Inspection out;
   out.format = file.format;
   out.bytes = file.bytes;
-  out.inputs = ports(graph, graph.inputs);
-  out.outputs = ports(graph, graph.outputs);
+  out.inputs = ports(file.model, graph.inputs);
+  out.outputs = ports(file.model, graph.outputs);
   out.ops = count_ops(graph);
   for (const auto& op : out.ops) {
     out.macs += op.macs;
@@ -148,6 +152,7 @@ Result<Inspection> inspect(const std::string& path, const std::string& target) {
   auto simplified = graph;
   QuantizeReport report;
   auto status = simplify(simplified);
+  if (status) status = fit_target(simplified, options);
   if (status) status = report_placement(simplified, options, report);
   if (!status) {
     out.obstacle = status.error().message;

@@ -195,19 +195,4 @@ int judging_batch(const Graph& graph) {
   return outputs_follow_batch(graph) ? sweep_batch(graph) : 1;
 }
 
-Result<std::vector<std::size_t>> match_inputs(const Graph& first, const Graph& second) {
-  if (first.inputs.size() != second.inputs.size()) {
-    return bad_input("the models take {} and {} inputs; they must take the same",
-                     first.inputs.size(), second.inputs.size());
-  }
-  std::vector<std::size_t> order(second.inputs.size());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    order[i] = i;
-    for (std::size_t k = 0; k < first.inputs.size(); ++k) {
-      if (first.value(first.inputs[k]).name == second.value(second.inputs[i]).name) order[i] = k;
-    }
-  }
-  return order;
-}
-
 }  // namespace octet

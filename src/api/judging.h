@@ -72,8 +72,4 @@ class Judge {
 /// Samples to a batch such that they can be told apart in the outputs.
 [[nodiscard]] int judging_batch(const Graph& graph);
 
-/// For each input of `second` the position of the same input in `first`: by name, else by position.
-[[nodiscard]] Result<std::vector<std::size_t>> match_inputs(const Graph& first,
-                                                            const Graph& second);
-
 }  // namespace octet

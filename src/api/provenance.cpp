@@ -31,6 +31,8 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   }
   if (request.per_channel) json["per_channel"] = *request.per_channel;
   if (!request.activation_storage.empty()) json["storage"] = request.activation_storage;
+  if (request.io != "float") json["io"] = request.io;
+  if (!request.input_layout.empty()) json["input_layout"] = request.input_layout;
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
@@ -49,7 +51,7 @@ void write_provenance(QuantizedGraph& model, const Provenance& provenance) {
   metadata["octet.version"] = version();
   metadata["octet.options"] = options_json(provenance).dump();
   metadata["octet.float_model"] = provenance.source_hash;
-  if (model.plan.rule != Rule::onnx) metadata[rule_key] = name(model.plan.rule);
+  state_rule(model, provenance.request.output);
   if (provenance.statistics == nullptr) return;
   const auto& statistics = *provenance.statistics;
   const auto bytes = encode(statistics);

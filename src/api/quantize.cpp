@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "passes/dequantize.h"
+#include "passes/input_layout.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -155,6 +156,12 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     OCTET_TRY(check_writable(request.output));
   }
   OCTET_ASSIGN(auto file, read_source_model(request));
+  OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
+  QuantizeReport report;
+  if (layout) {
+    OCTET_ASSIGN(const int images, set_input_layout(file.model, *layout));
+    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
+  }
 
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
   std::optional<Statistics> statistics;
@@ -167,7 +174,6 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     }
     return *statistics;
   };
-  QuantizeReport report;
   auto& graph = file.model.graph;
   QuantizeSources sources{source, {}, {}};
   if (request.statistics.empty()) {
@@ -218,11 +224,12 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
 Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   const auto start = Clock::now();
   QuantizeOptions options;
-  options.target = request.target;
+  options.target = request.target.empty() ? default_target(request.model) : request.target;
   OCTET_ASSIGN(options.observer, parse_observer(request.observer));
   OCTET_TRY(check_writable(request.output));
   OCTET_ASSIGN(auto file, read_float_model(request.model));
   OCTET_TRY(simplify(file.model.graph));
+  OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));

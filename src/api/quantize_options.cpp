@@ -1,5 +1,7 @@
 #include "api/quantize_options.h"
 
+#include "api/engine_choice.h"
+
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -56,7 +58,8 @@ Status check_bits(const QuantizeRequest& request) {
     return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", request.weight_bits);
   }
   if (request.activation_bits < 2 || request.activation_bits > 8) {
-    return fail(ErrorKind::usage, "activations of {} bits; 2 to 8 are possible",
+    return fail(ErrorKind::usage,
+                "activations of {} bits; 2 to 8 are possible, and 16 by --activations int16",
                 request.activation_bits);
   }
   return {};
@@ -76,8 +79,72 @@ Result<std::optional<DType>> parse_storage(const std::string& text) {
   if (text.empty()) return std::optional<DType>();
   if (text == "int8") return std::optional(DType::i8);
   if (text == "uint8") return std::optional(DType::u8);
-  return fail(ErrorKind::usage, "--activations {} is not in this version; int8 and uint8 are",
-              text);
+  if (text == "int16") return std::optional(DType::i16);
+  return fail(ErrorKind::usage,
+              "--activations {} is not in this version; int8, uint8 and int16 are", text);
+}
+
+/// Types of activations: what the target stores, and 16 bits where it has them.
+Status parse_activations(const QuantizeRequest& request, const TargetProfile& target,
+                         QuantizeOptions& options) {
+  OCTET_ASSIGN(options.activation_storage, parse_storage(request.activation_storage));
+  options.activation_bits = request.activation_bits;
+  if (options.activation_storage == DType::i16) {
+    if (request.activation_bits != 8) {
+      return fail(ErrorKind::usage,
+                  "--activations int16 has 16 bits; --bits-activations {} has no "
+                  "place there",
+                  request.activation_bits);
+    }
+    options.activation_bits = 16;
+  }
+  if (target.litert && options.activation_storage == DType::u8) {
+    return fail(ErrorKind::usage, "target {} has int8 and int16 activations, no uint8",
+                target.name);
+  }
+  if (options.method != Method::static_ranges) return {};
+  OCTET_TRY(with_activation_bits(target, options.activation_bits));
+  return {};
+}
+
+Result<std::optional<DType>> parse_io(const QuantizeRequest& request,
+                                      const QuantizeOptions& options) {
+  const auto& text = request.io;
+  if (text == "float") return std::optional<DType>();
+  const auto type = text == "int8"    ? std::optional(DType::i8)
+                    : text == "uint8" ? std::optional(DType::u8)
+                    : text == "int16" ? std::optional(DType::i16)
+                                      : std::nullopt;
+  if (!type) {
+    return fail(ErrorKind::usage,
+                "no type '{}' of inputs and outputs; there are float, int8, uint8 "
+                "and int16",
+                text);
+  }
+  if (!request.output.empty() && !is_tflite_path(request.output)) {
+    return fail(
+        ErrorKind::usage,
+        "--io {} goes with a .tflite output: inputs and outputs of an .onnx model are float", text);
+  }
+  if (options.method != Method::static_ranges) {
+    return fail(ErrorKind::usage, "--io {} goes with --method static: activations stay float in {}",
+                text, name(options.method));
+  }
+  const bool wide = options.activation_bits > 8;
+  if ((*type == DType::i16) != wide) {
+    return fail(ErrorKind::usage, "--io {} does not go with activations of {} bits", text,
+                options.activation_bits);
+  }
+  return type;
+}
+
+/// A target has its own format, but what is made for LiteRT can be stated in ONNX as well.
+Status check_format(const QuantizeRequest& request, const TargetProfile& target) {
+  if (target.litert || request.output.empty() || !is_tflite_path(request.output)) return {};
+  return fail(ErrorKind::usage,
+              "target {} is written as .onnx; a .tflite file takes tflite or "
+              "tflite-micro",
+              target.name);
 }
 
 /// What --optimize and the single switches choose.
@@ -103,11 +170,19 @@ Result<ObserverKind> parse_observer(const std::string& text) {
               text);
 }
 
-Result<std::optional<Rule>> parse_rule(const std::string& text) {
-  if (text.empty()) return std::optional<Rule>();
-  const auto rule = rule_from_name(text);
-  if (rule == Rule::onnx || rule == Rule::openvino) return rule;
-  return fail(ErrorKind::usage, "rule {} is not in this version; onnx and openvino are", text);
+std::string default_target(const std::string& path) {
+  return is_tflite_path(path) ? "tflite" : "onnxruntime";
+}
+
+Result<std::optional<AxisOrder>> parse_input_layout(const std::string& text) {
+  if (text.empty()) return std::optional<AxisOrder>();
+  if (text == "nhwc") return std::optional(AxisOrder::channels_last);
+  if (text == "nchw") return std::optional(AxisOrder::channels_first);
+  return fail(ErrorKind::usage, "no input layout '{}'; there are nchw and nhwc", text);
+}
+
+std::string no_image_inputs(const std::string& layout) {
+  return fmt::format("--input-layout {} changes nothing: the model has no image inputs", layout);
 }
 
 Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
@@ -117,25 +192,29 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   OCTET_TRY(check_sources(request, options.method));
   OCTET_TRY(check_bits(request));
   OCTET_ASSIGN(options.dynamic_form, parse_dynamic_form(request.dynamic_form, options.method));
-  if (find_target(request.target) == nullptr) {
-    return fail(ErrorKind::usage, "no target '{}'; there are: {}", request.target,
+  options.target = request.target.empty() ? default_target(request.output) : request.target;
+  const auto* target = find_target(options.target);
+  if (target == nullptr) {
+    return fail(ErrorKind::usage, "no target '{}'; there are: {}", options.target,
                 fmt::join(target_names(), ", "));
   }
-  options.target = request.target;
+  OCTET_TRY(check_format(request, *target));
+  if (target->litert && !request.dynamic_form.empty()) {
+    return fail(ErrorKind::usage,
+                "--dynamic-form says how an .onnx file states dynamic operators; target {} has "
+                "operators for them",
+                target->name);
+  }
+  OCTET_TRY(parse_input_layout(request.input_layout));
   OCTET_TRY(parse_rule(request.rule));
   OCTET_ASSIGN(options.observer, parse_observer(request.observer));
-  OCTET_ASSIGN(options.activation_storage, parse_storage(request.activation_storage));
-  if (request.io != "float") {
-    return fail(ErrorKind::usage,
-                "--io {} is not in this version: inputs and outputs of the written model are float",
-                request.io);
-  }
+  OCTET_TRY(parse_activations(request, *target, options));
+  OCTET_ASSIGN(options.io, parse_io(request, options));
   if (request.per_channel) {
     options.weight_granularity =
         *request.per_channel ? Granularity::per_channel : Granularity::per_tensor;
   }
   options.weight_bits = request.weight_bits;
-  options.activation_bits = request.activation_bits;
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;

@@ -10,23 +10,54 @@
 #include "api/peak.h"
 #include "api/random_inputs.h"
 #include "api/taps.h"
+#include "arithmetic/quantize.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "data/npy.h"
+#include "formats/codes.h"
 
 namespace octet {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// What the codes of an input that the file states as integers stand for; floats as they are.
+Result<Tensor> decoded_input(const QuantizedGraph& model, ValueId id, DType stored, Tensor given,
+                             const std::string& path) {
+  if (is_float(given.dtype())) return to_f32(given);
+  if (given.dtype() != stored) {
+    return bad_input("{} holds {}; input {} takes {} codes, or floats", path, name(given.dtype()),
+                     model.graph.value(id).name, name(stored));
+  }
+  return dequantize(codes_from_storage(given), model.plan.values.at(id).params);
+}
+
+/// The outputs as the file states them: those of integer type as codes.
+Result<Tensor> encoded_output(const QuantizedGraph& model, ValueId id, Tensor output) {
+  const auto coded = model.plan.coded_io.find(id);
+  if (coded == model.plan.coded_io.end()) return output;
+  const auto& quantization = model.plan.values.at(id);
+  const DType signed_type = quantization.scheme.bits <= 8 ? DType::i8 : DType::i16;
+  OCTET_ASSIGN(const auto codes,
+               quantize(output, quantization.params, quantization.scheme, signed_type));
+  return codes_to_storage(codes, coded->second);
+}
+
 /// "NAME=X.npy" or "X.npy" in the order of the graph's inputs.
 Result<std::vector<Tensor>> read_inputs(const std::vector<std::string>& arguments,
-                                        const Graph& graph) {
+                                        const QuantizedGraph& model) {
+  const auto& graph = model.graph;
   std::vector<Tensor> inputs(graph.inputs.size());
   OCTET_ASSIGN(const auto named, named_arguments(arguments, graph));
   for (const auto& [position, path] : named) {
     OCTET_ASSIGN(inputs[position], read_npy(std::string(path)));
     const auto& wanted = graph.value(graph.inputs[position]);
+    const auto coded = model.plan.coded_io.find(graph.inputs[position]);
+    if (coded != model.plan.coded_io.end()) {
+      OCTET_ASSIGN(inputs[position], decoded_input(model, coded->first, coded->second,
+                                                   std::move(inputs[position]), std::string(path)));
+      continue;
+    }
     if (wanted.dtype == DType::f32 && inputs[position].dtype() != DType::f32) {
       OCTET_ASSIGN(inputs[position], to_f32(inputs[position]));
     }
@@ -93,7 +124,7 @@ struct TapFiles {
 }  // namespace
 
 Result<RunSummary> run(const RunRequest& request) {
-  OCTET_ASSIGN(const auto file, open_model(request.model));
+  OCTET_ASSIGN(const auto file, open_model(request.model, request.rule));
   const auto& graph = file.model.graph;
   const bool to_folder = graph.outputs.size() > 1;
   if (!to_folder) {
@@ -102,7 +133,7 @@ Result<RunSummary> run(const RunRequest& request) {
   const std::vector<std::string> every = {"*"};
   const auto taps_wanted = request.taps.empty() ? std::span<const std::string>{} : every;
   OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine, taps_wanted));
-  OCTET_ASSIGN(const auto inputs, read_inputs(request.inputs, graph));
+  OCTET_ASSIGN(const auto inputs, read_inputs(request.inputs, file.model));
   OCTET_ASSIGN(const auto session, engine.program->session({thread_count()}));
 
   TapFiles taps{request.taps, engine.model.graph, nlohmann::ordered_json::array(), {}};
@@ -130,7 +161,8 @@ Result<RunSummary> run(const RunRequest& request) {
     const auto& output = graph.value(graph.outputs[i]).name;
     const fs::path path = to_folder ? fs::path(request.output) / safe_file_name(output, taken)
                                     : fs::path(request.output);
-    OCTET_TRY(write_npy(path, outputs[i]));
+    OCTET_ASSIGN(const auto stored, encoded_output(file.model, graph.outputs[i], outputs[i]));
+    OCTET_TRY(write_npy(path, stored));
     out.files.push_back(path.string());
   }
   return out;
@@ -138,7 +170,7 @@ Result<RunSummary> run(const RunRequest& request) {
 
 Result<BenchSummary> bench(const BenchRequest& request) {
   if (request.batch < 1) return fail(ErrorKind::usage, "a batch of {} samples", request.batch);
-  OCTET_ASSIGN(const auto file, open_model(request.model));
+  OCTET_ASSIGN(const auto file, open_model(request.model, request.rule));
   OCTET_ASSIGN(const auto engine, choose_engine(file, request.engine));
   OCTET_ASSIGN(const auto inputs, random_inputs(file.model.graph, request.batch, request.shapes));
   OCTET_ASSIGN(auto out, measure_latency(*engine.program, inputs,

@@ -65,6 +65,17 @@ void dequantize_from(const Tensor& codes, const QuantParams& params, const Chann
   });
 }
 
+void dequantize_wide(const Tensor& codes, const QuantParams& params, const ChannelView& view,
+                     Tensor& values) {
+  const auto* q = codes.data<std::int64_t>();
+  float* x = values.mutable_data<float>();
+  for_each_run(view, [&](std::int64_t offset, std::int64_t count, std::size_t c) {
+    for (std::int64_t i = offset; i < offset + count; ++i) {
+      x[i] = params.scale[c] * static_cast<float>(q[i]);
+    }
+  });
+}
+
 }  // namespace
 
 Result<Tensor> quantize(const Tensor& values, const QuantParams& params, const QuantScheme& scheme,
@@ -88,6 +99,7 @@ Result<Tensor> dequantize(const Tensor& codes, const QuantParams& params) {
     case DType::i8: dequantize_from<std::int8_t>(codes, params, view, values); break;
     case DType::i16: dequantize_from<std::int16_t>(codes, params, view, values); break;
     case DType::i32: dequantize_from<std::int32_t>(codes, params, view, values); break;
+    case DType::i64: dequantize_wide(codes, params, view, values); break;
     default: return internal_error("no codes of type {}", name(codes.dtype()));
   }
   return values;

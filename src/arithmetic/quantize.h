@@ -45,7 +45,8 @@ namespace octet {
 [[nodiscard]] Result<Tensor> quantize(const Tensor& values, const QuantParams& params,
                                       const QuantScheme& scheme, DType storage);
 
-/// The f32 values that signed codes (i8, i16, i32) stand for. Per-channel along params.axis.
+/// The f32 values that signed codes (i8, i16, i32, i64) stand for. Per-channel along params.axis.
+/// 64-bit codes are biases: their zero point counts as 0, and their image rounds.
 [[nodiscard]] Result<Tensor> dequantize(const Tensor& codes, const QuantParams& params);
 
 /// dequantize(quantize(values)): what the integer model makes of them.

@@ -13,6 +13,10 @@ namespace octet {
 [[nodiscard]] inline float round_half_even(float x) { return std::nearbyint(x); }
 [[nodiscard]] inline double round_half_even(double x) { return std::nearbyint(x); }
 
+/// Nearest integer, ties away from zero.
+[[nodiscard]] inline float round_half_away(float x) { return std::round(x); }
+[[nodiscard]] inline double round_half_away(double x) { return std::round(x); }
+
 /// round_half_even for |x| <= 2^22, in a form that compilers vectorise for every CPU: adding
 /// 1.5 * 2^23 leaves no room for a fraction, so the addition itself rounds to nearest even.
 [[nodiscard]] inline float round_half_even_bounded(float x) {

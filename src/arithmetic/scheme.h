@@ -24,13 +24,15 @@ enum class CodeRange : std::uint8_t {
 /// Codes are signed throughout octet. A runtime that stores unsigned integers gets code +
 /// 2^(bits-1) and the zero point moved alike: that is an export choice (Quantization::storage).
 struct QuantScheme {
-  int bits = 8;
+  int bits = 8;  ///< 2 to 16; 32 and 64 of biases
   Symmetry symmetry = Symmetry::asymmetric;
   Granularity granularity = Granularity::per_tensor;
   int axis = 0;  ///< read only when granularity is per_channel
   CodeRange range = CodeRange::full;
 
-  [[nodiscard]] std::int64_t qmax() const { return (std::int64_t{1} << (bits - 1)) - 1; }
+  [[nodiscard]] std::int64_t qmax() const {
+    return static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
+  }
   [[nodiscard]] std::int64_t qmin() const {
     return range == CodeRange::full ? -qmax() - 1 : -qmax();
   }

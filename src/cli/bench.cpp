@@ -50,7 +50,7 @@ int execute(const BenchRequest& request, const Context& context) {
 void add_bench(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("bench", "Latency on random input");
   auto request = std::make_shared<BenchRequest>();
-  command->add_option("model", request->model, "Model (.onnx)")->required();
+  command->add_option("model", request->model, "Model (.onnx, .tflite)")->required();
   command->add_option("--batch", request->batch, "Samples in a batch")->capture_default_str();
   command->add_option("--shape", request->shapes,
                       "[NAME=]1x3x224x224: shape of an input that the model leaves open");
@@ -58,6 +58,7 @@ void add_bench(CLI::App& app, Context& context) {
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   command->add_flag("--layers", request->layers, "Time of each layer");
+  command->add_option("--rule", request->rule, rule_help);
   command->add_option("--engine", request->engine, "float|simulate|integer");
   add_common_options(*command, context);
   command->callback([request, &context] {

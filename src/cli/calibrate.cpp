@@ -44,11 +44,12 @@ int execute(Options& options, const Context& context) {
 void add_calibrate(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("calibrate", "Statistics of a model's values over data");
   auto options = std::make_shared<Options>();
-  command->add_option("model", options->request.model, "Float model (.onnx)");
+  command->add_option("model", options->request.model, "Float model (.onnx, .tflite)");
   command->add_option("-o,--output", options->request.output, "Statistics file");
   command->add_option("--merge", options->merge, "Merge statistics of disjoint shards");
-  command->add_option("--target", options->request.target, "Runtime that the model is made for")
-      ->capture_default_str();
+  command->add_option("--target", options->request.target,
+                      "Runtime that the model is made for (default: tflite for .tflite, else "
+                      "onnxruntime)");
   command
       ->add_option("--observer", options->request.observer,
                    "minmax|moving-average|percentile|mse|entropy")

@@ -124,6 +124,11 @@ void add_compare(CLI::App& app, Context& context) {
   command->add_option("--engine", request->second_engine,
                       "Engine of the second model: float|simulate|integer");
   command->add_option("--first-engine", request->first_engine, "Engine of the first model");
+  command->add_option(
+      "--rule", request->rule,
+      "Arithmetic of the second model: onnx|openvino|xnnpack|tflite (default: as it "
+      "states)");
+  command->add_option("--first-rule", request->first_rule, "Arithmetic of the first model");
   command->add_flag("--no-speed", *no_speed, "Do not measure latency");
   add_common_options(*command, context);
   const auto files = add_config_options(*command);

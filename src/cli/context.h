@@ -57,8 +57,12 @@ void add_data_options(CLI::App& command, DataSource& data);
 [[nodiscard]] Json finite_or_null(double value);
 [[nodiscard]] Json obstacles_json(const std::vector<Obstacle>& nodes);
 
+inline constexpr const char* rule_help =
+    "onnx|openvino|xnnpack|tflite: arithmetic of a quantized model (default: as it states)";
+
 void add_inspect(CLI::App& app, Context& context);
 void add_quantize(CLI::App& app, Context& context);
+void add_convert(CLI::App& app, Context& context);
 void add_calibrate(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);

@@ -51,11 +51,12 @@ int execute(EvaluateRequest& request, const Context& context) {
 void add_eval(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("eval", "Accuracy of a model");
   auto request = std::make_shared<EvaluateRequest>();
-  command->add_option("model", request->model, "Model (.onnx)")->required();
+  command->add_option("model", request->model, "Model (.onnx, .tflite)")->required();
   add_data_options(*command, request->data);
   command->add_option("--metric", request->metric, metric_help);
   command->add_option("--reference", request->reference,
                       "Model that agreement, kl, sqnr, mse and cosine compare with");
+  command->add_option("--rule", request->rule, rule_help);
   command->add_option("--engine", request->engine, engine_help);
   command->add_option("--reference-engine", request->reference_engine, engine_help);
   add_common_options(*command, context);

@@ -9,7 +9,7 @@ namespace {
 
 struct Options {
   std::string model;
-  std::string target = "onnxruntime";
+  std::string target;
   bool dump = false;
 };
 
@@ -131,8 +131,9 @@ void add_inspect(CLI::App& app, Context& context) {
   auto* command =
       app.add_subcommand("inspect", "What a model is made of, and what can be quantized");
   auto options = std::make_shared<Options>();
-  command->add_option("model", options->model, "Model (.onnx)")->required();
-  command->add_option("--target", options->target, "Runtime to judge for")->capture_default_str();
+  command->add_option("model", options->model, "Model (.onnx, .tflite)")->required();
+  command->add_option("--target", options->target,
+                      "Runtime to judge for (default: tflite for .tflite, else onnxruntime)");
   command->add_flag("--dump", options->dump, "Print the graph, one line per node");
   add_common_options(*command, context);
   command->callback([options, &context] {

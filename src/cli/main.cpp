@@ -24,6 +24,7 @@ int run(int argc, char** argv) {
   Context context;
   add_inspect(app, context);
   add_quantize(app, context);
+  add_convert(app, context);
   add_calibrate(app, context);
   add_eval(app, context);
   add_compare(app, context);

@@ -111,25 +111,30 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command.add_option("--weights", request.weights, "int8|float16")->capture_default_str();
   command.add_option("--dynamic-form", request.dynamic_form,
                      "integer|qdq: how the file states dynamic operators (default: integer)");
-  command.add_option("--target", request.target, "Runtime that the model is made for")
-      ->capture_default_str();
+  command.add_option("--target", request.target,
+                     "onnxruntime|openvino|tflite|tflite-micro: runtime that the model is made for "
+                     "(default: tflite for a .tflite output, else onnxruntime)");
   command.add_option("--rule", request.rule,
-                     "onnx|openvino: how octet requantizes (default: the target's)");
+                     "onnx|openvino|xnnpack|tflite: how octet requantizes (default: the target's)");
   command
       .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
       ->capture_default_str();
   command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
   command.add_flag("--per-tensor", options.per_tensor, "One weight scale per tensor");
   command.add_option("--activations", request.activation_storage,
-                     "int8|uint8: how the file stores them");
+                     "int8|uint8|int16: how the file stores them");
   command.add_option("--bits-weights", request.weight_bits, "Bits of weight codes, 2 to 8")
       ->capture_default_str();
   command
       .add_option("--bits-activations", request.activation_bits, "Bits of activation codes, 2 to 8")
       ->capture_default_str();
   command.add_flag("--reduce-range", request.reduce_range, "7-bit weights, for x86 without VNNI");
-  command.add_option("--io", request.io, "float: type of the model's inputs and outputs")
+  command
+      .add_option("--io", request.io,
+                  "float|int8|uint8|int16: type of a .tflite model's inputs and outputs")
       ->capture_default_str();
+  command.add_option("--input-layout", request.input_layout,
+                     "nchw|nhwc: axes of image inputs (default: as they are)");
 }
 
 /// What else happens on the way.
@@ -158,7 +163,7 @@ void add_quantize(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("quantize", "Post-training quantization");
   auto options = std::make_shared<Options>();
   auto& request = options->request;
-  command->add_option("model", request.model, "Float model (.onnx)")->required();
+  command->add_option("model", request.model, "Float model (.onnx, .tflite)")->required();
   command->add_option("-o,--output", request.output,
                       "Quantized model; its suffix picks the format");
   add_data_options(*command, request.data);

@@ -21,12 +21,13 @@ int execute(const RunRequest& request, const Context& context) {
 void add_run(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("run", "Raw inference from and to .npy files");
   auto request = std::make_shared<RunRequest>();
-  command->add_option("model", request->model, "Model (.onnx)")->required();
+  command->add_option("model", request->model, "Model (.onnx, .tflite)")->required();
   command->add_option("--input", request->inputs, "[NAME=]X.npy, one per model input");
   command->add_option("-o,--output", request->output, "Y.npy, or a folder for several outputs")
       ->required();
   command->add_option("--taps", request->taps,
                       "Folder for every value on the way, with index.json");
+  command->add_option("--rule", request->rule, rule_help);
   command->add_option("--engine", request->engine, "float|simulate|integer");
   add_common_options(*command, context);
   command->callback([request, &context] {

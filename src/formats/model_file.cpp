@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/reader.h"
+#include "formats/tflite/tflite.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
 
@@ -31,24 +32,37 @@ Result<ModelFile> read_onnx(const std::filesystem::path& path) {
   return file;
 }
 
+Result<ModelFile> read_tflite(const std::filesystem::path& path) {
+  OCTET_ASSIGN(const auto view, FileView::open(path));
+  ModelFile file;
+  file.format = "tflite";
+  file.bytes = view.bytes().size();
+  file.hash = content_hash(view.bytes());
+  OCTET_ASSIGN(file.model, tflite::parse(view.bytes()));
+  OCTET_TRY(verify(file.model));
+  OCTET_TRY(infer_shapes(file.model.graph));
+  OCTET_TRY(verify(file.model));
+  return file;
+}
+
+bool is_tflite(const std::filesystem::path& path) { return path.extension() == ".tflite"; }
+
 }  // namespace
 
 Status check_model_suffix(const std::filesystem::path& path) {
   const auto suffix = path.extension().string();
-  if (suffix == ".onnx") return {};
-  if (suffix == ".tflite") {
-    return bad_input("{}: .tflite is not supported by this version of octet, only .onnx",
+  if (suffix == ".onnx" || suffix == ".tflite") return {};
+  if (suffix.empty()) {
+    return bad_input("{}: a model file needs a suffix that says its format (.onnx, .tflite)",
                      path.string());
   }
-  if (suffix.empty()) {
-    return bad_input("{}: a model file needs a suffix that says its format (.onnx)", path.string());
-  }
-  return bad_input("{}: {} is no model format that octet knows (.onnx)", path.string(), suffix);
+  return bad_input("{}: {} is no model format that octet knows (.onnx, .tflite)", path.string(),
+                   suffix);
 }
 
 Result<ModelFile> read_model(const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
-  auto file = read_onnx(path);
+  auto file = is_tflite(path) ? read_tflite(path) : read_onnx(path);
   if (file) return file;
   // Errors about the file itself name it already.
   const auto& error = file.error();
@@ -59,7 +73,9 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
 Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
   std::string bytes;
-  if (model.plan.empty()) {
+  if (is_tflite(path)) {
+    OCTET_ASSIGN(bytes, tflite::serialize(model));
+  } else if (model.plan.empty()) {
     OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
   } else {
     OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));

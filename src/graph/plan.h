@@ -34,8 +34,9 @@ struct Quantization {
   QuantScheme scheme;
   QuantParams params;
   Origin origin = Origin::observed;
-  /// How a file stores the codes: i8, u8, i16, u16, i32. Unsigned types store code + 2^(n-1), n the
-  /// bits of the storage type, with the zero point moved alike. Inside octet codes are signed.
+  /// How a file stores the codes: i8, u8, i16, u16, i32, i64. Unsigned types store code + 2^(n-1),
+  /// n the bits of the storage type, with the zero point moved alike. Inside octet codes are
+  /// signed.
   DType storage = DType::i8;
 
   friend bool operator==(const Quantization&, const Quantization&) = default;
@@ -52,10 +53,15 @@ class QuantPlan {
   /// quantization be dynamic: a Conv, Gemm or MatMul with coded weights then quantizes that input
   /// at run time (ONNX DynamicQuantizeLinear, over the whole tensor) and gives floats.
   std::map<Use, Quantization> overrides;
-  /// Signed codes (i8, i16, i32) of constants. Where present they are authoritative and the float
-  /// constant is only their image; a pass that edits the weight or its scale must erase the
-  /// payload.
+  /// Signed codes (i8, i16, i32; i64 for the biases of 16-bit activations, whose float image
+  /// rounds) of constants. Where present they are authoritative and the float constant is only
+  /// their image; a pass that edits the weight or its scale must erase the payload.
   std::map<ValueId, Tensor> payloads;
+  /// Graph inputs and outputs that the file states as integers (i8, u8, i16) in the quantization of
+  /// the value, and not as floats. Engines take and give floats all the same; a format that knows
+  /// integer inputs writes these as such, and whoever feeds a model may hand over the codes
+  /// themselves (quantizing what was dequantized gives the same code).
+  std::map<ValueId, DType> coded_io;
   /// Rule by which the integer operators requantize.
   Rule rule = Rule::onnx;
   /// Name of the target profile that the plan was made for, "" when imported.

@@ -136,7 +136,7 @@ Status check_values(const Graph& graph) {
 
 Status check_quantization(const Value& value, const Quantization& quantization) {
   const auto& scheme = quantization.scheme;
-  if (scheme.bits < 2 || scheme.bits > 32) return bad_input("{} bits", scheme.bits);
+  if (scheme.bits < 2 || scheme.bits > 64) return bad_input("{} bits", scheme.bits);
   OCTET_TRY(validate(quantization.params, scheme));
   if (!is_integer(quantization.storage) || bits(quantization.storage) < scheme.bits) {
     return bad_input("{} cannot store codes of {} bits", name(quantization.storage), scheme.bits);
@@ -167,7 +167,7 @@ Status check_payload(const Value& value, const Quantization* quantization, const
   if (!value.constant) return bad_input("codes for a value that is not constant");
   if (quantization == nullptr) return bad_input("codes without a quantization");
   const auto dtype = codes.dtype();
-  if (dtype != DType::i8 && dtype != DType::i16 && dtype != DType::i32) {
+  if (dtype != DType::i8 && dtype != DType::i16 && dtype != DType::i32 && dtype != DType::i64) {
     return bad_input("codes of type {}", name(dtype));
   }
   if (codes.shape() != value.constant->shape()) {
@@ -188,6 +188,20 @@ Status check_payload(const Value& value, const Quantization* quantization, const
 Status in_context(Status status, std::string_view what, std::string_view name) {
   if (status) return status;
   return tl::unexpected(status.error().with_context(fmt::format("{} {}", what, name)));
+}
+
+Status check_coded_io(const QuantizedGraph& model) {
+  for (const auto& [id, dtype] : model.plan.coded_io) {
+    if (!in_range(model.graph, id)) return internal_error("a coded input or output is not there");
+    const auto& name = model.graph.value(id).name;
+    if (!model.graph.is_input(id) && !model.graph.is_output(id)) {
+      return internal_error("{} has a type in the file but is no input or output", name);
+    }
+    if (model.plan.find(id) == nullptr) {
+      return bad_input("{} is an integer in the file but has no quantization", name);
+    }
+  }
+  return {};
 }
 
 /// Bounds of Clip and the padding value are often infinite on purpose.
@@ -244,6 +258,7 @@ Status verify(const QuantizedGraph& model) {
                             : check_quantization(graph.value(id), quantization);
     OCTET_TRY(in_context(status, "quantization at", node.name));
   }
+  OCTET_TRY(check_coded_io(model));
   for (const auto& [id, codes] : model.plan.payloads) {
     if (!in_range(graph, id))
       return internal_error("the plan has codes of a value that is not there");

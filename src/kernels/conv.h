@@ -85,6 +85,7 @@ struct ConvCall {
   std::byte* scratch = nullptr;
   /// Replaces ConvParams::input_zero_point and input_scale; not for codes.
   std::optional<InputParams> input_params;
+  std::int64_t output_row = 0;  ///< the row that `output` begins with, where it holds a part
 };
 
 /// A convolution with its weights packed for one kernel. Immutable; thread-safe given distinct

@@ -2,20 +2,18 @@
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
 
-namespace octet::passes {
-namespace {
+namespace octet {
 
-/// Whether codes with these params reach no further than the bounds.
-bool saturates_within(const ActivationBounds& bounds, const Quantization& output) {
+bool saturates_within(float low, float high, const Quantization& output) {
   const auto qmin = static_cast<std::int32_t>(output.scheme.qmin());
   const auto qmax = static_cast<std::int32_t>(output.scheme.qmax());
   const float scale = output.params.scale[0];
   const std::int32_t zero_point = output.params.zero_point[0];
-  return quantize_value(bounds.low, scale, zero_point, qmin, qmax) == qmin &&
-         quantize_value(bounds.high, scale, zero_point, qmin, qmax) == qmax;
+  return quantize_value(low, scale, zero_point, qmin, qmax) == qmin &&
+         quantize_value(high, scale, zero_point, qmin, qmax) == qmax;
 }
 
-}  // namespace
+namespace passes {
 
 Status absorb_activations(PassContext& context) {
   Graph& graph = context.model.graph;
@@ -30,8 +28,10 @@ Status absorb_activations(PassContext& context) {
     const auto producer = producers[i];
     if (activation == NodeId::none || producer == NodeId::none) continue;
     if (graph.node(activation).input(0) != between) continue;
+    // There the activation is a field of the node before it.
+    if (context.target.litert && !plan.values.contains(between)) continue;
     const auto bounds = activation_limits(graph, graph.node(activation));
-    if (!bounds || !saturates_within(*bounds, plan.values.at(output))) continue;
+    if (!bounds || !saturates_within(bounds->low, bounds->high, plan.values.at(output))) continue;
     graph.remove_node(activation);
     graph.node(producer).outputs[0] = output;
     plan.values.erase(between);
@@ -39,4 +39,5 @@ Status absorb_activations(PassContext& context) {
   return {};
 }
 
-}  // namespace octet::passes
+}  // namespace passes
+}  // namespace octet

@@ -156,6 +156,7 @@ bool can_overflow(const Layer& layer, const QuantParams& params) {
 }  // namespace
 
 Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
+  if (context.target.activation.bits > 8) return {};
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
   const Layer layer = layer_of(context, id);

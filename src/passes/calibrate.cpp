@@ -10,6 +10,7 @@ namespace {
 struct Group {
   ValueStatistics seen;
   bool constant = false;  ///< a constant takes part
+  std::optional<FixedOutput> fixed;
   std::vector<ValueId> sources;
   Result<QuantParams> params;
 };
@@ -63,6 +64,18 @@ void note_constant_values(PassContext& context, const Statistics& statistics) {
       fmt::format("{} more values are constant in all samples", count - shown));
 }
 
+/// What the target demands of the values that these nodes make.
+void find_fixed(const PassContext& context, std::map<ValueId, Group>& groups) {
+  const Placement& placement = context.placement;
+  for (std::size_t i = 0; i < placement.kinds.size(); ++i) {
+    if (!placement.kinds[i]) continue;
+    const Node& node = context.model.graph.node(static_cast<NodeId>(i));
+    const auto* op = find_integer_op(context.target, node);
+    if (op == nullptr || !op->fixed) continue;
+    groups[placement.group[index(node.output())]].fixed = op->fixed;
+  }
+}
+
 }  // namespace
 
 Status calibrate(PassContext& context) {
@@ -84,6 +97,7 @@ Status calibrate(PassContext& context) {
   }
   note_constant_values(context, statistics);
   observe_joined_constants(context, statistics.observer, groups);
+  find_fixed(context, groups);
 
   std::vector<Group*> work;
   for (auto& [id, group] : groups) {
@@ -92,6 +106,10 @@ Status calibrate(PassContext& context) {
   const auto scheme = context.activation_scheme();
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
     Group& group = *work[static_cast<std::size_t>(i)];
+    if (group.fixed) {
+      group.params = QuantParams{{group.fixed->scale}, {group.fixed->zero_point}, -1};
+      return;
+    }
     group.params = params_from_statistics(group.seen, statistics.observer, scheme);
   });
   for (auto& [root, group] : groups) {
@@ -100,7 +118,9 @@ Status calibrate(PassContext& context) {
       return tl::unexpected(
           group.params.error().with_context(fmt::format("value {}", graph.value(root).name)));
     }
-    const Origin origin = group.sources.size() > 1 ? Origin::shared : Origin::observed;
+    const Origin origin = group.fixed                ? Origin::fixed
+                          : group.sources.size() > 1 ? Origin::shared
+                                                     : Origin::observed;
     const Quantization quantization{scheme, *group.params, origin, context.activation_storage()};
     for (const auto id : group.sources) context.model.plan.values[id] = quantization;
     context.group_quantizations[root] = quantization;

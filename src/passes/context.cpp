@@ -6,11 +6,7 @@
 
 namespace octet {
 
-QuantScheme PassContext::activation_scheme() const {
-  auto scheme = target.activation;
-  scheme.bits = options.activation_bits;
-  return scheme;
-}
+QuantScheme PassContext::activation_scheme() const { return target.activation; }
 
 DType PassContext::activation_storage() const {
   return options.activation_storage.value_or(target.activation_storage);
@@ -20,7 +16,13 @@ QuantScheme PassContext::weight_scheme(const Node& node) const {
   // Along an axis of a grouped ConvTranspose lie the channels of one group: what shares an index
   // has little in common.
   const bool grouped = node.is("ConvTranspose") && node.int_attribute("group", 1) != 1;
-  return weight_scheme(grouped ? -1 : output_channel_axis(node));
+  auto scheme = weight_scheme(grouped ? -1 : output_channel_axis(node));
+  const bool one_scale = node.is("Gemm") && target.gemm_weight == Granularity::per_tensor;
+  if (one_scale && !options.weight_granularity) {
+    scheme.granularity = Granularity::per_tensor;
+    scheme.axis = 0;
+  }
+  return scheme;
 }
 
 QuantScheme PassContext::weight_scheme(int axis) const {

@@ -13,8 +13,21 @@
 namespace octet::passes {
 namespace {
 
-/// Means of what a node reads: those of its input, or of the value that only shape changes lie
-/// between. nullptr when they were not observed or do not fit.
+/// Whether channel c of the node's input is what channel c of its output averages or renames.
+bool keeps_channels(const Graph& graph, const Node& node) {
+  if (node.is("AveragePool")) {
+    const auto pads = node.ints_attribute("pads");
+    return std::all_of(pads.begin(), pads.end(), [](auto pad) { return pad == 0; });
+  }
+  if (!node.is("Flatten") && !node.is("Reshape") && !node.is("Squeeze")) return false;
+  // Positions along further axes would become channels, too.
+  const auto& shape = graph.value(node.input(0)).shape;
+  return shape && shape->size() >= 2 &&
+         std::all_of(shape->begin() + 2, shape->end(), [](auto extent) { return extent == 1; });
+}
+
+/// Means of what a node reads: those of its input, or of the value from which pooling and shape
+/// changes make it. nullptr when they were not observed or do not fit.
 const ChannelMeans* input_means(const PassContext& context, ValueId id, std::int64_t channels) {
   const Graph& graph = context.model.graph;
   const auto producers = graph.producers();
@@ -28,7 +41,7 @@ const ChannelMeans* input_means(const PassContext& context, ValueId id, std::int
     const auto producer = producers[index(id)];
     if (producer == NodeId::none) return nullptr;
     const Node& node = graph.node(producer);
-    if (!node.is("Flatten") && !node.is("Reshape") && !node.is("Squeeze")) return nullptr;
+    if (!keeps_channels(graph, node)) return nullptr;
     id = node.input(0);
   }
 }

@@ -4,6 +4,24 @@
 namespace octet::passes {
 namespace {
 
+constexpr double bias_limit = 0x1.fffffffcp30;
+/// What the 16x8 kernels of TFLite-Micro and CMSIS-NN take: 48 bits.
+constexpr double wide_bias_limit = 0x1.0p47 - 1;
+
+template <class Code>
+Tensor bias_codes(const Tensor& bias, const QuantParams& params, DType type, double limit) {
+  Tensor codes(type, bias.shape());
+  auto* out = codes.mutable_data<Code>();
+  const auto values = bias.values<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    // In double: a bias code has more digits than f32.
+    const double scale = static_cast<double>(params.scale[params.per_channel() ? i : 0]);
+    const double code = round_half_even(static_cast<double>(values[i]) / scale);
+    out[i] = static_cast<Code>(saturate(code, -limit, limit));
+  }
+  return codes;
+}
+
 Status quantize_bias(PassContext& context, NodeId id, const Use& use, float input_scale) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
@@ -16,22 +34,17 @@ Status quantize_bias(PassContext& context, NodeId id, const Use& use, float inpu
     params.scale.push_back(input_scale * scale);
     params.zero_point.push_back(0);
   }
-  QuantScheme scheme{32, Symmetry::symmetric, Granularity::per_tensor, 0, CodeRange::full};
+  const bool wide = context.target.activation.bits > 8;
+  QuantScheme scheme{wide ? 64 : 32, Symmetry::symmetric, Granularity::per_tensor, 0,
+                     CodeRange::full};
   if (params.per_channel()) {
     scheme.granularity = Granularity::per_channel;
     scheme.axis = params.axis;
   }
   OCTET_TRY(validate(params, scheme));
-  Tensor codes(DType::i32, bias.shape());
-  auto* out = codes.mutable_data<std::int32_t>();
-  const auto values = bias.values<float>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    // In double: a bias code has more digits than f32.
-    const double scale = static_cast<double>(params.scale[params.per_channel() ? i : 0]);
-    const double code = round_half_even(static_cast<double>(values[i]) / scale);
-    out[i] = static_cast<std::int32_t>(saturate(code, -0x1.fffffffcp30, 0x1.fffffffcp30));
-  }
-  plan.values[value] = {scheme, std::move(params), Origin::derived, DType::i32};
+  auto codes = wide ? bias_codes<std::int64_t>(bias, params, DType::i64, wide_bias_limit)
+                    : bias_codes<std::int32_t>(bias, params, DType::i32, bias_limit);
+  plan.values[value] = {scheme, std::move(params), Origin::derived, codes.dtype()};
   plan.payloads[value] = std::move(codes);
   return {};
 }

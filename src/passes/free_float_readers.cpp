@@ -13,9 +13,13 @@ Status free_float_readers(PassContext& context) {
     const auto id = static_cast<ValueId>(i);
     const auto found = plan.values.find(id);
     if (!context.placement.float_readers[i] || found == plan.values.end()) continue;
+    // Where the file has codes of it, its float readers read these.
+    if (context.options.io && (graph.is_input(id) || graph.is_output(id))) continue;
     for (const auto& use : uses[i]) {
-      if (!context.placement.integer(use.node)) continue;
-      if (*context.placement.kinds[index(use.node)] == IntegerKind::bias) continue;
+      // Nodes that came later compare codes.
+      const bool placed = index(use.node) < context.placement.kinds.size();
+      if (placed && !context.placement.integer(use.node)) continue;
+      if (placed && *context.placement.kinds[index(use.node)] == IntegerKind::bias) continue;
       const auto inputs = data_inputs(graph, graph.node(use.node));
       if (std::find(inputs.begin(), inputs.end(), use.input) == inputs.end()) continue;
       plan.overrides[use] = found->second;

@@ -3,11 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "passes/litert.h"
+
 namespace octet {
 namespace {
 
 /// Products to a sum: with more, weight codes would have to stay below 8 to be sure of int32.
 constexpr std::int64_t depth_limit = std::int64_t{1} << 20;
+
+/// Computes with two operands of the same standing.
+bool is_binary(const Node& node) {
+  return node.is("Add") || node.is("Sub") || node.is("Mul") || node.is("Max") || node.is("Min");
+}
 
 int rank_of(const Graph& graph, ValueId id) {
   const auto& shape = graph.value(id).shape;
@@ -139,7 +146,7 @@ std::vector<int> data_inputs(const Graph& graph, const Node& node) {
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
     return all;
   }
-  if (node.is("Add") || node.is("Mul")) return {0, 1};
+  if (is_binary(node)) return {0, 1};
   if (node.is("MatMul") && graph.constant(node.input(1)) == nullptr) return {0, 1};
   return {0};
 }
@@ -167,15 +174,19 @@ int bias_input(const Graph& graph, const Node& add, std::int64_t channels) {
   return -1;
 }
 
-std::string float_reason(const Graph& graph, const Node& node) {
+std::string float_reason(const Graph& graph, const Node& node, const TargetProfile& target) {
   if (auto reason = type_reason(graph, node); !reason.empty()) return reason;
+  if (target.litert) {
+    if (auto reason = litert_reason(graph, node); !reason.empty()) return reason;
+  }
   if (node.is("MatMul") && graph.constant(node.input(1)) == nullptr) {
     return product_reason(graph, node);
   }
   if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul")) {
     return accumulate_reason(graph, node);
   }
-  if (node.is("Add") || node.is("Mul")) {
+  if (is_binary(node)) {
+    if (node.inputs.size() != 2) return "it has not two operands";
     const int largest = std::max(rank_of(graph, node.input(0)), rank_of(graph, node.input(1)));
     if (largest > 4) return "it has more than four dimensions";
     return constant_range_reason(graph, node);
@@ -188,14 +199,16 @@ std::string float_reason(const Graph& graph, const Node& node) {
     if (auto reason = pad_reason(graph, node); !reason.empty()) return reason;
     return constant_parameters_reason(graph, node);
   }
-  if (node.is("Resize") && node.string_attribute("mode", "nearest") != "nearest") {
+  if (node.is("Resize") && !target.litert &&
+      node.string_attribute("mode", "nearest") != "nearest") {
     return "it interpolates";
   }
   if (node.is("Gather") && graph.constant(node.input(0)) != nullptr) {
     return looks_up_table(graph, node) ? "" : "its table is small";
   }
   const bool shaped = node.is("Slice") || node.is("Resize") || node.is("Tile") ||
-                      node.is("Split") || node.is("PRelu");
+                      node.is("Split") || node.is("PRelu") || node.is("ReduceMean") ||
+                      node.is("ReduceSum") || node.is("ReduceMax");
   return shaped ? constant_parameters_reason(graph, node) : "";
 }
 

@@ -30,7 +30,8 @@ inline constexpr std::size_t min_table_bytes = 1024;
 [[nodiscard]] int bias_input(const Graph& graph, const Node& add, std::int64_t channels);
 
 /// Why this node cannot run in integers although the target has the operator; "" when it can.
-[[nodiscard]] std::string float_reason(const Graph& graph, const Node& node);
+[[nodiscard]] std::string float_reason(const Graph& graph, const Node& node,
+                                       const TargetProfile& target);
 
 /// Axis of a Conv, Gemm or MatMul weight that counts output channels.
 [[nodiscard]] int output_channel_axis(const Node& node);

@@ -57,7 +57,7 @@ namespace passes {
 [[nodiscard]] Status quantize_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
-/// Bias = input scale * weight scale in int32.
+/// Bias = input scale * weight scale in int32, in int64 with 16-bit inputs.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Lets float readers of a value that exists as floats read it so: what integer nodes read becomes
 /// an override of each of their uses.
@@ -70,10 +70,23 @@ namespace passes {
 [[nodiscard]] Status quantize_sites(PassContext& context);
 /// Makes the weights that were found float16 behind a Cast.
 [[nodiscard]] Status weights_to_float16(PassContext& context);
+/// Writes a Clip on codes that LiteRT has no operator for as Max and Min, or as Identity where the
+/// saturation of its output's codes has its effect anyway.
+[[nodiscard]] Status state_limits(PassContext& context);
+/// Notes which graph inputs and outputs are integers in the file, as the options ask.
+[[nodiscard]] Status state_io(PassContext& context);
 /// Removes a Relu or Clip whose effect the saturation of its output's codes has anyway.
 [[nodiscard]] Status absorb_activations(PassContext& context);
 
 }  // namespace passes
+
+/// Codes of that many bits in memory: i8, or i16.
+[[nodiscard]] constexpr DType code_type(const QuantScheme& scheme) {
+  return scheme.bits <= 8 ? DType::i8 : DType::i16;
+}
+
+/// Whether codes with these params reach no further than [low, high].
+[[nodiscard]] bool saturates_within(float low, float high, const Quantization& output);
 
 /// The constant that this use reads, for it alone: a copy when somebody else reads it too.
 [[nodiscard]] ValueId own_constant(Graph& graph, const Use& use);
@@ -84,7 +97,8 @@ namespace passes {
                                      const QuantScheme& scheme);
 
 /// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
-/// sum of products and bias would overflow int32 or come within `reserve` of that.
+/// sum of products and bias would overflow int32 or come within `reserve` of that. Accumulators of
+/// 16-bit inputs have 64 bits and need no room.
 [[nodiscard]] Status make_accumulator_room(PassContext& context, NodeId id, double reserve);
 
 }  // namespace octet

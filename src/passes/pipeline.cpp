@@ -12,12 +12,17 @@
 #include "graph/dump.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
+#include "passes/litert.h"
 #include "passes/passes.h"
 
 namespace octet {
 namespace {
 
 Status run_simplify(PassContext& context) { return simplify(context.model.graph); }
+
+Status run_fit_target(PassContext& context) {
+  return fit_target(context.model.graph, context.options);
+}
 
 enum class Skippable : std::uint8_t { no, yes };
 
@@ -30,33 +35,39 @@ struct Pass {
 
 constexpr std::array static_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
-    Pass{"equalize", "", Skippable::yes, passes::equalize},
-    Pass{"place", "", Skippable::no, passes::place},
+    Pass{"fit_target", "", Skippable::no, run_fit_target},
+    Pass{"equalize", "fit_target", Skippable::yes, passes::equalize},
+    Pass{"place", "fit_target", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
     Pass{"quantize_weights", "share_params", Skippable::no, passes::quantize_weights},
     Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
+    Pass{"state_limits", "share_params", Skippable::no, passes::state_limits},
     Pass{"free_float_readers", "derive_bias", Skippable::yes, passes::free_float_readers},
+    Pass{"state_io", "derive_bias", Skippable::no, passes::state_io},
 };
 
 constexpr std::array dynamic_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
-    Pass{"plain_products", "", Skippable::no, passes::plain_products},
+    Pass{"fit_target", "", Skippable::no, run_fit_target},
+    Pass{"plain_products", "fit_target", Skippable::no, passes::plain_products},
     Pass{"place_weights", "plain_products", Skippable::no, passes::place_weights},
     Pass{"quantize_sites", "place_weights", Skippable::no, passes::quantize_sites},
 };
 
 constexpr std::array weight_only_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
-    Pass{"place_weights", "", Skippable::no, passes::place_weights},
+    Pass{"fit_target", "", Skippable::no, run_fit_target},
+    Pass{"place_weights", "fit_target", Skippable::no, passes::place_weights},
     Pass{"quantize_sites", "place_weights", Skippable::no, passes::quantize_sites},
 };
 
 constexpr std::array float16_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
-    Pass{"place_weights", "", Skippable::no, passes::place_weights},
+    Pass{"fit_target", "", Skippable::no, run_fit_target},
+    Pass{"place_weights", "fit_target", Skippable::no, passes::place_weights},
     Pass{"weights_to_float16", "place_weights", Skippable::no, passes::weights_to_float16},
 };
 
@@ -94,15 +105,22 @@ Status check_options(const QuantizeOptions& options) {
                   pass.name);
     }
   }
-  for (const int bits : {options.weight_bits, options.activation_bits}) {
-    if (bits >= 2 && bits <= 8) continue;
-    return fail(ErrorKind::usage, "{} bits; 2 to 8 are possible", bits);
+  const auto between_2_and_8 = [](int bits) { return bits >= 2 && bits <= 8; };
+  if (!between_2_and_8(options.weight_bits)) {
+    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", options.weight_bits);
+  }
+  if (!between_2_and_8(options.activation_bits) && options.activation_bits != 16) {
+    return fail(ErrorKind::usage, "activations of {} bits; 2 to 8 and 16 are possible",
+                options.activation_bits);
   }
   return {};
 }
 
-Result<const TargetProfile*> target_of(const QuantizeOptions& options) {
-  if (const auto* target = find_target(options.target)) return target;
+/// The options' target, with the options' width of activations.
+Result<TargetProfile> target_of(const QuantizeOptions& options) {
+  if (const auto* target = find_target(options.target)) {
+    return with_activation_bits(*target, options.activation_bits);
+  }
   return fail(ErrorKind::usage, "no target '{}'; there are {}", options.target,
               fmt::join(target_names(), ", "));
 }
@@ -189,14 +207,15 @@ Status run_pass(const Pass& pass, PassContext& context) {
 Result<QuantizedGraph> run_pipeline(Graph graph, const QuantizeOptions& options,
                                     const QuantizeSources& sources, QuantizeReport& report) {
   OCTET_TRY(check_options(options));
-  OCTET_ASSIGN(const auto* target, target_of(options));
+  OCTET_ASSIGN(const auto target, target_of(options));
   OCTET_TRY(check_float_model(graph));
   OCTET_TRY(check_weights(graph));
   OCTET_TRY(infer_shapes(graph));
-  PassContext context{{std::move(graph), {}}, options, *target, sources, report, {}, {}, {}, {}};
-  context.model.plan.target = std::string(target->name);
-  context.model.plan.rule = target->rule;
-  context.model.plan.dynamic_form = options.dynamic_form;
+  PassContext context{{std::move(graph), {}}, options, target, sources, report, {}, {}, {}, {}};
+  context.model.plan.target = std::string(target.name);
+  context.model.plan.rule = target.rule;
+  // As .onnx such a model has its weights [out, in], which MatMulInteger does not take.
+  context.model.plan.dynamic_form = target.litert ? DynamicForm::qdq : options.dynamic_form;
   std::vector<std::string_view> ran;
   for (const auto& pass : pipeline_of(options)) {
     if (contains(options.skip, pass.name)) continue;
@@ -239,18 +258,25 @@ std::vector<std::string_view> pass_names(const QuantizeOptions& options) {
 
 std::vector<std::string_view> pass_names() { return pass_names(QuantizeOptions{}); }
 
+Status fit_target(Graph& simplified, const QuantizeOptions& options) {
+  OCTET_ASSIGN(const auto target, target_of(options));
+  if (!target.litert) return {};
+  OCTET_TRY(infer_shapes(simplified));
+  return fit_litert(simplified, target, options.method != Method::static_ranges);
+}
+
 Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                const QuantizeOptions& options) {
   OCTET_TRY(check_float_model(simplified));
-  OCTET_ASSIGN(const auto* target, target_of(options));
-  OCTET_ASSIGN(auto placement, place(simplified, *target, options));
+  OCTET_ASSIGN(const auto target, target_of(options));
+  OCTET_ASSIGN(auto placement, place(simplified, target, options));
   return std::move(placement.sources);
 }
 
 Status report_placement(const Graph& simplified, const QuantizeOptions& options,
                         QuantizeReport& report) {
-  OCTET_ASSIGN(const auto* target, target_of(options));
-  OCTET_ASSIGN(const auto placement, place(simplified, *target, options));
+  OCTET_ASSIGN(const auto target, target_of(options));
+  OCTET_ASSIGN(const auto placement, place(simplified, target, options));
   describe_placement(simplified, placement, report);
   return {};
 }

@@ -34,13 +34,14 @@ struct QuantizeOptions {
   ObserverKind observer = ObserverKind::mse;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
-  int activation_bits = 8;
+  int activation_bits = 8;                  ///< 16: symmetric, where the target has them
   std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
-  bool reduce_range = false;                ///< 7-bit weights, for x86 without VNNI
-  bool equalize = false;                    ///< needs samples
-  std::vector<std::string> keep_float;      ///< globs over node names
-  std::vector<std::string> skip;            ///< pass names
-  std::vector<std::string> dump_after;      ///< pass names; text goes to `dump`
+  std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
+  bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
+  bool equalize = false;      ///< needs samples
+  std::vector<std::string> keep_float;  ///< globs over node names
+  std::vector<std::string> skip;        ///< pass names
+  std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
   std::function<void(std::string_view pass, std::string_view text)> dump;
 };
 
@@ -71,6 +72,10 @@ struct QuantizeReport {
 /// Simplifies a float graph the way the pipeline does before it calibrates (fold constants, fold
 /// BatchNormalization, remove identities). Value names that survive keep their meaning.
 [[nodiscard]] Status simplify(Graph& graph);
+
+/// Rewrites a simplified graph into operators that the options' target has, without changing its
+/// function. What `place` and calibration see, and the functions below ask for.
+[[nodiscard]] Status fit_target(Graph& simplified, const QuantizeOptions& options);
 
 /// The values calibration must observe so that `options` can be carried out on a simplified graph.
 [[nodiscard]] Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,

@@ -6,6 +6,7 @@
 
 #include "graph/op_schema.h"
 #include "passes/integer_rules.h"
+#include "passes/litert.h"
 #include "passes/placement.h"
 
 namespace octet {
@@ -39,9 +40,12 @@ class Placer {
 
   Placement run() {
     find_candidates();
-    const auto wanted = wanted_values();
-    drop_unsupplied(wanted);
-    drop_useless();
+    if (target_.extent == Extent::everywhere) {
+      drop_idle_moves();
+    } else {
+      drop_unsupplied(wanted_values());
+      drop_useless();
+    }
     free_addends();
     mark_values();
     fuse_activations();
@@ -110,7 +114,7 @@ class Placer {
                    fmt::format("operator {} stays float in target {}", node(id).op, target_.name));
       } else if (kept[index(id)]) {
         make_float(id, "kept by --keep-float");
-      } else if (auto reason = float_reason(graph_, node(id)); !reason.empty()) {
+      } else if (auto reason = float_reason(graph_, node(id), target_); !reason.empty()) {
         make_float(id, std::move(reason));
       } else if (is_bias(id)) {
         kind(id) = IntegerKind::bias;
@@ -119,10 +123,18 @@ class Placer {
       } else if (!target_.products &&
                  refined_kind(graph_, node(id), op->kind) == IntegerKind::product) {
         make_float(id, "the target multiplies two activations in float");
+      } else if (requantizes(graph_, node(id), uses_[index(node(id).output())])) {
+        kind(id) = target_.litert ? IntegerKind::elementwise : op->kind;
       } else {
         kind(id) = refined_kind(graph_, node(id), op->kind);
       }
     }
+  }
+
+  /// Params that the target demands of the node's output.
+  [[nodiscard]] bool has_fixed_output(NodeId id) const {
+    const auto* op = find_integer_op(target_, node(id));
+    return op != nullptr && op->fixed.has_value();
   }
 
   /// An Add that alone reads what an integer MatMul gives, and adds a constant row.
@@ -206,6 +218,25 @@ class Placer {
     }
   }
 
+  /// Moving codes around between floats is of no use: of the nodes that only move, those stay that
+  /// have a computing integer node somewhere before or behind them.
+  void drop_idle_moves() {
+    join_groups();
+    std::vector<bool> busy(graph_.value_slots(), false);
+    for (const auto id : order_) {
+      if (!kind(id) || moves(*kind(id))) continue;
+      for (const auto value : activations(id)) busy[index(root(value))] = true;
+      for (const auto value : outputs(id)) busy[index(root(value))] = true;
+    }
+    for (const auto id : order_) {
+      if (!kind(id) || !moves(*kind(id)) || busy[index(root(node(id).output()))]) continue;
+      make_float(id, "it moves values that nothing computes with in integers");
+    }
+    for (std::size_t i = 0; i < result_.group.size(); ++i) {
+      result_.group[i] = static_cast<ValueId>(i);
+    }
+  }
+
   /// A Relu or Clip that alone reads what the target only has as codes.
   [[nodiscard]] bool is_fused(NodeId id) {
     if (!limits_codes(graph_, node(id))) return false;
@@ -269,7 +300,7 @@ class Placer {
 
   void fuse_activations() {
     for (const auto id : order_) {
-      if (!kind(id) || moves(*kind(id))) continue;
+      if (!kind(id) || moves(*kind(id)) || has_fixed_output(id)) continue;
       const auto value = node(id).output();
       const auto& readers = uses_[index(value)];
       if (readers.size() != 1 || readers[0].input != 0 || graph_.is_output(value)) continue;

@@ -10,6 +10,8 @@ namespace {
 
 /// Below this a scale and two more nodes take nearly what the codes save.
 constexpr std::size_t min_weight_bytes = 1024;
+/// The same for LiteRT, in elements: the threshold of the TFLite converter.
+constexpr std::size_t litert_min_elements = 1024;
 /// What the accumulators of a product by run time quantization hold: 255 * 127 * depth < 2^31.
 constexpr std::int64_t dynamic_depth_limit = 66000;
 
@@ -49,6 +51,22 @@ std::vector<WeightSite> weights_of(const Graph& graph, NodeId id) {
   return {};
 }
 
+/// The same for LiteRT's hybrid kernels, which take weights [out, in] of Gemm alone.
+std::string hybrid_reason(const Graph& graph, const Node& node) {
+  const Tensor* weight = weight_at(graph, node, 1);
+  if (!node.is("Conv") && !node.is("Gemm")) {
+    return fmt::format("operator {} has no kernel for integer weights", node.op);
+  }
+  if (weight == nullptr || graph.constant(node.input(0)) != nullptr) {
+    return "its weights are not its second input";
+  }
+  if (graph.value(node.input(0)).dtype != DType::f32) return "its input is not f32";
+  if (node.is("Conv")) return weight->rank() == 4 ? "" : "only 2-D convolutions run in integers";
+  const bool plain = node.int_attribute("transB", 0) != 0 && node.int_attribute("transA", 0) == 0 &&
+                     node.float_attribute("alpha", 1) == 1 && node.float_attribute("beta", 1) == 1;
+  return plain ? "" : "alpha, beta or transA is set, or its bias is no constant row";
+}
+
 /// Whether the node's input is quantized at run time: "" or the reason why not.
 std::string dynamic_reason(const Graph& graph, const Node& node) {
   const Tensor* weight = weight_at(graph, node, 1);
@@ -82,12 +100,18 @@ std::string dynamic_reason(const Graph& graph, const Node& node) {
   return "";
 }
 
+std::size_t least_weight_bytes(const PassContext& context) {
+  const bool by_elements = context.target.litert && context.options.weights != WeightType::float16;
+  return by_elements ? litert_min_elements * sizeof(float) : min_weight_bytes;
+}
+
 class Finder {
  public:
   explicit Finder(PassContext& context)
       : context_(context),
         graph_(context.model.graph),
-        dynamic_(context.options.method == Method::dynamic) {}
+        dynamic_(context.options.method == Method::dynamic),
+        least_bytes_(least_weight_bytes(context)) {}
 
   void run(const std::vector<NodeId>& order) {
     const auto kept = kept_in_float(graph_, context_.options.keep_float, context_.report.notes);
@@ -116,13 +140,13 @@ class Finder {
     if (found.empty()) return "it has no weights";
     const auto small = [&](const WeightSite& site) {
       const auto slot = static_cast<std::size_t>(site.use.input);
-      return graph_.constant(graph_.node(id).input(slot))->bytes() < min_weight_bytes;
+      return graph_.constant(graph_.node(id).input(slot))->bytes() < least_bytes_;
     };
     if (std::all_of(found.begin(), found.end(), small)) {
-      return fmt::format("its weights take less than {} bytes", min_weight_bytes);
+      return fmt::format("its weights take less than {} bytes", least_bytes_);
     }
     std::erase_if(found, small);
-    auto reason = dynamic_ ? dynamic_reason(graph_, graph_.node(id))
+    auto reason = dynamic_ ? run_time_reason(graph_.node(id))
                            : std::string("its weights are dequantized, it computes in float");
     for (auto& site : found) {
       site.dynamic = dynamic_ && reason.empty();
@@ -134,9 +158,15 @@ class Finder {
     return reason;
   }
 
+  /// Whether the input is quantized at run time: "" or the reason why not.
+  [[nodiscard]] std::string run_time_reason(const Node& node) const {
+    return context_.target.litert ? hybrid_reason(graph_, node) : dynamic_reason(graph_, node);
+  }
+
   PassContext& context_;
   const Graph& graph_;
   bool dynamic_;
+  std::size_t least_bytes_;
 };
 
 }  // namespace
@@ -149,7 +179,8 @@ Status place_weights(PassContext& context) {
   if (!context.sites.empty()) return {};
   if (order.empty()) return bad_input("the graph has no nodes to quantize");
   return bad_input("the model has no weights of {} bytes or more to quantize; node {} ({}): {}",
-                   min_weight_bytes, graph.node(order.front()).name, graph.node(order.front()).op,
+                   least_weight_bytes(context), graph.node(order.front()).name,
+                   graph.node(order.front()).op,
                    context.report.float_nodes.empty() ? std::string("it computes no floats")
                                                       : context.report.float_nodes.front().reason);
 }

@@ -19,8 +19,10 @@ Tensor transposed(const Tensor& matrix) {
 }  // namespace
 
 // A file states a dynamic product with MatMulInteger, which has no transB; so a Gemm that was read
-// back would be another one than the Gemm that was written.
+// back would be another one than the Gemm that was written. FULLY_CONNECTED takes weights [out,
+// in].
 Status plain_products(PassContext& context) {
+  if (context.target.litert) return {};
   Graph& graph = context.model.graph;
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {
     const auto id = static_cast<NodeId>(i);

@@ -29,6 +29,23 @@ Status quantize_table(PassContext& context, const Use& use) {
   return {};
 }
 
+/// LiteRT's hybrid depthwise kernels read a scale for each channel, whether there are any or not.
+QuantScheme site_scheme(PassContext& context, const WeightSite& site) {
+  auto scheme = context.weight_scheme(site.axis);
+  const Node& node = context.model.graph.node(site.use.node);
+  const bool depthwise = node.is("Conv") && node.int_attribute("group", 1) > 1 &&
+                         context.model.graph.constant(node.input(1))->dim(1) == 1;
+  const bool needs_channels = site.dynamic && context.target.litert && depthwise;
+  if (!needs_channels || scheme.granularity == Granularity::per_channel) return scheme;
+  context.report.notes.push_back(
+      fmt::format("node {}: its weights have scales per channel, LiteRT has no dynamic "
+                  "depthwise convolution with one",
+                  node.name));
+  scheme.granularity = Granularity::per_channel;
+  scheme.axis = site.axis;
+  return scheme;
+}
+
 }  // namespace
 
 Status quantize_sites(PassContext& context) {
@@ -40,11 +57,11 @@ Status quantize_sites(PassContext& context) {
       OCTET_TRY(quantize_table(context, site.use));
       continue;
     }
-    OCTET_TRY(quantize_weight(context, site.use, context.weight_scheme(site.axis)));
+    OCTET_TRY(quantize_weight(context, site.use, site_scheme(context, site)));
     if (!site.dynamic) continue;
     OCTET_TRY(make_accumulator_room(context, site.use.node, 0));
     plan.overrides[{site.use.node, 0}] = dynamic_quantization();
-    const bool integer_conv = graph.node(site.use.node).is("Conv") &&
+    const bool integer_conv = !context.target.litert && graph.node(site.use.node).is("Conv") &&
                               context.options.dynamic_form == DynamicForm::integer_operators;
     // ONNX Runtime before 1.2x has ConvInteger for unsigned weights only.
     if (integer_conv) plan.values.at(graph.node(site.use.node).input(1)).storage = DType::u8;

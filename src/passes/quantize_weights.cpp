@@ -120,8 +120,8 @@ Status quantize_operand(PassContext& context, const Use& use) {
         Origin::observed, context.activation_storage()};
   }
   const auto& quantization = plan.values.at(id);
-  OCTET_ASSIGN(plan.payloads[id],
-               quantize(values, quantization.params, quantization.scheme, DType::i8));
+  OCTET_ASSIGN(plan.payloads[id], quantize(values, quantization.params, quantization.scheme,
+                                           code_type(quantization.scheme)));
   return {};
 }
 
@@ -144,6 +144,9 @@ Status quantize_weights(PassContext& context) {
     for (const int input : data_inputs(graph, graph.node(id))) {
       const auto value = graph.node(id).input(static_cast<std::size_t>(input));
       if (graph.constant(value) != nullptr) OCTET_TRY(quantize_operand(context, {id, input}));
+    }
+    if (context.target.coded_slopes && graph.node(id).is("PRelu")) {
+      OCTET_TRY(quantize_operand(context, {id, 1}));
     }
   }
   return {};

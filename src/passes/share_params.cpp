@@ -1,4 +1,5 @@
 #include "passes/integer_rules.h"
+#include "passes/litert.h"
 #include "passes/passes.h"
 
 namespace octet::passes {
@@ -12,10 +13,16 @@ void share_with_fused(PassContext& context) {
   for (std::size_t i = 0; i < placement.fused_into.size(); ++i) {
     ValueId end = placement.fused_into[i];
     if (end == ValueId::none) continue;
-    // Such a target fuses the activation behind a sum of floats.
     const auto maker = producers[i];
-    const bool sums = maker != NodeId::none && context.model.graph.node(maker).is("Add");
+    const Graph& graph = context.model.graph;
+    // Such a target fuses the activation behind a sum of floats.
+    const bool sums = maker != NodeId::none && graph.node(maker).is("Add");
     if (sums && context.target.float_addends) continue;
+    // One node of its own states both: what lies between has no codes.
+    if (context.target.litert && maker != NodeId::none && placement.fused_into[i] == end &&
+        litert_fuses(graph, graph.node(maker), graph.node(producers[index(end)]))) {
+      continue;
+    }
     while (placement.fused_into[index(end)] != ValueId::none) {
       end = placement.fused_into[index(end)];
     }

@@ -1,6 +1,7 @@
 #pragma once
 // Target profiles: what a runtime executes in integers, and the schemes it accepts, as data.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,10 +30,25 @@ enum class IntegerForm : std::uint8_t {
   between,       ///< runs in float; a table lookup in octet. Only worth codes that are there anyway
 };
 
+/// Output params that a runtime demands whatever the data.
+struct FixedOutput {
+  float scale = 1;
+  std::int32_t zero_point = 0;
+
+  friend bool operator==(const FixedOutput&, const FixedOutput&) = default;
+};
+
 struct IntegerOp {
   std::string_view op;
   IntegerKind kind = IntegerKind::elementwise;
   IntegerForm form = IntegerForm::codes;
+  std::optional<FixedOutput> fixed = {};
+};
+
+/// Where a target runs in integers.
+enum class Extent : std::uint8_t {
+  where_useful,  ///< around Conv, Gemm and MatMul; other values stay float where they are floats
+  everywhere,    ///< every node that it has in integers, graph inputs and outputs included
 };
 
 struct TargetProfile {
@@ -49,10 +65,22 @@ struct TargetProfile {
   bool float_bias = false;
   /// Add takes one operand as floats where that comes from an accumulating node for it alone.
   bool float_addends = false;
+  Extent extent = Extent::where_useful;
+  /// Scales of Gemm weights where they differ from `weight`.
+  std::optional<Granularity> gemm_weight = {};
+  /// The slope of a PRelu is quantized like a constant operand.
+  bool coded_slopes = false;
+  /// Has what fit_target_litert (passes/litert.h) makes of a graph.
+  bool litert = false;
+  /// With 16-bit activations: the operators for them; empty where the target has none.
+  std::vector<IntegerOp> wide_ops = {};
 };
 
 /// nullptr when there is no such target.
 [[nodiscard]] const TargetProfile* find_target(std::string_view name);
+/// The target with activations of that many bits: more than 8 are symmetric, with the operators
+/// that run on them. Fails where the target does not have them.
+[[nodiscard]] Result<TargetProfile> with_activation_bits(const TargetProfile& target, int bits);
 [[nodiscard]] std::vector<std::string_view> target_names();
 
 }  // namespace octet

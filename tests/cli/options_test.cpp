@@ -74,11 +74,16 @@ TEST(Method, RefusalsSayWhatThereIs) {
   refuse({"--weights", "float16", "--method", "dynamic"}, "weight-only");
   refuse({"--dynamic-form", "qdq", "--data", train}, "dynamic");
   refuse({"--dynamic-form", "x"}, "integer");
-  refuse({"--io", "uint8", "--data", train}, "float");
+  refuse({"--io", "uint8", "--data", train}, ".tflite");
+  refuse({"--io", "x", "--data", train}, "float");
+  refuse({"--input-layout", "x", "--data", train}, "nhwc");
   refuse({"--optimize", "best", "--data", train}, "fast");
   refuse({"--optimize", "x", "--data", train}, "fast");
-  refuse({"--activations", "int16", "--data", train}, "uint8");
-  refuse({"--rule", "tflite", "--data", train}, "openvino");
+  refuse({"--activations", "int16", "--data", train}, "tflite");
+  refuse({"--activations", "x", "--data", train}, "uint8");
+  refuse({"--target", "tflite", "--activations", "uint8", "--data", train}, "int16");
+  refuse({"--target", "tflite", "--bits-activations", "7", "--data", train}, "7 bits");
+  refuse({"--target", "tflite", "--dynamic-form", "qdq"}, "--dynamic-form");
   refuse({"--rule", "x", "--data", train}, "openvino");
   refuse({"--per-channel", "--per-tensor", "--data", train}, "excludes");
   refuse({"--data", train, "--stats", "s"}, "not both");
@@ -179,7 +184,8 @@ TEST(Config, SavedFileGivesTheSameBytes) {
   EXPECT_EQ(saved["keep-float"], Json({"conv_0", "gemm*"}));
   EXPECT_EQ(saved["bias-correction"], false);
   EXPECT_EQ(saved["per-tensor"], true);
-  EXPECT_EQ(saved["target"], "onnxruntime");
+  EXPECT_EQ(saved["observer"], "percentile");
+  EXPECT_FALSE(saved.contains("target"));  // the suffix of the output decides
   EXPECT_FALSE(saved.contains("output"));
   EXPECT_FALSE(saved.contains("dry-run"));
   EXPECT_FALSE(std::filesystem::exists(folder / "a.onnx"));

@@ -257,10 +257,6 @@ TEST(IntegerProgram, BadRequestsAreErrors) {
   EXPECT_FALSE((*session)->run(std::vector<Tensor>{Tensor::zeros(DType::f32, {1, 3, 12})}));
   EXPECT_FALSE((*session)->run(std::vector<Tensor>{Tensor::zeros(DType::f32, {1, 4, 12, 10})}));
   EXPECT_FALSE((*session)->run(std::vector<Tensor>{Tensor::zeros(DType::i64, {1, 3, 12, 10})}));
-  b.model.plan.rule = Rule::tflite;
-  const auto other = compile_integer(b.model);
-  ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().kind, ErrorKind::usage);
 }
 
 }  // namespace

@@ -167,14 +167,5 @@ TEST(OpenvinoRule, SumNeedsOneRealOperandOfTheSameShape) {
   EXPECT_FALSE(is_openvino_sum(b.model, producers[index(fits)]));
 }
 
-TEST(OpenvinoRule, OtherRulesAreRefused) {
-  OpenvinoModel b(1);
-  b.output(b.quantize(b.node("Relu", {b.quantize(b.input("x", {1, 4}), -1, 1)}), 0, 1));
-  b.model.plan.rule = Rule::tflite;
-  const auto program = compile_integer(b.model);
-  ASSERT_FALSE(program);
-  EXPECT_NE(program.error().message.find("tflite"), std::string::npos);
-}
-
 }  // namespace
 }  // namespace octet::testing

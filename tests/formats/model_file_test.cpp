@@ -79,7 +79,7 @@ TEST_F(ModelFileTest, BadFilesAreNamed) {
   EXPECT_THAT(error_of(folder_ / "none.onnx"), HasSubstr("No such file"));
   EXPECT_THAT(error_of(put("empty.onnx", "")), HasSubstr("the file is empty"));
   EXPECT_THAT(error_of(put("text.onnx", "hello")), HasSubstr("not an ONNX model"));
-  EXPECT_THAT(error_of(put("m.tflite", "x")), HasSubstr(".tflite is not supported"));
+  EXPECT_THAT(error_of(put("m.tflite", "x")), HasSubstr("not a TFLite model"));
   EXPECT_THAT(error_of(put("m.pb", "x")), HasSubstr(".pb is no model format"));
   EXPECT_THAT(error_of(put("m", "x")), HasSubstr("needs a suffix"));
   EXPECT_THAT(error_of(folder_), HasSubstr("suffix"));

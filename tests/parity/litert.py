@@ -83,18 +83,20 @@ class Model:
         return bytes(builder.Output())
 
 
-def interpreter(model, kernels="xnnpack", threads=1, keep=False):
-    """model: bytes or a path. keep: every tensor stays readable (get_tensor); switches XNNPACK's fusion of values off."""
+def interpreter(model, kernels="xnnpack", threads=1, keep=False, allocate=True):
+    """model: bytes or a path. keep: every tensor stays readable (get_tensor); switches XNNPACK's fusion of values off.
+    allocate=False: for models whose stated extents (1 where they are dynamic) are too small to run."""
     source = dict(model_content=model) if isinstance(model, bytes) else dict(model_path=str(model))
     made = litert.Interpreter(**source, num_threads=threads, experimental_op_resolver_type=RESOLVERS[kernels],
                               experimental_preserve_all_tensors=keep)
-    made.allocate_tensors()
+    if allocate:
+        made.allocate_tensors()
     return made
 
 
 def run(model, inputs, kernels="xnnpack", threads=1):
     """The outputs for one set of inputs, in the order of the model's."""
-    made = interpreter(model, kernels, threads)
+    made = interpreter(model, kernels, threads, allocate=False)
     for detail, value in zip(made.get_input_details(), inputs):
         if list(detail["shape"]) != list(value.shape):
             made.resize_tensor_input(detail["index"], value.shape)

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "arithmetic/quantize.h"
-#include "engine/integer/placement.h"
+#include "engine/integer/litert_placement.h"
 
 namespace octet {
 namespace {
@@ -35,22 +37,23 @@ Result<Tensor> to_i8(const Tensor& codes) {
   return narrow;
 }
 
-/// One scale per output channel. Scales along the axis of a grouped ConvTranspose repeat in each
-/// group.
-Result<std::vector<float>> channel_scales(const Quantization& weight, int axis, std::int64_t extent,
-                                          std::int64_t channels) {
-  for (const auto zero_point : weight.params.zero_point) {
-    if (zero_point != 0) return bad_input("its weight has a zero point other than 0");
-  }
-  const auto count = static_cast<std::size_t>(channels);
-  if (!weight.params.per_channel()) return std::vector<float>(count, weight.params.scale[0]);
-  if (weight.params.axis != axis || weight.params.count() != static_cast<std::size_t>(extent)) {
+/// One scale, and zero point where one is not 0, per output channel. Those along the axis of a
+/// grouped ConvTranspose repeat in each group.
+Status read_channels(const QuantParams& params, std::int64_t extent, Rule rule,
+                     AccumulateLayer& layer) {
+  const bool centred = std::all_of(params.zero_point.begin(), params.zero_point.end(),
+                                   [](std::int32_t zero_point) { return zero_point == 0; });
+  if (!centred && !is_litert(rule)) return bad_input("its weight has a zero point other than 0");
+  if (params.per_channel() &&
+      (params.axis != layer.output_axis || params.count() != static_cast<std::size_t>(extent))) {
     return bad_input("the scales of its weight do not run along the output channels");
   }
-  std::vector<float> scales(count);
-  for (std::size_t i = 0; i < count; ++i)
-    scales[i] = weight.params.scale[i % weight.params.count()];
-  return scales;
+  for (std::int64_t o = 0; o < layer.output_channels; ++o) {
+    const std::size_t i = static_cast<std::size_t>(o) % params.count();
+    layer.weight_scale.push_back(params.scale[i]);
+    if (!centred) layer.weight_zero_point.push_back(params.zero_point[i]);
+  }
+  return {};
 }
 
 /// Whether a bias so quantized counts in units of input scale * weight scale, up to the rounding of
@@ -92,6 +95,7 @@ Status read_bias(const QuantizedGraph& model, NodeId id, const NodePlacement& pl
                  AccumulateLayer& layer) {
   const Node& node = model.graph.node(id);
   layer.bias.assign(static_cast<std::size_t>(layer.output_channels), 0);
+  if (placement.input == InputForm::wide) layer.wide_bias.assign(layer.bias.size(), 0);
   if (placement.bias) return read_float_bias(model, *placement.bias, layer);
   if (node.input(2) == ValueId::none) return {};
   const Tensor* constant = model.graph.constant(node.input(2));
@@ -103,12 +107,17 @@ Status read_bias(const QuantizedGraph& model, NodeId id, const NodePlacement& pl
   const auto* input = model.plan.find(model.graph, {id, 0});
   if (quantization == nullptr || placement.input == InputForm::dynamic ||
       model.plan.rule == Rule::openvino ||
-      !in_accumulator_units(*quantization, input->params.scale[0], layer.weight_scale)) {
+      (!is_litert(model.plan.rule) &&
+       !in_accumulator_units(*quantization, input->params.scale[0], layer.weight_scale))) {
     return read_float_bias(model, {id, 2}, layer);
   }
   OCTET_ASSIGN(const auto codes, constant_codes(model, {id, 2}));
   OCTET_ASSIGN(const auto wide, to_int64(codes));
   if (wide.size() != layer.bias.size()) return bad_input("its bias is broadcast");
+  if (placement.input == InputForm::wide) {
+    layer.wide_bias = wide;
+    return {};
+  }
   for (std::size_t i = 0; i < wide.size(); ++i) {
     if (wide[i] < INT32_MIN || wide[i] > INT32_MAX) return bad_input("its bias overflows int32");
     layer.bias[i] = static_cast<std::int32_t>(wide[i]);
@@ -134,12 +143,23 @@ Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId id,
   if (constant->size() == 0 || layer.output_channels < extent) {
     return bad_input("its weight is empty");
   }
-  OCTET_ASSIGN(layer.weight_scale,
-               channel_scales(*weight, layer.output_axis, extent, layer.output_channels));
+  OCTET_TRY(read_channels(weight->params, extent, model.plan.rule, layer));
   OCTET_TRY(read_bias(model, id, placement, layer));
   OCTET_ASSIGN(const auto codes, constant_codes(model, {id, 1}));
   OCTET_ASSIGN(layer.codes, to_i8(codes));
   return layer;
+}
+
+std::int64_t wide_sum_bound(const AccumulateLayer& layer) {
+  const Tensor& codes = layer.codes;
+  const auto axis = static_cast<std::size_t>(layer.output_axis);
+  const std::int64_t stride = row_major_strides(codes.shape())[axis];
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(codes.shape()[axis]), 0);
+  for (std::int64_t i = 0; i < codes.size(); ++i) {
+    sums[static_cast<std::size_t>(i / stride % codes.shape()[axis])] +=
+        std::abs(int{codes.data<std::int8_t>()[i]});
+  }
+  return *std::max_element(sums.begin(), sums.end()) * 255;
 }
 
 std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,

@@ -1,6 +1,8 @@
 // Conv, ConvTranspose, Gemm and MatMul on an integer convolution kernel.
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/litert_placement.h"
+#include "engine/integer/litert_steps.h"
 #include "engine/integer/openvino_steps.h"
 
 namespace octet::integer {
@@ -11,28 +13,9 @@ constexpr std::int64_t typical_extent = 64;
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
-Shape typical_shape(const Graph& graph, NodeId id) {
-  const auto& known = graph.value(graph.node(id).input(0)).shape;
-  if (!known) return {};
-  Shape shape = *known;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == dynamic_dim) shape[i] = i < 2 ? 1 : typical_extent;
-  }
-  return shape;
-}
-
 /// A float result in `geometry`'s logical shape; images are channels-last.
 Result<Tensor> float_result(const LayerGeometry& geometry) {
   return float_engine::new_tensor(DType::f32, geometry.output);
-}
-
-/// The kernels wrote [N,1,L,C] of a logical [N,C,L], or an image, or a matrix.
-Activation finished(Tensor result, bool image) {
-  const Shape shape = result.shape();
-  if (!image) return {std::move(result), false};
-  if (shape.size() == 4) return {std::move(result), true};
-  const Activation plain = to_plain({result.reshaped({shape[0], shape[1], 1, shape[2]}), true});
-  return {plain.tensor.reshaped(shape), false};
 }
 
 /// With an input that is coded in the arena, so that all shapes are known beforehand.
@@ -104,6 +87,24 @@ class DynamicStep final : public Step {
 
 }  // namespace
 
+Shape typical_shape(const Graph& graph, NodeId id) {
+  const auto& known = graph.value(graph.node(id).input(0)).shape;
+  if (!known) return {};
+  Shape shape = *known;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == dynamic_dim) shape[i] = i < 2 ? 1 : typical_extent;
+  }
+  return shape;
+}
+
+Activation finished(Tensor result, bool image) {
+  const Shape shape = result.shape();
+  if (!image) return {std::move(result), false};
+  if (shape.size() == 4) return {std::move(result), true};
+  const Activation plain = to_plain({result.reshaped({shape[0], shape[1], 1, shape[2]}), true});
+  return {plain.tensor.reshaped(shape), false};
+}
+
 InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer) {
   if (!node.is("Conv") && !node.is("ConvTranspose")) return InputOrder::plain;
   return layer.codes.rank() == 3 ? InputOrder::image : InputOrder::channels_last;
@@ -121,6 +122,16 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
     kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa);
     return make_openvino_layer_step(node, std::move(kernel), made.line, input_buffer,
                                     output_buffer);
+  }
+  if (placement.input == InputForm::dynamic && is_litert(output.rule)) {
+    return make_hybrid_step(graph, node, layer, placement.hybrid, typical_shape(graph, node),
+                            input_buffer, output_buffer, isa);
+  }
+  if (placement.form == OutputForm::codes &&
+      (placement.scaling.scaling != litert::Scaling::floating ||
+       !layer.weight_zero_point.empty())) {
+    return make_litert_layer_step(graph, node, layer, placement, input, output,
+                                  typical_shape(graph, node), input_buffer, output_buffer, isa);
   }
   kernels::ConvParams params;
   const bool image = accumulate_order(graph.node(node), layer) != InputOrder::plain;

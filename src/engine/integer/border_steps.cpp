@@ -4,6 +4,7 @@
 #include "arithmetic/quantize.h"
 #include "engine/float/buffer_pool.h"
 #include "engine/integer/step.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet::integer {
 namespace {
@@ -102,16 +103,15 @@ class DequantizeStep final : public Step {
 
 class FakeQuantizeStep final : public Step {
  public:
-  FakeQuantizeStep(NodeId id, Quantization quantization, int input, int output)
-      : Step(id, {input}, {output}), quantization_(std::move(quantization)) {}
+  FakeQuantizeStep(NodeId id, Quantization quantization, Rule rule, int input, int output)
+      : Step(id, {input}, {output}), quantization_(std::move(quantization)), rule_(rule) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/,
                                        int /*threads*/) const override {
     BoundStep bound;
     bound.run = [this](RunContext& context) -> Status {
       const Activation in = to_plain(context.floats[at(inputs[0])]);
-      OCTET_ASSIGN(auto values,
-                   fake_quantize(in.tensor, quantization_.params, quantization_.scheme));
+      OCTET_ASSIGN(auto values, fake_quantize_by(rule_, in.tensor, quantization_));
       context.floats[at(outputs[0])] = {std::move(values), false};
       return {};
     };
@@ -123,6 +123,7 @@ class FakeQuantizeStep final : public Step {
 
  private:
   Quantization quantization_;
+  Rule rule_;
 };
 
 /// x as DynamicQuantizeLinear sees it: its order does not matter.
@@ -141,7 +142,7 @@ class DynamicQuantizeStep final : public Step {
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/, int threads) const override {
     BoundStep bound;
     bound.run = [this, threads](RunContext& context) -> Status {
-      OCTET_ASSIGN(const auto values, ordered(context.floats[at(inputs[0])]));
+      OCTET_ASSIGN(const auto values, in_input_order(context.floats[at(inputs[0])], order_));
       OCTET_ASSIGN(const auto params, dynamic_code_params(values.tensor));
       OCTET_ASSIGN(auto codes, float_engine::new_tensor(DType::u8, values.tensor.shape()));
       quantize_all(params, values.tensor.data<float>(), codes.mutable_data<std::uint8_t>(),
@@ -157,17 +158,6 @@ class DynamicQuantizeStep final : public Step {
   }
 
  private:
-  [[nodiscard]] Result<Activation> ordered(const Activation& in) const {
-    const Shape& shape = in.tensor.shape();
-    if (order_ == InputOrder::plain) return to_plain(in);
-    if (order_ == InputOrder::image) {
-      if (shape.size() != 3) return bad_input("input has rank {}", shape.size());
-      return to_channels_last({in.tensor.reshaped({shape[0], shape[1], 1, shape[2]}), false});
-    }
-    if (shape.size() != 4) return bad_input("input has rank {}", shape.size());
-    return to_channels_last(in);
-  }
-
   InputOrder order_;
 };
 
@@ -198,6 +188,17 @@ class DynamicFakeQuantizeStep final : public Step {
 
 }  // namespace
 
+Result<Activation> in_input_order(const Activation& values, InputOrder order) {
+  const Shape& shape = values.tensor.shape();
+  if (order == InputOrder::plain) return to_plain(values);
+  if (order == InputOrder::image) {
+    if (shape.size() != 3) return bad_input("input has rank {}", shape.size());
+    return to_channels_last({values.tensor.reshaped({shape[0], shape[1], 1, shape[2]}), false});
+  }
+  if (shape.size() != 4) return bad_input("input has rank {}", shape.size());
+  return to_channels_last(values);
+}
+
 StepPointer make_lookup_step(NodeId node, const kernels::LookupTable& table, int input,
                              int output) {
   return std::make_unique<LookupStep>(node, table, input, output);
@@ -210,9 +211,9 @@ StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                  int output) {
   return std::make_unique<DequantizeStep>(node, params, input, output);
 }
-StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, int input,
-                                    int output) {
-  return std::make_unique<FakeQuantizeStep>(node, quantization, input, output);
+StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, Rule rule,
+                                    int input, int output) {
+  return std::make_unique<FakeQuantizeStep>(node, quantization, rule, input, output);
 }
 StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input, int output) {
   return std::make_unique<DynamicQuantizeStep>(node, order, input, output);

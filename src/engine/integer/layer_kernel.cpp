@@ -216,36 +216,54 @@ Result<LayerGeometry> LayerKernel::matrix_geometry(const Shape& shape) const {
   return with_cost(std::move(result));
 }
 
+LayerRows layer_rows(const LayerGeometry& geometry) {
+  LayerRows rows;
+  rows.conv = geometry.conv;
+  ConvGeometry& g = rows.conv;
+  const bool matrix = g.batch * g.out_height == 1 && g.kernel_height == 1 && g.kernel_width == 1 &&
+                      g.stride_width == 1 && g.pad_left == 0 && g.pad_top == 0 &&
+                      g.in_height == 1 && g.in_width == g.out_width;
+  if (matrix) {
+    g.in_height = g.out_height = g.out_width;
+    g.in_width = g.out_width = 1;
+  }
+  rows.count = g.batch * g.out_height;
+  rows.elements = std::int64_t{g.out_width} * g.out_channels;
+  return rows;
+}
+
+std::size_t LayerKernel::prepared_bytes(const LayerGeometry& geometry) {
+  return spread_bytes(geometry);
+}
+
+std::size_t LayerKernel::row_scratch_bytes(const LayerGeometry& geometry) const {
+  return whole_lines(conv_->scratch_bytes(geometry.conv));
+}
+
 std::size_t LayerKernel::scratch_bytes(const LayerGeometry& geometry, int threads) const {
-  return spread_bytes(geometry) +
-         whole_lines(conv_->scratch_bytes(geometry.conv)) * static_cast<std::size_t>(threads);
+  return prepared_bytes(geometry) + row_scratch_bytes(geometry) * static_cast<std::size_t>(threads);
+}
+
+const std::uint8_t* LayerKernel::prepared(
+    const LayerGeometry& geometry, const std::uint8_t* input, std::byte* scratch,
+    const std::optional<kernels::InputParams>& input_params) const {
+  if (!geometry.spread) return input;
+  auto* wide = reinterpret_cast<std::uint8_t*>(scratch);
+  spread(geometry, input_params ? input_params->zero_point : input_zero_point_, input, wide);
+  return wide;
 }
 
 void LayerKernel::run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
                       std::byte* scratch, int threads,
                       const std::optional<kernels::InputParams>& input_params) const {
-  const auto& g = geometry.conv;
-  if (geometry.spread) {
-    auto* wide = reinterpret_cast<std::uint8_t*>(scratch);
-    spread(geometry, input_params ? input_params->zero_point : input_zero_point_, input, wide);
-    input = wide;
-  }
-  scratch += spread_bytes(geometry);
-  const std::size_t part = whole_lines(conv_->scratch_bytes(g));
-  // A matrix is one row of pixels: its parts are made of those.
-  const bool matrix = g.batch * g.out_height == 1 && g.kernel_height == 1 && g.kernel_width == 1 &&
-                      g.stride_width == 1 && g.pad_left == 0 && g.pad_top == 0 &&
-                      g.in_height == 1 && g.in_width == g.out_width;
-  const std::int64_t rows = matrix ? g.out_width : g.batch * g.out_height;
-  kernels::ConvGeometry cut = g;
-  if (matrix) {
-    cut.in_height = cut.out_height = g.out_width;
-    cut.in_width = cut.out_width = 1;
-  }
-  split_rows(rows, threads, geometry.nanoseconds,
+  input = prepared(geometry, input, scratch, input_params);
+  scratch += prepared_bytes(geometry);
+  const std::size_t part = row_scratch_bytes(geometry);
+  const LayerRows rows = layer_rows(geometry);
+  split_rows(rows.count, threads, geometry.nanoseconds,
              [&](int chunk, std::int64_t first, std::int64_t last) {
-               conv_->run(cut, {input, output, first, last,
-                                scratch + part * static_cast<std::size_t>(chunk), input_params});
+               run_rows(rows, {input, output, first, last,
+                               scratch + part * static_cast<std::size_t>(chunk), input_params});
              });
 }
 

@@ -17,6 +17,18 @@ struct LayerGeometry {
   double nanoseconds = 0;  ///< of one thread, estimated
 };
 
+/// The rows that a call can be cut into. A matrix is one row of pixels: its parts are made of
+/// those.
+struct LayerRows {
+  kernels::ConvGeometry conv;
+  std::int64_t count = 0;
+  std::int64_t elements = 0;  ///< outputs of one row
+};
+[[nodiscard]] LayerRows layer_rows(const LayerGeometry& geometry);
+
+/// A result as a kernel wrote it: [N,1,L,C] of a logical [N,C,L], or an image, or a matrix.
+[[nodiscard]] Activation finished(Tensor result, bool image);
+
 class LayerKernel {
  public:
   LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer& layer);
@@ -34,6 +46,19 @@ class LayerKernel {
   void run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
            std::byte* scratch, int threads,
            const std::optional<kernels::InputParams>& input_params) const;
+
+  // The same in parts.
+
+  /// The input as run_rows reads it: itself, or spread out into `scratch`.
+  [[nodiscard]] const std::uint8_t* prepared(
+      const LayerGeometry& geometry, const std::uint8_t* input, std::byte* scratch,
+      const std::optional<kernels::InputParams>& input_params) const;
+  [[nodiscard]] static std::size_t prepared_bytes(const LayerGeometry& geometry);
+  /// Bytes of scratch of one run_rows, whole cache lines.
+  [[nodiscard]] std::size_t row_scratch_bytes(const LayerGeometry& geometry) const;
+  void run_rows(const LayerRows& rows, const kernels::ConvCall& call) const {
+    conv_->run(rows.conv, call);
+  }
 
   [[nodiscard]] std::string name() const { return std::string(conv_->name()); }
 

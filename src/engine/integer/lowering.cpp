@@ -1,4 +1,6 @@
 #include "engine/integer/lowering.h"
+#include "engine/integer/litert_placement.h"
+#include "engine/integer/litert_steps.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/openvino_steps.h"
 
@@ -98,6 +100,11 @@ class Lowering {
       case Role::split: return lower_split(id);
       default: break;
     }
+    if (placement.form == OutputForm::wide) {
+      OCTET_ASSIGN(const int image, lower_wide(id, placement));
+      forms_.define(placement.output, image);
+      return {};
+    }
     if (placement.form == OutputForm::floats) {
       OCTET_ASSIGN(const int floats, lower_to_floats(id, placement));
       forms_.define_floats(placement.output, floats, id);
@@ -133,7 +140,9 @@ class Lowering {
   }
 
   Result<int> lower_to_floats(NodeId id, const NodePlacement& placement) {
-    if (placement.role == Role::accumulate) return lower_accumulate(id, placement, {});
+    kernels::CodeParams none;
+    none.rule = model_.plan.rule;
+    if (placement.role == Role::accumulate) return lower_accumulate(id, placement, none);
     if (placement.role == Role::product) return lower_product(id, placement, {});
     OCTET_ASSIGN(const int codes, lower_gather(id, placement));
     return forms_.dequantized(codes, id);
@@ -146,7 +155,9 @@ class Lowering {
     const InputOrder order = accumulate_order(node, layer);
     const bool image = order == InputOrder::image;
     int input = -1;
-    if (placement.input == InputForm::dynamic) {
+    if (placement.input == InputForm::dynamic && is_litert(model_.plan.rule)) {
+      OCTET_ASSIGN(input, forms_.float_of(node.input(0), id));
+    } else if (placement.input == InputForm::dynamic) {
       OCTET_ASSIGN(input, forms_.dynamic_input(id, order));
     } else {
       OCTET_ASSIGN(input, forms_.coded_input(id, 0));
@@ -176,6 +187,25 @@ class Lowering {
     return plain;
   }
 
+  /// An image of 16-bit codes.
+  Result<int> lower_wide(NodeId id, const NodePlacement& placement) {
+    const auto& plan = model_.plan;
+    const Quantization& output = *plan.find(placement.output);
+    const Quantization& input = *plan.find(model_.graph, {id, 0});
+    OCTET_ASSIGN(const int a, forms_.float_input(id, 0));
+    const int buffer = forms_.add_floats(placement.output);
+    if (placement.role == Role::product) {
+      OCTET_ASSIGN(const int b, forms_.float_input(id, 1));
+      forms_.add_step(make_wide_product_step(
+          id, placement, input, *plan.find(model_.graph, {id, 1}), output, {a, b}, buffer, isa_));
+      return buffer;
+    }
+    OCTET_ASSIGN(const auto layer, accumulate_layer(model_, id, placement));
+    forms_.add_step(make_wide_layer_step(model_.graph, id, layer, placement, input, output,
+                                         typical_shape(model_.graph, id), a, buffer, isa_));
+    return buffer;
+  }
+
   Result<int> lower_product(NodeId id, const NodePlacement& placement,
                             const kernels::CodeParams& output) {
     OCTET_ASSIGN(int a, forms_.coded_input(id, 0));
@@ -198,6 +228,17 @@ class Lowering {
       product.low = output.low;
       product.high = output.high;
       buffer = forms_.add_codes(placement.output, output, false);
+    }
+    if (placement.form == OutputForm::codes &&
+        placement.scaling.scaling != litert::Scaling::floating) {
+      auto scale =
+          kernels::litert::make_requantization(placement.scaling, a_scale, {b_scale}, output.scale);
+      scale.zero_point = output.zero_point;
+      scale.low = output.low;
+      scale.high = output.high;
+      product.output = kernels::ConvOutput::accumulators;
+      forms_.add_step(make_product_step(id, product, std::move(scale), {a, b}, buffer, isa_));
+      return buffer;
     }
     forms_.add_step(make_product_step(id, product, {a, b}, buffer, isa_));
     return buffer;

@@ -1,8 +1,10 @@
 #include "engine/integer/placement.h"
 
 #include "arithmetic/quantize.h"
+#include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/placement_rules.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet {
 namespace {
@@ -29,10 +31,18 @@ class Placer {
   void settle(NodeId id, NodePlacement& placement) {
     const Node& node = graph_.node(id);
     const bool accumulates = placement.role == Role::accumulate || placement.role == Role::product;
+    if (accumulates && is_litert(model_.plan.rule)) {
+      if (placement.input == InputForm::wide) return settle_wide(id, placement);
+      if (placement.input == InputForm::dynamic) {
+        placement.hybrid = litert_hybrid_form(model_, id);
+      } else {
+        placement.scaling = litert_layer_form(model_, id);
+      }
+    }
     if (placement.form == OutputForm::codes) {
       const bool may_fuse = accumulates || placement.role == Role::binary ||
                             placement.role == Role::sum || placement.role == Role::average;
-      if (may_fuse && fuse_activation(node, placement)) return;
+      if (may_fuse && fuse_activation(id, placement)) return;
       const auto* output = model_.plan.find(node.output());
       if (is_coded(output)) {
         placement.low = static_cast<std::int32_t>(output->scheme.qmin());
@@ -46,8 +56,35 @@ class Placer {
         return;
       }
       placement.form = OutputForm::floats;
+      if (placement.role == Role::accumulate && has_zero_points(id, placement)) {
+        placement.role = Role::floating;
+        placement.reason = "its weight has zero points and its output is not quantized to 8 bits";
+        return;
+      }
     }
     if (placement.role == Role::accumulate) fuse_bias(id, placement);
+  }
+
+  /// 16-bit codes stay such, or the node is float.
+  void settle_wide(NodeId id, NodePlacement& placement) {
+    placement.wide = litert_wide_form(model_, id);
+    if (fuse_activation(id, placement)) return;
+    const auto* output = model_.plan.find(graph_.node(id).output());
+    if (!is_wide(output)) {
+      placement.role = Role::floating;
+      placement.input = InputForm::coded;
+      placement.form = OutputForm::codes;
+      placement.reason = "its output has no 16-bit codes";
+      return;
+    }
+    placement.low = static_cast<std::int32_t>(output->scheme.qmin());
+    placement.high = static_cast<std::int32_t>(output->scheme.qmax());
+  }
+
+  /// Whether an accumulating node's weight has zero points other than 0.
+  [[nodiscard]] bool has_zero_points(NodeId id, const NodePlacement& placement) const {
+    const auto layer = accumulate_layer(model_, id, placement);
+    return layer && !layer->weight_zero_point.empty();
   }
 
   /// The only reader of an intermediate value that nothing else needs.
@@ -59,13 +96,15 @@ class Placer {
   }
 
   /// Lets the node compute the Relu or Clip that alone reads its unquantized output.
-  bool fuse_activation(const Node& node, NodePlacement& placement) {
+  bool fuse_activation(NodeId id, NodePlacement& placement) {
+    const Node& node = graph_.node(id);
     const auto reader = sole_reader(node.output());
     if (!reader || reader->input != 0) return false;
     const Node& activation = graph_.node(reader->node);
     const auto bounds = activation_bounds(graph_, activation);
     const auto* output = model_.plan.find(activation.output());
-    if (!bounds || !is_coded(output)) return false;
+    const bool wide = placement.form == OutputForm::wide;
+    if (!bounds || !(wide ? is_wide(output) : is_coded(output))) return false;
     const auto qmin = static_cast<std::int32_t>(output->scheme.qmin());
     const auto qmax = static_cast<std::int32_t>(output->scheme.qmax());
     const float scale = output->params.scale[0];
@@ -76,6 +115,10 @@ class Placer {
     if (model_.plan.rule == Rule::openvino) {
       placement.low = openvino_bound(bounds->low, *output);
       placement.high = openvino_bound(bounds->high, *output);
+    }
+    if (is_litert(model_.plan.rule)) {
+      placement.low = litert_bound(model_, id, bounds->low, *output);
+      placement.high = litert_bound(model_, id, bounds->high, *output);
     }
     result_[index(reader->node)].role = Role::absorbed;
     return true;
@@ -111,11 +154,6 @@ bool is_coded(const Quantization* quantization) {
 }
 
 Result<std::vector<NodePlacement>> place_nodes(const QuantizedGraph& model) {
-  if (model.plan.rule != Rule::onnx && model.plan.rule != Rule::openvino) {
-    return fail(ErrorKind::usage,
-                "rule {} is not implemented; this engine computes rules onnx and openvino",
-                name(model.plan.rule));
-  }
   return Placer(model).run();
 }
 

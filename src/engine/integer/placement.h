@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "arithmetic/hybrid.h"
+#include "arithmetic/litert.h"
 #include "core/result.h"
 #include "graph/plan.h"
 
@@ -29,13 +31,16 @@ enum class Role : std::uint8_t {
 /// How the input of an accumulate node becomes codes.
 enum class InputForm : std::uint8_t {
   coded,    ///< it is quantized by the plan
-  dynamic,  ///< ONNX DynamicQuantizeLinear over the whole tensor at run time
+  dynamic,  ///< at run time: ONNX DynamicQuantizeLinear over the whole tensor; by rules tflite and
+            ///< xnnpack a row or an image at a time (NodePlacement::hybrid)
+  wide,     ///< it has codes of 16 bits, by rules tflite and xnnpack (wide_values.h)
 };
 
 /// What an accumulate or product node, or a Gather from a quantized table, gives.
 enum class OutputForm : std::uint8_t {
   codes,   ///< requantized to the plan's params of the output
   floats,  ///< f32: accumulator * scales + bias; quantized afterwards where the plan says so
+  wide,    ///< of InputForm::wide: 16-bit codes, held as the f32 they stand for
 };
 
 struct NodePlacement {
@@ -48,6 +53,13 @@ struct NodePlacement {
   /// Signed codes that limit the output: its code range, narrowed by the fused activation.
   std::int32_t low = 0;
   std::int32_t high = 0;
+  /// How an accumulate or product node makes codes by rules tflite and xnnpack; by rule onnx, and
+  /// where they have no say, Scaling::floating.
+  litert::LayerForm scaling;
+  /// How a dynamic accumulate node computes by rules tflite and xnnpack.
+  litert::HybridForm hybrid;
+  /// How an accumulate or product node of InputForm::wide makes codes.
+  litert::WideForm wide;
   /// Where the constant of a fused bias Add is read; only of OutputForm::floats.
   std::optional<Use> bias;
 };
@@ -55,8 +67,7 @@ struct NodePlacement {
 /// Whether values so quantized are kept as 8-bit codes: at most 8 bits, one scale.
 [[nodiscard]] bool is_coded(const Quantization* quantization);
 
-/// One entry for each node slot; shapes must have been inferred. Fails on a cycle and on a rule
-/// other than onnx and openvino.
+/// One entry for each node slot; shapes must have been inferred. Fails on a cycle.
 [[nodiscard]] Result<std::vector<NodePlacement>> place_nodes(const QuantizedGraph& model);
 
 /// What an accumulate node multiplies with, as the plan states it.
@@ -65,17 +76,28 @@ struct AccumulateLayer {
   int output_axis = 0;  ///< axis of `codes` that counts output channels (of a group)
   std::int64_t output_channels = 0;
   std::vector<float> weight_scale;  ///< [output_channels]
-  std::vector<std::int32_t> bias;   ///< [output_channels]; zeros when there is none in int32
-  std::vector<float> float_bias;    ///< [output_channels]; empty when there is none in f32
+  /// [output_channels], of rules tflite and xnnpack; empty where all are 0.
+  std::vector<std::int32_t> weight_zero_point;
+  [[nodiscard]] std::int32_t zero_point(std::size_t channel) const {
+    return weight_zero_point.empty() ? 0 : weight_zero_point[channel];
+  }
+  std::vector<std::int32_t> bias;       ///< [output_channels]; zeros when there is none in int32
+  std::vector<std::int64_t> wide_bias;  ///< [output_channels], of InputForm::wide alone
+  std::vector<float> float_bias;        ///< [output_channels]; empty when there is none in f32
 };
 
 /// Reads it for `placement.input` and with `placement.bias`; the error is the reason why the node
 /// cannot run in integers (its node is not named). A bias that is an int32 in units of input scale
-/// * weight scale is added to the accumulator, any other constant one in f32.
+/// * weight scale is added to the accumulator, any other constant one in f32; by rules tflite and
+/// xnnpack an int32 is added to the accumulator whatever its units.
 [[nodiscard]] Result<AccumulateLayer> accumulate_layer(const QuantizedGraph& model, NodeId node,
                                                        const NodePlacement& placement);
 
-/// Multiplier of each output channel by rule onnx.
+/// The largest sum, over the output channels, of |w| * 255: what one of the two bytes of 16-bit
+/// codes can add up to.
+[[nodiscard]] std::int64_t wide_sum_bound(const AccumulateLayer& layer);
+
+/// Multiplier of each output channel by rule onnx, and rule xnnpack where it has the same formula.
 [[nodiscard]] std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,
                                                    float output_scale);
 

@@ -4,7 +4,9 @@
 #include <array>
 
 #include "engine/float/float_op.h"
+#include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet {
 namespace {
@@ -88,8 +90,37 @@ class Rules {
     return Role::floating;
   }
 
+  /// 16-bit codes by rules tflite and xnnpack.
+  void wide_matrix(NodePlacement& placement) const {
+    placement.input = InputForm::wide;
+    placement.form = OutputForm::wide;
+    if (node_.is("MatMul") && (rank(node_.input(0)) < 2 || rank(node_.input(1)) < 2)) {
+      placement.reason = "an operand is no matrix or has an unknown rank";
+      return;
+    }
+    if (node_.is("MatMul") && is_wide(model_.plan.find(graph_, {id_, 1}))) {
+      placement.role = Role::product;
+      return;
+    }
+    const auto layer = accumulate_layer(model_, id_, placement);
+    if (!layer) {
+      placement.reason = layer.error().message;
+    } else if (!layer->weight_zero_point.empty()) {
+      placement.reason = "its weight has a zero point other than 0";
+    } else if (!layer->float_bias.empty()) {
+      placement.reason = "its bias is not quantized";
+    } else if (wide_sum_bound(*layer) > INT32_MAX) {
+      placement.reason = "the sums of its 16-bit codes are too large";
+    } else {
+      placement.role = Role::accumulate;
+    }
+  }
+
   void matrix(NodePlacement& placement) const {
     const auto* input = model_.plan.find(graph_, {id_, 0});
+    if (is_litert(model_.plan.rule) && is_wide(input) && !is_constant(0)) {
+      return wide_matrix(placement);
+    }
     placement.input =
         input != nullptr && is_dynamic(*input) ? InputForm::dynamic : InputForm::coded;
     if (placement.input == InputForm::coded && !coded_activation(0) &&
@@ -107,6 +138,11 @@ class Rules {
       placement.role = Role::accumulate;
       const bool floats = placement.input == InputForm::dynamic ||
                           (model_.plan.rule != Rule::openvino && !layer->float_bias.empty());
+      if (floats && !layer->weight_zero_point.empty()) {
+        placement.role = Role::floating;
+        placement.reason = "its weight has a zero point other than 0";
+        return;
+      }
       placement.form = floats ? OutputForm::floats : OutputForm::codes;
       return;
     } else if (!layer) {

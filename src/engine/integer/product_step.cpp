@@ -3,69 +3,13 @@
 #include <algorithm>
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/product_batch.h"
 #include "engine/integer/step.h"
 
 namespace octet::integer {
 namespace {
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
-
-/// A batch of products of one shape.
-struct Batch {
-  Shape output;
-  kernels::ProductShape shape;
-  std::vector<std::pair<std::int64_t, std::int64_t>> offsets;  ///< of a and b, by product
-};
-
-/// Strides of the leading dimensions of `operand` under those of `output`, 0 where it repeats.
-std::vector<std::int64_t> batch_strides(const Shape& operand, const Shape& output) {
-  auto strides = row_major_strides(operand);
-  for (std::size_t d = 0; d < strides.size(); ++d) {
-    if (operand[d] == 1) strides[d] = 0;
-  }
-  strides.insert(strides.begin(), output.size() - operand.size(), 0);
-  return strides;
-}
-
-Result<Batch> make_batch(const Shape& a, const Shape& b) {
-  if (a.size() < 2 || b.size() < 2 || a.back() != b[b.size() - 2]) {
-    return bad_input("cannot multiply {} and {}", to_string(a), to_string(b));
-  }
-  const Shape a_batch(a.begin(), a.end() - 2);
-  const Shape b_batch(b.begin(), b.end() - 2);
-  OCTET_ASSIGN(const auto leading, broadcast_shapes(a_batch, b_batch));
-  Batch batch;
-  batch.output = leading;
-  batch.output.push_back(a[a.size() - 2]);
-  batch.output.push_back(b.back());
-  OCTET_TRY(checked_element_count(batch.output));
-  batch.shape = {a[a.size() - 2], a.back(), b.back()};
-  const auto a_strides = batch_strides(a, batch.output);
-  const auto b_strides = batch_strides(b, batch.output);
-  const auto plain = row_major_strides(leading);
-  const std::int64_t count = element_count(leading);
-  if (element_count(b_batch) == 1 && element_count(a_batch) == count) {
-    // One matrix b: the rows of all a are rows of one matrix.
-    batch.shape.rows *= count;
-    if (count > 0) batch.offsets = {{0, 0}};
-    return batch;
-  }
-  // Each is kept below; a file that asks for more is damaged.
-  constexpr std::int64_t most = std::int64_t{1} << 24;
-  if (count > most) return bad_input("{} products are too many", count);
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::int64_t rest = i;
-    std::pair<std::int64_t, std::int64_t> offsets{0, 0};
-    for (std::size_t d = 0; d < leading.size(); ++d) {
-      const std::int64_t position = rest / plain[d];
-      rest %= plain[d];
-      offsets.first += position * a_strides[d];
-      offsets.second += position * b_strides[d];
-    }
-    batch.offsets.push_back(offsets);
-  }
-  return batch;
-}
 
 class ProductStep final : public Step {
  public:
@@ -74,7 +18,8 @@ class ProductStep final : public Step {
       : Step(id, std::move(in), {output}), params_(params), isa_(isa) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
-    OCTET_ASSIGN(auto batch, make_batch(shapes[at(inputs[0])].shape, shapes[at(inputs[1])].shape));
+    OCTET_ASSIGN(auto batch,
+                 make_product_batch(shapes[at(inputs[0])].shape, shapes[at(inputs[1])].shape));
     const auto products = static_cast<std::int64_t>(batch.offsets.size());
     const std::size_t scratch = (kernels::product_scratch_bytes(batch.shape, isa_) + 63) / 64 * 64;
     BoundStep bound;
@@ -104,7 +49,8 @@ class ProductStep final : public Step {
   [[nodiscard]] std::string kernel() const override { return kernels::product_kernel_name(isa_); }
 
  private:
-  [[nodiscard]] Result<std::byte*> output_memory(const Batch& batch, RunContext& context) const {
+  [[nodiscard]] Result<std::byte*> output_memory(const ProductBatch& batch,
+                                                 RunContext& context) const {
     if (params_.output == kernels::ConvOutput::codes) {
       return reinterpret_cast<std::byte*>(context.codes[at(outputs[0])]);
     }
@@ -118,7 +64,78 @@ class ProductStep final : public Step {
   kernels::Isa isa_;
 };
 
+/// Products whose accumulators become codes a block of rows at a time.
+class ScaledProductStep final : public Step {
+ public:
+  ScaledProductStep(NodeId id, const kernels::ProductParams& params,
+                    kernels::litert::Requantization scale, std::vector<int> in, int output,
+                    kernels::Isa isa)
+      : Step(id, std::move(in), {output}), params_(params), scale_(std::move(scale)), isa_(isa) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
+    OCTET_ASSIGN(auto batch,
+                 make_product_batch(shapes[at(inputs[0])].shape, shapes[at(inputs[1])].shape));
+    const auto products = static_cast<std::int64_t>(batch.offsets.size());
+    kernels::ProductShape block = batch.shape;
+    // Fewer rows would cost more for packing b than for the products.
+    block.rows = std::min<std::int64_t>(
+        block.rows,
+        std::max<std::int64_t>((128 * 1024) / (4 * std::max<std::int64_t>(block.columns, 1)), 64));
+    const std::size_t scratch = whole_lines(kernels::product_scratch_bytes(block, isa_));
+    const std::size_t sums = whole_lines(static_cast<std::size_t>(block.rows * block.columns) * 4);
+    BoundStep bound;
+    bound.macs = element_count(batch.output) * batch.shape.depth;
+    bound.scratch_bytes = (scratch + sums) * static_cast<std::size_t>(threads);
+    const double nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
+    bound.run = [this, batch = std::move(batch), products, block, scratch, sums, threads,
+                 nanoseconds](RunContext& context) -> Status {
+      split_rows(
+          products, threads, nanoseconds, [&](int chunk, std::int64_t first, std::int64_t last) {
+            auto* memory = context.scratch + (scratch + sums) * static_cast<std::size_t>(chunk);
+            for (std::int64_t i = first; i < last; ++i) {
+              run_product(batch, block, i, context, memory,
+                          reinterpret_cast<std::int32_t*>(memory + scratch));
+            }
+          });
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override {
+    return std::string(kernels::product_kernel_name(isa_)) + " + litert";
+  }
+
+ private:
+  static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  void run_product(const ProductBatch& batch, kernels::ProductShape block, std::int64_t i,
+                   RunContext& context, std::byte* scratch, std::int32_t* sums) const {
+    const auto [a_offset, b_offset] = batch.offsets[static_cast<std::size_t>(i)];
+    const auto* a = context.codes[at(inputs[0])] + a_offset;
+    const auto* b = context.codes[at(inputs[1])] + b_offset;
+    auto* output = context.codes[at(outputs[0])] + i * batch.shape.rows * batch.shape.columns;
+    const std::int64_t step = block.rows;
+    for (std::int64_t row = 0; row < batch.shape.rows; row += step) {
+      block.rows = std::min(step, batch.shape.rows - row);
+      kernels::product(params_, block, a + row * block.depth, b, sums, scratch, isa_);
+      kernels::litert::requantize(scale_, sums, output + row * block.columns,
+                                  block.rows * block.columns, isa_);
+    }
+  }
+
+  kernels::ProductParams params_;
+  kernels::litert::Requantization scale_;
+  kernels::Isa isa_;
+};
+
 }  // namespace
+
+StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                              kernels::litert::Requantization scale, std::vector<int> inputs,
+                              int output, kernels::Isa isa) {
+  return std::make_unique<ScaledProductStep>(node, params, std::move(scale), std::move(inputs),
+                                             output, isa);
+}
 
 StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
                               std::vector<int> inputs, int output, kernels::Isa isa) {

@@ -15,6 +15,7 @@
 #include "engine/integer/placement.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/litert.h"
 #include "kernels/product.h"
 
 namespace octet::integer {
@@ -83,10 +84,17 @@ enum class InputOrder : std::uint8_t {
   channels_last,  ///< an image
   image,          ///< [N,C,L] as the image [N,C,1,L]
 };
+/// The same values, or [N,C,L] as [N,C,1,L], so ordered.
+[[nodiscard]] Result<Activation> in_input_order(const Activation& values, InputOrder order);
 [[nodiscard]] InputOrder accumulate_order(const Node& node, const AccumulateLayer& layer);
 
 /// MatMul of two coded values; gives codes or floats.
 [[nodiscard]] StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                                            std::vector<int> inputs, int output, kernels::Isa isa);
+/// One whose accumulators become codes by `scale`, which has one channel; params.output is
+/// accumulators.
+[[nodiscard]] StepPointer make_product_step(NodeId node, const kernels::ProductParams& params,
+                                            kernels::litert::Requantization scale,
                                             std::vector<int> inputs, int output, kernels::Isa isa);
 [[nodiscard]] StepPointer make_binary_step(NodeId node, const kernels::BinaryParams& params,
                                            std::vector<int> inputs, int output);
@@ -109,7 +117,7 @@ enum class InputOrder : std::uint8_t {
 [[nodiscard]] StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                                int input, int output);
 [[nodiscard]] StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization,
-                                                  int input, int output);
+                                                  Rule rule, int input, int output);
 /// ONNX DynamicQuantizeLinear into a u8 tensor and RunContext::input_params.
 [[nodiscard]] StepPointer make_dynamic_quantize_step(NodeId node, InputOrder order, int input,
                                                      int output);

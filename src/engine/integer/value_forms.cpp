@@ -86,7 +86,7 @@ int ValueForms::quantized(int buffer, ValueId value, const Quantization& quantiz
     return codes;
   }
   const int floats = add_floats(value);
-  add_step(make_fake_quantize_step(node, quantization, buffer, floats));
+  add_step(make_fake_quantize_step(node, quantization, model_.plan.rule, buffer, floats));
   return floats;
 }
 

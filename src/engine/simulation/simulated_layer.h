@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "arithmetic/hybrid.h"
+#include "arithmetic/litert.h"
 #include "arithmetic/openvino.h"
 #include "engine/float/float_op.h"
 #include "engine/integer/placement.h"
@@ -45,6 +47,11 @@ class AccumulateOp {
                                                  FloatOp::State* state) const;
   [[nodiscard]] Result<Activation> run_to_floats(const DynamicCodes& input,
                                                  FloatOp::State* state) const;
+  /// With a dynamic input by rules tflite and xnnpack.
+  [[nodiscard]] Result<Activation> run_hybrid(const Activation& values,
+                                              FloatOp::State* state) const;
+  /// Of OutputForm::wide: images of 16-bit codes.
+  [[nodiscard]] Result<Activation> run_wide(const Activation& values, FloatOp::State* state) const;
   [[nodiscard]] std::unique_ptr<FloatOp::State> make_state() const { return op_->make_state(); }
   [[nodiscard]] const SimulatedLayer& summary() const { return summary_; }
 
@@ -61,6 +68,12 @@ class AccumulateOp {
   OutputForm form_ = OutputForm::codes;
   std::vector<float> multipliers_;                ///< floats: the weight scales
   std::vector<openvino::Layer> openvino_layers_;  ///< by channel; codes by rule openvino
+  litert::HybridForm hybrid_;
+  litert::WideForm wide_;
+  Quantization wide_input_, wide_output_;
+  std::vector<std::int64_t> wide_bias_;
+  litert::Scaling scaling_ = litert::Scaling::floating;
+  std::vector<litert::Channel> channels_;  ///< codes by rules tflite and xnnpack
   std::vector<std::int32_t> bias_;
   std::vector<float> float_bias_;
   float input_scale_ = 1;

@@ -158,6 +158,49 @@ openvino::Sum openvino_sum(const QuantParams& kept, float moved_scale, std::int3
                        openvino::limits(output.scale[0], output.zero_point[0] + to_unsigned));
 }
 
+/// Of plain codes in i8 or i16.
+template <class Code>
+Result<ProductSums> sums_of_products(const Tensor& x, std::int64_t zx, const Tensor& y,
+                                     std::int64_t zy) {
+  if (x.rank() < 2 || y.rank() < 2 || x.shape().back() != y.dim(y.rank() - 2)) {
+    return bad_input("cannot multiply {} and {}", to_string(x.shape()), to_string(y.shape()));
+  }
+  const std::int64_t rows = x.dim(x.rank() - 2);
+  const std::int64_t depth = x.shape().back();
+  const std::int64_t columns = y.shape().back();
+  const Shape x_batch(x.shape().begin(), x.shape().end() - 2);
+  const Shape y_batch(y.shape().begin(), y.shape().end() - 2);
+  OCTET_ASSIGN(const auto batch, broadcast_shapes(x_batch, y_batch));
+  ProductSums result{batch, {}};
+  result.shape.insert(result.shape.end(), {rows, columns});
+  result.sums.reserve(static_cast<std::size_t>(element_count(result.shape)));
+  const auto strides = row_major_strides(batch);
+  const auto x_strides = broadcast_strides(x_batch, batch);
+  const auto y_strides = broadcast_strides(y_batch, batch);
+  for (std::int64_t i = 0; i < element_count(batch); ++i) {
+    std::int64_t from_x = 0;
+    std::int64_t from_y = 0;
+    for (std::size_t d = 0; d < batch.size(); ++d) {
+      const auto position = i / strides[d] % batch[d];
+      from_x += position * x_strides[d];
+      from_y += position * y_strides[d];
+    }
+    const auto* left = x.data<Code>() + from_x * rows * depth;
+    const auto* right = y.data<Code>() + from_y * depth * columns;
+    for (std::int64_t m = 0; m < rows; ++m) {
+      std::vector<std::int64_t> sums(static_cast<std::size_t>(columns), 0);
+      for (std::int64_t k = 0; k < depth; ++k) {
+        const std::int64_t factor = left[m * depth + k] - zx;
+        for (std::int64_t n = 0; n < columns; ++n) {
+          sums[static_cast<std::size_t>(n)] += factor * (right[k * columns + n] - zy);
+        }
+      }
+      result.sums.insert(result.sums.end(), sums.begin(), sums.end());
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 Result<CodedActivation> average_codes(const Graph& graph, const Node& node, const Operand& input,
@@ -216,49 +259,13 @@ Result<CodedActivation> add_reals_openvino(const Activation& values, const Opera
 }
 
 Result<ProductSums> product_sums(const Operand& a, const Operand& b) {
-  const Tensor x = to_plain_codes(a.coded).codes;
-  const Tensor y = to_plain_codes(b.coded).codes;
-  const std::int32_t zx = a.quantization->params.zero_point[0];
-  const std::int32_t zy = b.quantization->params.zero_point[0];
-  if (x.rank() < 2 || y.rank() < 2 || x.shape().back() != y.dim(y.rank() - 2)) {
-    return bad_input("cannot multiply {} and {}", to_string(x.shape()), to_string(y.shape()));
-  }
-  const std::int64_t rows = x.dim(x.rank() - 2);
-  const std::int64_t depth = x.shape().back();
-  const std::int64_t columns = y.shape().back();
-  const Shape x_batch(x.shape().begin(), x.shape().end() - 2);
-  const Shape y_batch(y.shape().begin(), y.shape().end() - 2);
-  OCTET_ASSIGN(const auto batch, broadcast_shapes(x_batch, y_batch));
-  ProductSums result{batch, {}};
-  result.shape.insert(result.shape.end(), {rows, columns});
-  result.sums.reserve(static_cast<std::size_t>(element_count(result.shape)));
-  const auto strides = row_major_strides(batch);
-  const auto x_strides = broadcast_strides(x_batch, batch);
-  const auto y_strides = broadcast_strides(y_batch, batch);
-  for (std::int64_t i = 0; i < element_count(batch); ++i) {
-    std::int64_t from_x = 0;
-    std::int64_t from_y = 0;
-    for (std::size_t d = 0; d < batch.size(); ++d) {
-      const auto position = i / strides[d] % batch[d];
-      from_x += position * x_strides[d];
-      from_y += position * y_strides[d];
-    }
-    const auto* left = x.data<std::int8_t>() + from_x * rows * depth;
-    const auto* right = y.data<std::int8_t>() + from_y * depth * columns;
-    for (std::int64_t m = 0; m < rows; ++m) {
-      // Unsigned, so that it wraps as the integer engine's accumulator does.
-      std::vector<std::uint32_t> sums(static_cast<std::size_t>(columns), 0);
-      for (std::int64_t k = 0; k < depth; ++k) {
-        const std::int32_t factor = left[m * depth + k] - zx;
-        for (std::int64_t n = 0; n < columns; ++n) {
-          sums[static_cast<std::size_t>(n)] +=
-              static_cast<std::uint32_t>(factor * (right[k * columns + n] - zy));
-        }
-      }
-      for (const auto sum : sums) result.sums.push_back(static_cast<std::int32_t>(sum));
-    }
-  }
-  return result;
+  return sums_of_products<std::int8_t>(
+      to_plain_codes(a.coded).codes, a.quantization->params.zero_point[0],
+      to_plain_codes(b.coded).codes, b.quantization->params.zero_point[0]);
+}
+
+Result<ProductSums> wide_product_sums(const Tensor& a, const Tensor& b) {
+  return sums_of_products<std::int16_t>(a, 0, b, 0);
 }
 
 }  // namespace octet::simulation

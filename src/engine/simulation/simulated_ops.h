@@ -36,11 +36,13 @@ struct Operand {
                                                          const NodePlacement& placement,
                                                          bool in_layer);
 
-/// Sums of MatMul with numpy broadcasting of the leading dimensions.
+/// Exact sums of MatMul with numpy broadcasting of the leading dimensions.
 struct ProductSums {
   Shape shape;
-  std::vector<std::int32_t> sums;
+  std::vector<std::int64_t> sums;
 };
 [[nodiscard]] Result<ProductSums> product_sums(const Operand& a, const Operand& b);
+/// Of plain i16 codes with zero points of 0.
+[[nodiscard]] Result<ProductSums> wide_product_sums(const Tensor& a, const Tensor& b);
 
 }  // namespace octet::simulation

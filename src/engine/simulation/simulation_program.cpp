@@ -9,6 +9,8 @@
 #include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
+#include "engine/integer/litert_placement.h"
+#include "engine/integer/wide_values.h"
 #include "engine/simulation/simulated_ops.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
@@ -125,8 +127,8 @@ class SimulationSession final : public Session {
     } else if (is_coded(quantization)) {
       OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization, plan().rule));
     } else {
-      OCTET_ASSIGN(auto image, fake_quantize(to_plain(values).tensor, quantization->params,
-                                             quantization->scheme));
+      OCTET_ASSIGN(auto image,
+                   fake_quantize_by(plan().rule, to_plain(values).tensor, *quantization));
       values_[index(id)].floats = {std::move(image), false};
     }
     tap(id);
@@ -178,8 +180,7 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(const auto codes, to_codes(values, it->second, plan().rule));
       return to_floats(codes, it->second);
     }
-    OCTET_ASSIGN(auto image,
-                 fake_quantize(to_plain(values).tensor, it->second.params, it->second.scheme));
+    OCTET_ASSIGN(auto image, fake_quantize_by(plan().rule, to_plain(values).tensor, it->second));
     return Activation{std::move(image), false};
   }
 
@@ -246,9 +247,19 @@ class SimulationSession final : public Session {
                         FloatOp::State* state) {
     if (placement.input == InputForm::dynamic) {
       OCTET_ASSIGN(const auto values, floats_of(simulated_->model.graph.node(node.id).input(0)));
+      if (is_litert(plan().rule)) {
+        OCTET_ASSIGN(auto floats, node.accumulate->run_hybrid(values, state));
+        return set_floats(placement.output, std::move(floats));
+      }
       OCTET_ASSIGN(const auto input, simulation::quantize_dynamically(values));
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input, state));
       return set_floats(placement.output, std::move(floats));
+    }
+    if (placement.form == OutputForm::wide) {
+      OCTET_ASSIGN(const auto values, float_input(node.id, 0));
+      OCTET_ASSIGN(auto image, node.accumulate->run_wide(values, state));
+      set_image(placement.output, std::move(image));
+      return {};
     }
     OCTET_ASSIGN(const auto input, operand(node.id, 0));
     if (placement.form == OutputForm::floats) {
@@ -260,7 +271,37 @@ class SimulationSession final : public Session {
     return {};
   }
 
+  /// What computes 16-bit codes.
+  void set_image(ValueId id, Activation image) {
+    values_[index(id)].floats = std::move(image);
+    tap(id);
+  }
+
+  Status run_wide_product(NodeId id, const NodePlacement& placement) {
+    const Graph& graph = simulated_->model.graph;
+    const auto& a = *plan().find(graph, {id, 0});
+    const auto& b = *plan().find(graph, {id, 1});
+    const auto& output = *plan().find(placement.output);
+    OCTET_ASSIGN(const auto left, float_input(id, 0));
+    OCTET_ASSIGN(const auto right, float_input(id, 1));
+    OCTET_ASSIGN(const auto x, wide_codes(to_plain(left).tensor, a));
+    OCTET_ASSIGN(const auto y, wide_codes(to_plain(right).tensor, b));
+    OCTET_ASSIGN(const auto product, simulation::wide_product_sums(x, y));
+    const auto channel = litert::channel(placement.wide.product, a.params.scale[0],
+                                         b.params.scale[0], output.params.scale[0]);
+    Tensor codes(DType::i16, product.shape);
+    auto* q = codes.mutable_data<std::int16_t>();
+    for (const auto sum : product.sums) {
+      *q++ = static_cast<std::int16_t>(litert::requantize_wide(placement.wide.scaling, channel, sum,
+                                                               placement.low, placement.high));
+    }
+    OCTET_ASSIGN(auto image, wide_image(codes, output));
+    set_image(placement.output, {std::move(image), false});
+    return {};
+  }
+
   Status run_product(NodeId id, const NodePlacement& placement) {
+    if (placement.form == OutputForm::wide) return run_wide_product(id, placement);
     OCTET_ASSIGN(const auto a, operand(id, 0));
     OCTET_ASSIGN(const auto b, operand(id, 1));
     OCTET_ASSIGN(const auto product, simulation::product_sums(a, b));
@@ -269,16 +310,21 @@ class SimulationSession final : public Session {
     if (placement.form == OutputForm::floats) {
       Tensor values(DType::f32, product.shape);
       auto* y = values.mutable_data<float>();
-      for (const auto sum : product.sums) *y++ = float_output(sum, a_scale * b_scale, no_bias);
+      for (const auto sum : product.sums) {
+        // Modulo 2^32, as the integer engine's accumulator.
+        *y++ = float_output(static_cast<std::int32_t>(sum), a_scale * b_scale, no_bias);
+      }
       return set_floats(placement.output, {std::move(values), false});
     }
     const QuantParams& params = plan().find(placement.output)->params;
-    const float multiplier = onnx_multiplier(a_scale, b_scale, params.scale[0]);
+    const auto channel =
+        litert::channel(placement.scaling.product, a_scale, b_scale, params.scale[0]);
     CodedActivation output{Tensor(DType::i8, product.shape), false};
     auto* q = output.codes.mutable_data<std::int8_t>();
     for (const auto sum : product.sums) {
       *q++ = static_cast<std::int8_t>(
-          requantize_onnx(sum, multiplier, params.zero_point[0], placement.low, placement.high));
+          litert::requantize(placement.scaling.scaling, channel, static_cast<std::int32_t>(sum),
+                             params.zero_point[0], placement.low, placement.high));
     }
     set_codes(placement.output, std::move(output));
     return {};

@@ -21,7 +21,7 @@ class ReferenceConv final : public Conv {
       const auto y = static_cast<int>(row % geometry.out_height);
       const std::uint8_t* in =
           call.input + image * geometry.in_height * geometry.in_width * geometry.in_channels;
-      std::int64_t at = row * row_elements;
+      std::int64_t at = (row - call.output_row) * row_elements;
       for (int x = 0; x < geometry.out_width; ++x) {
         for (int o = 0; o < geometry.out_channels; ++o, ++at) {
           store(accumulate(geometry, in, input.zero_point, y, x, o), input.scale, o, call.output,

@@ -78,7 +78,8 @@ class DepthwiseConv final : public Conv {
     const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
     for (std::int64_t y = call.first_row; y < call.last_row; ++y) {
       window.move_to(y);
-      const std::int64_t position = y * geometry.out_width * geometry.out_channels;
+      const std::int64_t position =
+          (y - call.output_row) * geometry.out_width * geometry.out_channels;
       for (const auto& block : packed_.blocks) {
         point_taps(geometry, window, block.first_channel, taps);
         row.weights = packed_.weights.data() + block.weights;

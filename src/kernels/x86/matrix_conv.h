@@ -125,6 +125,7 @@ class MatrixConv final : public Conv {
     const std::int64_t last = state.call.last_row * geometry.out_width;
     const std::int64_t channels = geometry.in_channels;
     const std::int64_t chunk = chunk_pixels(geometry);
+    const std::int64_t output_pixel = state.call.output_row * geometry.out_width;
     const Element* segment = nullptr;
     Tile tile = state.tile;
     tile.segments = &segment;
@@ -139,7 +140,7 @@ class MatrixConv final : public Conv {
       } else {
         segment = from;
       }
-      run_pixels(tile, pixels, state.call.output, pixel * geometry.out_channels);
+      run_pixels(tile, pixels, state.call.output, (pixel - output_pixel) * geometry.out_channels);
     }
   }
 
@@ -157,7 +158,7 @@ class MatrixConv final : public Conv {
         segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
       }
       run_pixels(tile, geometry.out_width, state.call.output,
-                 row * geometry.out_width * geometry.out_channels);
+                 (row - state.call.output_row) * geometry.out_width * geometry.out_channels);
     }
   }
 

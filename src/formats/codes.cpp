@@ -1,10 +1,10 @@
-#include "formats/onnx/qdq.h"
+#include "formats/codes.h"
 
 #include <algorithm>
 
 #include "arithmetic/quantize.h"
 
-namespace octet::onnx {
+namespace octet {
 namespace {
 
 template <class From, class To>
@@ -123,4 +123,4 @@ Status set_coded_constant(QuantizedGraph& model, ValueId target, const Tensor& c
   return {};
 }
 
-}  // namespace octet::onnx
+}  // namespace octet

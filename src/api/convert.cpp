@@ -1,0 +1,68 @@
+#include "octet/convert.h"
+
+#include <chrono>
+#include <filesystem>
+
+#include "api/engine_choice.h"
+#include "api/quantize_options.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include "passes/input_layout.h"
+#include "passes/pipeline.h"
+
+namespace octet {
+namespace {
+
+/// ONNX models take and give floats.
+void forget_coded_io(QuantizedGraph& model, std::vector<std::string>& notes) {
+  for (const auto& [id, dtype] : model.plan.coded_io) {
+    notes.push_back(fmt::format("{} {} is {} in the .tflite file, float in the .onnx file",
+                                model.graph.is_input(id) ? "input" : "output",
+                                model.graph.value(id).name, name(dtype)));
+  }
+  model.plan.coded_io.clear();
+}
+
+std::int64_t count_transposes(const Graph& graph) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto& node = graph.node(static_cast<NodeId>(i));
+    if (node.alive && node.is("Transpose")) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+Result<ConvertSummary> convert(const ConvertRequest& request) {
+  const auto start = std::chrono::steady_clock::now();
+  OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
+  OCTET_TRY(check_model_suffix(request.output));
+  OCTET_TRY(check_writable(request.output));
+  OCTET_ASSIGN(auto file, open_model(request.model));
+  ConvertSummary out;
+  out.output = request.output;
+  out.from = file.format;
+  out.to = is_tflite_path(request.output) ? "tflite" : "onnx";
+  out.quantized = is_quantized(file);
+  out.input_bytes = file.bytes;
+  auto& model = file.model;
+  if (layout) {
+    OCTET_ASSIGN(const int images, set_input_layout(model, *layout));
+    if (images == 0) out.notes.push_back(no_image_inputs(request.input_layout));
+  }
+  if (!out.quantized && (out.from != out.to || layout)) OCTET_TRY(simplify(model.graph));
+  if (out.to == "onnx") forget_coded_io(model, out.notes);
+  state_rule(model, request.output);
+  OCTET_TRY(check_cancel());
+  OCTET_TRY(write_model(model, request.output));
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(request.output, error);
+  out.output_bytes = error ? 0 : bytes;
+  OCTET_ASSIGN(const auto written, read_model(request.output));
+  out.transposes = count_transposes(written.model.graph);
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+}  // namespace octet

@@ -1,0 +1,138 @@
+#include "engine/integer/litert_placement.h"
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+using litert::LayerForm;
+using litert::Product;
+using litert::Scaling;
+
+bool has_zero_points(const Quantization& quantization) {
+  const auto& zero_points = quantization.params.zero_point;
+  return std::any_of(zero_points.begin(), zero_points.end(),
+                     [](std::int32_t zero_point) { return zero_point != 0; });
+}
+
+bool is_fully_connected(const QuantizedGraph& model, const Node& node, const Quantization& weight) {
+  if (node.is("Gemm")) return true;
+  const Tensor* constant = model.graph.constant(node.input(1));
+  return node.is("MatMul") && constant != nullptr && constant->rank() == 2 &&
+         !has_zero_points(weight);
+}
+
+/// DEPTHWISE_CONV_2D, which has an output channel or more for each input channel.
+bool is_depthwise(const QuantizedGraph& model, const Node& node) {
+  const Tensor* weight = model.graph.constant(node.input(1));
+  return node.is("Conv") && weight != nullptr && weight->rank() == 4 && weight->dim(1) == 1 &&
+         node.int_attribute("group", 1) > 1;
+}
+
+LayerForm reference_form(const QuantizedGraph& model, const Node& node,
+                         const Quantization& weight) {
+  if (is_fully_connected(model, node, weight)) return {Scaling::real, Product::exact};
+  const bool one_scale = node.is("MatMul") || weight.storage == DType::u8;
+  return {Scaling::twice_rounded, one_scale ? Product::rounded : Product::exact};
+}
+
+LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quantization& weight) {
+  // The delegate takes int8 operands on the right only with zero points of 0.
+  if (weight.storage == DType::u8 || !has_zero_points(weight)) return {};
+  if (is_fully_connected(model, node, weight)) return {Scaling::rounded_up, Product::rounded};
+  return {Scaling::twice_rounded, Product::rounded};
+}
+
+using litert::HybridCodes;
+using litert::HybridForm;
+using litert::HybridOutput;
+using litert::HybridUnit;
+
+/// Which XNNPACK computes as a matrix product of pixels.
+bool is_pointwise(const QuantizedGraph& model, const Node& node) {
+  const Tensor* weight = model.graph.constant(node.input(1));
+  const auto all = [&](std::string_view name, std::int64_t value) {
+    const auto numbers = node.ints_attribute(name);
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](std::int64_t number) { return number == value; });
+  };
+  return node.is("Conv") && weight != nullptr && weight->rank() == 4 && weight->dim(2) == 1 &&
+         weight->dim(3) == 1 && node.int_attribute("group", 1) == 1 && all("strides", 1) &&
+         all("pads", 0);
+}
+
+HybridForm reference_hybrid(const QuantizedGraph& model, const Node& node,
+                            const Quantization& weight) {
+  if (!node.is("Conv") && !node.is("ConvTranspose")) {
+    const bool asymmetric = node.int_attribute("asymmetric_quantize_inputs", 0) != 0;
+    return {asymmetric ? HybridCodes::asymmetric : HybridCodes::symmetric, HybridUnit::row,
+            HybridOutput::scales_first};
+  }
+  const bool dense = node.is("Conv") && !is_depthwise(model, node);
+  if (dense && weight.params.count() == 1) {
+    return {HybridCodes::symmetric, HybridUnit::image, HybridOutput::scales_first};
+  }
+  return {HybridCodes::asymmetric, HybridUnit::image,
+          dense ? HybridOutput::channel_first : HybridOutput::scales_first};
+}
+
+HybridForm default_hybrid(const QuantizedGraph& model, const Node& node) {
+  // The delegate leaves these to LiteRT's optimized kernel.
+  if (is_depthwise(model, node)) {
+    return {HybridCodes::asymmetric, HybridUnit::image, HybridOutput::channel_first};
+  }
+  const bool image = node.is("ConvTranspose") || (node.is("Conv") && !is_pointwise(model, node));
+  return {HybridCodes::delegate, image ? HybridUnit::image : HybridUnit::row, HybridOutput::fused};
+}
+
+}  // namespace
+
+litert::HybridForm litert_hybrid_form(const QuantizedGraph& model, NodeId id) {
+  const Node& node = model.graph.node(id);
+  const auto& weight = *model.plan.find(model.graph, {id, 1});
+  return model.plan.rule == Rule::tflite ? reference_hybrid(model, node, weight)
+                                         : default_hybrid(model, node);
+}
+
+litert::WideForm litert_wide_form(const QuantizedGraph& model, NodeId id) {
+  using litert::WideScaling;
+  const Node& node = model.graph.node(id);
+  const auto& weight = *model.plan.find(model.graph, {id, 1});
+  if (!is_fully_connected(model, node, weight)) {
+    return {WideScaling::reduced, node.is("MatMul") ? Product::rounded : Product::exact};
+  }
+  const auto* bias =
+      node.input(2) == ValueId::none ? nullptr : model.plan.find(model.graph, {id, 2});
+  const bool wide_bias = bias != nullptr && bias->storage == DType::i64;
+  if (model.plan.rule == Rule::tflite || wide_bias) return {WideScaling::real, Product::exact};
+  return {WideScaling::rounded_up, weight.params.count() > 1 ? Product::exact : Product::rounded};
+}
+
+litert::LayerForm litert_layer_form(const QuantizedGraph& model, NodeId id) {
+  const Node& node = model.graph.node(id);
+  const auto& weight = *model.plan.find(model.graph, {id, 1});
+  return model.plan.rule == Rule::tflite ? reference_form(model, node, weight)
+                                         : default_form(model, node, weight);
+}
+
+std::int32_t litert_bound(const QuantizedGraph& model, NodeId producer, float bound,
+                          const Quantization& output) {
+  const Node& node = model.graph.node(producer);
+  const auto* weight = model.plan.find(model.graph, {producer, 1});
+  const bool layer =
+      node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul");
+  const bool unsigned_codes = layer && weight != nullptr && weight->storage == DType::u8;
+  const auto qmin = static_cast<std::int32_t>(output.scheme.qmin());
+  const auto qmax = static_cast<std::int32_t>(output.scheme.qmax());
+  const float scale = output.params.scale[0];
+  const std::int32_t zero_point = output.params.zero_point[0];
+  const bool built_in = model.plan.rule == Rule::tflite || output.scheme.bits > 8 ||
+                        (layer && weight != nullptr &&
+                         default_form(model, node, *weight).scaling != Scaling::floating);
+  if (built_in) return litert::bound_half_away(bound, scale, zero_point, qmin, qmax);
+  const std::int32_t offset = unsigned_codes ? 128 : 0;
+  return litert::bound_half_even(bound, scale, zero_point + offset, qmin + offset, qmax + offset) -
+         offset;
+}
+
+}  // namespace octet

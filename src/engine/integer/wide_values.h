@@ -1,0 +1,24 @@
+#pragma once
+// Values of 9 to 16 bits by rules tflite and xnnpack. Both engines hold them as the f32 that their
+// codes stand for, which loses nothing: codes of up to 16 bits come back from it as they were.
+
+#include "arithmetic/quantize.h"
+#include "engine/float/float_op.h"
+#include "graph/plan.h"
+
+namespace octet {
+
+/// Whether values so quantized have codes of 9 to 16 bits, one scale and the zero point 0.
+[[nodiscard]] bool is_wide(const Quantization* quantization);
+
+/// The i16 codes that an f32 image stands for.
+[[nodiscard]] Result<Tensor> wide_codes(const Tensor& image, const Quantization& quantization);
+/// The image of i16 codes.
+[[nodiscard]] Result<Tensor> wide_image(const Tensor& codes, const Quantization& quantization);
+
+/// What quantization leaves of freshly computed f32 values by `rule`: LiteRT's QUANTIZE to int16
+/// where the value is wide and the rule LiteRT's, else fake_quantize.
+[[nodiscard]] Result<Tensor> fake_quantize_by(Rule rule, const Tensor& values,
+                                              const Quantization& quantization);
+
+}  // namespace octet
