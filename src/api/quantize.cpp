@@ -10,6 +10,7 @@
 #include "api/quantize_options.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "passes/data_free.h"
 #include "passes/dequantize.h"
 #include "passes/input_layout.h"
 #include "passes/pipeline.h"
@@ -135,11 +136,35 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   return fmt::format("{}", fmt::join(unused, ", "));
 }
 
+/// What the first input can hold: all pixels, by the recipe of the request or of the model.
+Result<std::vector<InputRange>> input_ranges(const QuantizeRequest& request, const Graph& graph) {
+  Recipe recipe;
+  const auto stored = graph.metadata.find(recipe_key);
+  if (!request.data.recipe.empty()) {
+    OCTET_ASSIGN(recipe, read_recipe(request.data.recipe));
+  } else if (stored != graph.metadata.end()) {
+    OCTET_ASSIGN(recipe, parse_recipe(stored->second));
+  } else {
+    return std::vector<InputRange>();
+  }
+  InputRange range;
+  constexpr double white = 255;
+  const auto channels = std::max({recipe.mean.size(), recipe.std.size(), std::size_t{1}});
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto of = [c](const std::vector<float>& all, double fallback) {
+      return all.empty() ? fallback : static_cast<double>(all[all.size() == 1 ? 0 : c]);
+    };
+    range.lowest.push_back(-of(recipe.mean, 0) / of(recipe.std, 1));
+    range.highest.push_back((white * recipe.scale - of(recipe.mean, 0)) / of(recipe.std, 1));
+  }
+  return std::vector<InputRange>{range};
+}
+
 /// The recipe by which the samples were made goes along; without samples, the one that was given.
 Status store_recipe(const QuantizeRequest& request, const std::optional<Statistics>& statistics,
                     Graph& graph) {
   if (statistics && !statistics->recipe.empty()) graph.metadata[recipe_key] = statistics->recipe;
-  if (statistics || request.data.recipe.empty()) return {};
+  if ((statistics && !request.data_free) || request.data.recipe.empty()) return {};
   OCTET_ASSIGN(const auto recipe, read_recipe(request.data.recipe));
   graph.metadata[recipe_key] = to_json(recipe);
   return {};
@@ -176,7 +201,17 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   };
   auto& graph = file.model.graph;
   QuantizeSources sources{source, {}, {}};
-  if (request.statistics.empty()) {
+  if (request.data_free) {
+    OCTET_ASSIGN(const auto ranges, input_ranges(request, graph));
+    const auto derived = data_free_sources(ranges, options.observer);
+    sources.profiles = derived.profiles;
+    sources.statistics = [&statistics, derived](
+                             const Graph& current,
+                             const std::vector<ValueId>& values) -> Result<Statistics> {
+      OCTET_ASSIGN(statistics, derived.statistics(current, values));
+      return *statistics;
+    };
+  } else if (request.statistics.empty()) {
     sources.samples = [&](const Graph& current, std::int64_t limit, const BatchVisitor& visit) {
       return sweep.some(current, limit, visit);
     };

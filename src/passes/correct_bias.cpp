@@ -62,6 +62,7 @@ Status correct(PassContext& context, NodeId id) {
   OCTET_ASSIGN(const auto bias_id, own_bias(graph, id, channels));
   Tensor& bias = *graph.value(bias_id).constant;
   if (bias.dtype() != DType::f32 || bias.size() != channels) return {};
+  context.float_biases[id] = bias;
   float* values = bias.mutable_data<float>();
   for (std::int64_t o = 0; o < channels; ++o) {
     const auto group = o / view.outputs;

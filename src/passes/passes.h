@@ -27,6 +27,8 @@ struct PassContext {
   /// By Placement::group: the params that its values share, from `calibrate` on.
   std::map<ValueId, Quantization> group_quantizations;
   std::vector<WeightSite> sites;  ///< from `place_weights` on
+  /// Biases of the float function, where `correct_bias` has changed them.
+  std::map<NodeId, Tensor> float_biases;
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
@@ -57,6 +59,8 @@ namespace passes {
 [[nodiscard]] Status quantize_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
+/// Moves each bias by what the quantized layers before it did to the mean of its input.
+[[nodiscard]] Status refine_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32, in int64 with 16-bit inputs.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Lets float readers of a value that exists as floats read it so: what integer nodes read becomes

@@ -42,6 +42,7 @@ constexpr std::array static_pipeline = {
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
     Pass{"quantize_weights", "share_params", Skippable::no, passes::quantize_weights},
     Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
+    Pass{"refine_bias", "quantize_weights", Skippable::yes, passes::refine_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
     Pass{"state_limits", "share_params", Skippable::no, passes::state_limits},
@@ -211,7 +212,7 @@ Result<QuantizedGraph> run_pipeline(Graph graph, const QuantizeOptions& options,
   OCTET_TRY(check_float_model(graph));
   OCTET_TRY(check_weights(graph));
   OCTET_TRY(infer_shapes(graph));
-  PassContext context{{std::move(graph), {}}, options, target, sources, report, {}, {}, {}, {}};
+  PassContext context{{std::move(graph), {}}, options, target, sources, report, {}, {}, {}, {}, {}};
   context.model.plan.target = std::string(target.name);
   context.model.plan.rule = target.rule;
   // As .onnx such a model has its weights [out, in], which MatMulInteger does not take.

@@ -38,7 +38,8 @@ struct QuantizeOptions {
   std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
-  bool equalize = false;      ///< needs samples
+  bool equalize = false;      ///< needs samples or moments
+  bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
