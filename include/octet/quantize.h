@@ -32,7 +32,8 @@ struct QuantizeRequest {
   std::string observer = "mse";
   std::optional<bool> per_channel;      ///< of the weights; default: what the target takes
   bool reduce_range = false;            ///< 7-bit weights
-  std::string optimize;                 ///< none or fast (bias correction); "": fast
+  std::string optimize;                 ///< none, fast or best; "": fast (docs/algorithms.md)
+  std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
   int weight_bits = 8;

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "api/engine_choice.h"
@@ -17,6 +18,8 @@ namespace octet {
 namespace {
 
 constexpr std::int64_t default_samples = 512;
+/// Samples that channels are profiled on: their sums are kept by sample.
+constexpr std::int64_t profile_samples = 64;
 
 using Clock = std::chrono::steady_clock;
 
@@ -54,9 +57,19 @@ struct Sweep {
   const Progress& progress;
   const std::string& model_hash;
   std::int64_t skipped = 0;
+  std::optional<OpenData> opened;
+
+  /// The data, opened once: the inputs of a graph stay what they are from pass to pass.
+  Result<const OpenData*> open(const Graph& graph) {
+    if (!opened) {
+      OCTET_ASSIGN(opened, open_data(source, graph, default_samples));
+    }
+    return &*opened;
+  }
 
   Result<Statistics> run(const Graph& graph, const std::vector<ValueId>& values) {
-    OCTET_ASSIGN(const auto data, open_data(source, graph, default_samples));
+    OCTET_ASSIGN(const auto* found, open(graph));
+    const auto& data = *found;
     const auto recipe_json = data.recipe == Recipe{} ? std::string() : to_json(data.recipe);
     CalibrationOptions options;
     options.observer = observer;
@@ -68,6 +81,23 @@ struct Sweep {
     statistics.recipe = recipe_json;
     skipped = static_cast<std::int64_t>(data.selection.size()) - statistics.samples;
     return statistics;
+  }
+
+  /// A SampleSource: at most `limit` samples, spread evenly over the selection.
+  Result<std::int64_t> some(const Graph& graph, std::int64_t limit, const BatchVisitor& visit) {
+    OCTET_ASSIGN(const auto* found, open(graph));
+    const auto& data = *found;
+    const auto all = static_cast<std::int64_t>(data.selection.size());
+    const auto count = std::min(all, limit);
+    std::vector<std::int64_t> selection;
+    for (std::int64_t i = 0; i < count; ++i) {
+      selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
+    }
+    LoaderOptions loader;
+    loader.batch_size = calibration_batch;
+    loader.undecodable = source.skip_undecodable ? Undecodable::skip : Undecodable::error;
+    OCTET_ASSIGN(const auto report, for_each_batch(*data.dataset, selection, loader, visit));
+    return report.samples;
   }
 };
 
@@ -133,7 +163,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
   }
 
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
   std::optional<Statistics> statistics;
   const auto source = [&](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
@@ -145,8 +175,17 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     return *statistics;
   };
   auto& graph = file.model.graph;
+  QuantizeSources sources{source, {}, {}};
+  if (request.statistics.empty()) {
+    sources.samples = [&](const Graph& current, std::int64_t limit, const BatchVisitor& visit) {
+      return sweep.some(current, limit, visit);
+    };
+    sources.profiles = [&](const Graph& current, const std::vector<ProfileRequest>& requests) {
+      return profile_channels(current, requests, sources.samples, profile_samples);
+    };
+  }
   const bool with_data = options.method == Method::static_ranges;
-  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, source, report)
+  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
                                      : quantize_without_data(std::move(graph), options, report));
   if (!with_data && has_data(request)) {
     report.notes.push_back(
@@ -192,7 +231,7 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_TRY(simplify(file.model.graph));
   OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
   OCTET_TRY(check_cancel());
   OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));

@@ -147,16 +147,17 @@ Status check_format(const QuantizeRequest& request, const TargetProfile& target)
               target.name);
 }
 
-Result<bool> parse_bias_correction(const QuantizeRequest& request) {
-  if (request.optimize == "best") {
-    return fail(ErrorKind::usage,
-                "--optimize best is not in this version; none and fast (bias correction) are");
+/// What --optimize and the single switches choose.
+Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& options) {
+  const std::string level = request.optimize.empty() ? "fast" : request.optimize;
+  if (level != "none" && level != "fast" && level != "best") {
+    return fail(ErrorKind::usage, "no optimization '{}'; there are none, fast and best", level);
   }
-  if (!request.optimize.empty() && request.optimize != "none" && request.optimize != "fast") {
-    return fail(ErrorKind::usage, "no optimization '{}'; there are none and fast",
-                request.optimize);
-  }
-  return request.bias_correction.value_or(request.optimize != "none");
+  if (options.method != Method::static_ranges) return {};
+  const bool per_tensor = options.weight_granularity == Granularity::per_tensor;
+  options.equalize = request.equalize.value_or(level == "best" || (level == "fast" && per_tensor));
+  if (!request.bias_correction.value_or(level != "none")) options.skip.emplace_back("correct_bias");
+  return {};
 }
 
 }  // namespace
@@ -217,10 +218,7 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;
-  OCTET_ASSIGN(const bool bias_correction, parse_bias_correction(request));
-  if (!bias_correction && options.method == Method::static_ranges) {
-    options.skip.emplace_back("correct_bias");
-  }
+  OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;
   options.dump = request.dump;
   return options;

@@ -13,6 +13,8 @@ struct Options {
   bool per_tensor = false;
   bool bias_correction = true;
   CLI::Option* bias_correction_option = nullptr;
+  bool equalize = true;
+  CLI::Option* equalize_option = nullptr;
 };
 
 constexpr int most_nodes_listed = 20;
@@ -80,6 +82,7 @@ Status finish_request(Options& options) {
   if (options.bias_correction_option->count() > 0) {
     request.bias_correction = options.bias_correction;
   }
+  if (options.equalize_option->count() > 0) request.equalize = options.equalize;
   if (options.per_channel) request.per_channel = true;
   if (options.per_tensor) request.per_channel = false;
   if (request.output.empty() && !request.dry_run) {
@@ -137,7 +140,10 @@ void add_scheme_options(CLI::App& command, Options& options) {
 /// What else happens on the way.
 void add_pipeline_options(CLI::App& command, Options& options) {
   auto& request = options.request;
-  command.add_option("--optimize", request.optimize, "none|fast (default: fast)");
+  command.add_option("--optimize", request.optimize, "none|fast|best (default: fast)");
+  options.equalize_option =
+      command.add_flag("--equalize,!--no-equalize", options.equalize,
+                       "Scale channels across layers so that quantization adds less noise");
   options.bias_correction_option =
       command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
                        "Take the mean error of the rounded weights out of the bias (default: on)");

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "calibration/channel_profile.h"
 #include "passes/placement.h"
 
 namespace octet {
@@ -18,7 +19,7 @@ struct PassContext {
   QuantizedGraph model;
   const QuantizeOptions& options;
   const TargetProfile& target;
-  const StatisticsSource& source;
+  const QuantizeSources& sources;
   QuantizeReport& report;
   Placement placement;  ///< from `place` on; indexes the graph as it was then
   /// By value: mean per channel over the calibration data, from `calibrate` on.
@@ -42,6 +43,8 @@ struct PassContext {
 
 namespace passes {
 
+/// Scales channels across layers so that quantization adds less noise; the float function stays.
+[[nodiscard]] Status equalize(PassContext& context);
 /// Decides which nodes run in integers.
 [[nodiscard]] Status place(PassContext& context);
 /// Gets the statistics and gives every source value its params, one set for a group of values that
