@@ -23,11 +23,16 @@ void forget_coded_io(QuantizedGraph& model, std::vector<std::string>& notes) {
   model.plan.coded_io.clear();
 }
 
-std::int64_t count_transposes(const Graph& graph) {
+/// Transposes that the file states. Those that a .tflite file needs none for, since images lie
+/// channels-last there, are named after the value and its order by the reader.
+std::int64_t count_transposes(const ModelFile& file) {
+  const auto& graph = file.model.graph;
   std::int64_t count = 0;
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {
     const auto& node = graph.node(static_cast<NodeId>(i));
-    if (node.alive && node.is("Transpose")) ++count;
+    const bool free =
+        file.format == "tflite" && (node.name.ends_with("/nchw") || node.name.ends_with("/nhwc"));
+    if (node.alive && node.is("Transpose") && !free) ++count;
   }
   return count;
 }
@@ -60,7 +65,7 @@ Result<ConvertSummary> convert(const ConvertRequest& request) {
   const auto bytes = std::filesystem::file_size(request.output, error);
   out.output_bytes = error ? 0 : bytes;
   OCTET_ASSIGN(const auto written, read_model(request.output));
-  out.transposes = count_transposes(written.model.graph);
+  out.transposes = count_transposes(written);
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }

@@ -158,10 +158,6 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   OCTET_ASSIGN(auto file, read_source_model(request));
   OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
   QuantizeReport report;
-  if (layout) {
-    OCTET_ASSIGN(const int images, set_input_layout(file.model, *layout));
-    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
-  }
 
   Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
   std::optional<Statistics> statistics;
@@ -187,6 +183,11 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   const bool with_data = options.method == Method::static_ranges;
   OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
                                      : quantize_without_data(std::move(graph), options, report));
+  // Last, so that samples and statistics are those of the model that was given.
+  if (layout) {
+    OCTET_ASSIGN(const int images, set_input_layout(model, *layout));
+    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
+  }
   if (!with_data && has_data(request)) {
     report.notes.push_back(
         fmt::format("{} quantization needs no data: it was not read", name(options.method)));

@@ -13,11 +13,12 @@ namespace octet::kernels::litert {
 
 using namespace octet::litert;
 
-/// Of one layer; only the factors of its scaling are there, one for each output channel. A single
-/// channel is all there is per row: `rows` then counts accumulators.
+/// Of one layer; only the factors of its scaling are there, one for each output channel. A few
+/// channels are repeated (period): vectors then run over several rows.
 struct Requantization {
   Scaling scaling = Scaling::floating;
   std::int64_t channels = 0;
+  std::int64_t period = 0;  ///< factors that there are: channels, or 16 where channels divides it
   std::vector<float> floating;
   std::vector<std::int32_t> multiplier;  ///< FixedMultiplier::multiplier
   std::vector<std::int32_t> left;        ///< FixedMultiplier::shift where above 0

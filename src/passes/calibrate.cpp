@@ -81,7 +81,7 @@ void find_fixed(const PassContext& context, std::map<ValueId, Group>& groups) {
 Status calibrate(PassContext& context) {
   const Graph& graph = context.model.graph;
   const Placement& placement = context.placement;
-  OCTET_ASSIGN(const auto statistics, context.sources.statistics(graph, placement.sources));
+  OCTET_ASSIGN(const auto statistics, context.sources.statistics(graph, placement.observed()));
   std::map<ValueId, Group> groups;
   for (const auto id : placement.sources) {
     const auto it = statistics.values.find(graph.value(id).name);
@@ -94,6 +94,10 @@ Status calibrate(PassContext& context) {
     group.sources.push_back(id);
     merge_into(group.seen, it->second);
     context.means[id] = it->second.means;
+  }
+  for (const auto id : placement.turned) {
+    const auto it = statistics.values.find(graph.value(id).name);
+    if (it != statistics.values.end()) context.means[id] = it->second.means;
   }
   note_constant_values(context, statistics);
   observe_joined_constants(context, statistics.observer, groups);

@@ -81,6 +81,18 @@ bool divides_by_constant(const Graph& graph, const Node& node) {
   });
 }
 
+/// One window, which is the image.
+bool averages_all(const Graph& graph, const Node& node) {
+  const auto& shape = graph.value(node.input(0)).shape;
+  if (!node.is("AveragePool") || !shape || shape->size() != 4) return false;
+  const auto pads = node.ints_attribute("pads");
+  const bool padded = std::any_of(pads.begin(), pads.end(), [](auto pad) { return pad != 0; });
+  const auto mode = node.string_attribute("auto_pad", "NOTSET");
+  if (padded || (mode != "NOTSET" && mode != "VALID")) return false;
+  const Shape extents(shape->begin() + 2, shape->end());
+  return is_static(extents) && node.ints_attribute("kernel_shape") == extents;
+}
+
 /// Swaps an axis with the last one.
 std::vector<std::int64_t> swap_with_last(std::size_t rank, std::size_t axis) {
   std::vector<std::int64_t> perm(rank);
@@ -159,6 +171,15 @@ Result<int> multiply_by_reciprocals(Graph& graph) {
   });
 }
 
+Result<int> average_whole_images(Graph& graph) {
+  return for_each_node(graph, [&](NodeId id) {
+    if (!averages_all(graph, graph.node(id))) return false;
+    graph.node(id).op = "GlobalAveragePool";
+    graph.node(id).attributes.clear();
+    return true;
+  });
+}
+
 Result<int> move_softmax_axes(Graph& graph) {
   return for_each_node(graph, [&](NodeId id) {
     const Node& node = graph.node(id);
@@ -191,8 +212,9 @@ Status fit_litert(Graph& graph, const TargetProfile& target, bool products_only)
   if (products_only) return {};
   OCTET_ASSIGN(const int gates, litert::split_gates(graph));
   OCTET_ASSIGN(const int reciprocals, litert::multiply_by_reciprocals(graph));
+  OCTET_ASSIGN(const int averages, litert::average_whole_images(graph));
   OCTET_ASSIGN(const int axes, litert::move_softmax_axes(graph));
-  OCTET_TRY(finish(gates + reciprocals + axes));
+  OCTET_TRY(finish(gates + reciprocals + averages + axes));
   OCTET_ASSIGN(const int separated, litert::separate_fixed_outputs(graph, target));
   return finish(separated);
 }

@@ -269,8 +269,8 @@ Result<std::vector<ValueId>> values_to_observe(const Graph& simplified,
                                                const QuantizeOptions& options) {
   OCTET_TRY(check_float_model(simplified));
   OCTET_ASSIGN(const auto target, target_of(options));
-  OCTET_ASSIGN(auto placement, place(simplified, target, options));
-  return std::move(placement.sources);
+  OCTET_ASSIGN(const auto placement, place(simplified, target, options));
+  return placement.observed();
 }
 
 Status report_placement(const Graph& simplified, const QuantizeOptions& options,

@@ -52,6 +52,7 @@ class Placer {
     mark_float_readers();
     join_groups();
     list_sources();
+    list_turned();
     return std::move(result_);
   }
 
@@ -353,6 +354,18 @@ class Placer {
     }
   }
 
+  void list_turned() {
+    for (std::size_t i = 0; i < result_.quantized.size(); ++i) {
+      const auto maker = producers_[i];
+      if (!result_.quantized[i] || maker == NodeId::none || !kind(maker)) continue;
+      if (!node(maker).is("Transpose")) continue;
+      const bool convolved = std::any_of(uses_[i].begin(), uses_[i].end(), [&](const Use& use) {
+        return use.input == 0 && node(use.node).is("Conv") && kind(use.node);
+      });
+      if (convolved) result_.turned.push_back(static_cast<ValueId>(i));
+    }
+  }
+
   const Graph& graph_;
   const TargetProfile& target_;
   const QuantizeOptions& options_;
@@ -364,6 +377,12 @@ class Placer {
 };
 
 }  // namespace
+
+std::vector<ValueId> Placement::observed() const {
+  auto ids = sources;
+  ids.insert(ids.end(), turned.begin(), turned.end());
+  return ids;
+}
 
 bool computes_floats(const Graph& graph, const Node& node) {
   return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {

@@ -28,9 +28,14 @@ struct Placement {
   /// Quantized values whose statistics decide the params, in id order: all but the outputs of nodes
   /// that only move values around.
   std::vector<ValueId> sources;
+  /// Quantized values of which only the means are of use: what a Transpose gives a Conv, with the
+  /// channels where the Conv has them.
+  std::vector<ValueId> turned;
   std::vector<std::string> notes;
 
   [[nodiscard]] bool integer(NodeId id) const { return kinds[index(id)].has_value(); }
+  /// Sources and turned values.
+  [[nodiscard]] std::vector<ValueId> observed() const;
 };
 
 /// Decides for a simplified graph with inferred shapes. Fails when nothing can run in integers,

@@ -91,14 +91,20 @@ class Classes {
     }
     if (node.is("PRelu")) return is_f32(node.input(1));
     if (node.is("Clip")) return activation_limits(graph_, node).has_value();
-    if (node.is("Pad")) return float_reason(graph_, node).empty() && pads_no_channels(node);
+    if (node.is("Pad")) return pads_zeros(node);
     if (node.is("Flatten") || node.is("Reshape")) return flattens_pixels(node);
     return false;
   }
 
-  [[nodiscard]] bool pads_no_channels(const Node& node) const {
-    const auto& before = graph_.value(node.input(0)).shape;
-    return before && channels_of(graph_, node.input(0)) == channels_of(graph_, node.output());
+  /// Pads with zeros, and not along the channels.
+  [[nodiscard]] bool pads_zeros(const Node& node) const {
+    if (node.string_attribute("mode", "constant") != "constant") return false;
+    const Tensor* fill = graph_.constant(node.input(2));
+    if (node.input(2) != ValueId::none &&
+        (!is_f32(node.input(2)) || fill->size() != 1 || fill->data<float>()[0] != 0)) {
+      return false;
+    }
+    return channels_of(graph_, node.input(0)) == channels_of(graph_, node.output());
   }
 
   /// [N,C,1,...] to [N,C] or back.

@@ -5,11 +5,14 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "arithmetic/dynamic.h"
+#include "arithmetic/hybrid.h"
+#include "arithmetic/litert.h"
 #include "arithmetic/openvino.h"
 #include "arithmetic/params.h"
 #include "arithmetic/quantize.h"
@@ -113,7 +116,47 @@ std::int32_t openvino_result(const Example& e) {
   return openvino::quantize(x, line, 0, 255);
 }
 
+/// A factor given as it is.
+litert::Channel channel_of(const Example& e) {
+  litert::Channel channel;
+  channel.real = e.number("m");
+  channel.fixed = fixed_multiplier(channel.real);
+  return channel;
+}
+
+std::int32_t scaled_result(const Example& e, litert::Scaling scaling) {
+  return litert::requantize(scaling, channel_of(e), e.integer("acc"), e.integer("zp"),
+                            e.integer("low", -128), e.integer("high", 127));
+}
+
+std::optional<double> litert_result(const Example& e) {
+  if (e.name == "twice") return scaled_result(e, litert::Scaling::twice_rounded);
+  if (e.name == "upward") return scaled_result(e, litert::Scaling::rounded_up);
+  if (e.name == "real") return scaled_result(e, litert::Scaling::real);
+  if (e.name == "wide") {
+    return litert::requantize_wide(litert::WideScaling::reduced, channel_of(e),
+                                   static_cast<std::int64_t>(e.number("acc")),
+                                   e.integer("low", -32768), e.integer("high", 32767));
+  }
+  if (e.name == "bound_away" || e.name == "bound_even") {
+    const auto bound = e.name == "bound_away" ? litert::bound_half_away : litert::bound_half_even;
+    return bound(e.real("x"), e.real("scale"), e.integer("zp"), -128, 127);
+  }
+  if (e.name == "hybrid_code") {
+    const auto form = static_cast<litert::HybridCodes>(e.integer("form"));
+    return litert::hybrid_code(form, litert::hybrid_params(form, e.real("min"), e.real("max")),
+                               e.real("x"));
+  }
+  if (e.name == "quantize_wide") {
+    const auto quantize =
+        e.integer("form") == 0 ? litert::quantize_wide_reference : litert::quantize_wide_default;
+    return quantize(e.real("x"), e.real("scale"), 0, -32768, 32767);
+  }
+  return std::nullopt;
+}
+
 double result_of(const Example& e) {
+  if (const auto result = litert_result(e)) return *result;
   const auto low = e.integer("low", -128);
   const auto high = e.integer("high", 127);
   if (e.name == "quantize") return quantize_result(e);
@@ -137,17 +180,38 @@ double result_of(const Example& e) {
   return 0;
 }
 
+/// Examples with results of several names.
+bool check_params(const Example& e) {
+  if (e.name == "params") {
+    const auto params = params_from_range(e.number("min"), e.number("max"), scheme_of(e));
+    EXPECT_FLOAT_EQ(params.scale[0], static_cast<float>(e.out.at("scale"))) << "line " << e.line;
+    EXPECT_EQ(params.zero_point[0], static_cast<std::int32_t>(e.out.at("zp"))) << "line " << e.line;
+    return true;
+  }
+  if (e.name == "fixed") {
+    const auto fixed = fixed_multiplier(e.number("m"));
+    EXPECT_EQ(fixed.multiplier, static_cast<std::int32_t>(e.out.at("multiplier")))
+        << "line " << e.line;
+    EXPECT_EQ(fixed.shift, static_cast<int>(e.out.at("shift"))) << "line " << e.line;
+    return true;
+  }
+  const std::map<std::string, litert::HybridCodes> forms = {
+      {"symmetric", litert::HybridCodes::symmetric},
+      {"asymmetric", litert::HybridCodes::asymmetric},
+      {"delegate", litert::HybridCodes::delegate}};
+  const auto form = forms.find(e.name);
+  if (form == forms.end()) return false;
+  const auto params = litert::hybrid_params(form->second, e.real("min"), e.real("max"));
+  EXPECT_FLOAT_EQ(params.scale, static_cast<float>(e.out.at("scale"))) << "line " << e.line;
+  EXPECT_EQ(params.zero_point, static_cast<std::int32_t>(e.out.at("zp"))) << "line " << e.line;
+  return true;
+}
+
 TEST(ArithmeticPage, ItsExamplesAreTrue) {
   const auto examples = read_examples();
   ASSERT_GT(examples.size(), 30U);
   for (const auto& e : examples) {
-    if (e.name == "params") {
-      const auto params = params_from_range(e.number("min"), e.number("max"), scheme_of(e));
-      EXPECT_FLOAT_EQ(params.scale[0], static_cast<float>(e.out.at("scale"))) << "line " << e.line;
-      EXPECT_EQ(params.zero_point[0], static_cast<std::int32_t>(e.out.at("zp")))
-          << "line " << e.line;
-      continue;
-    }
+    if (check_params(e)) continue;
     EXPECT_EQ(static_cast<float>(result_of(e)), static_cast<float>(e.out.at("")))
         << "line " << e.line;
   }

@@ -118,6 +118,17 @@ TEST(FitLitert, GatesAreMadeOfWhatLitertHas) {
   EXPECT_EQ(graph.constant(maker_of(graph, "h_shifted").input(1))->data<float>()[0], 3.0F);
 }
 
+TEST(FitLitert, AverageOfAnImageMayHaveParamsOfItsOwn) {
+  GraphBuilder b;
+  const auto x = b.input("x", {2, 3, 4, 5});
+  b.output(b.node("AveragePool", {x}, "whole", {{"kernel_shape", Ints{4, 5}}}));
+  b.output(b.node("AveragePool", {x}, "part", {{"kernel_shape", Ints{4, 4}}}));
+  EXPECT_EQ(ops_of(checked_fit(b)), (Ops{"GlobalAveragePool", "AveragePool"}));
+  const auto q = quantize(b.graph, {{"x", {-4, 4}}, {"whole", {0, 1}}}, tflite());
+  EXPECT_EQ(q.find("part")->params, q.find("x")->params);
+  EXPECT_EQ(q.find("whole")->params.scale[0], 1.0F / 255);
+}
+
 TEST(FitLitert, SoftmaxRunsOverTheLastAxis) {
   for (const auto* op : {"Softmax", "LogSoftmax"}) {
     GraphBuilder b;

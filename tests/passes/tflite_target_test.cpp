@@ -2,6 +2,7 @@
 // specification.
 
 #include <array>
+#include <set>
 
 #include "passes/quantize_fixture.h"
 
@@ -254,6 +255,23 @@ TEST(TfliteTarget, SigmoidJoinedWithOthersIsRequantized) {
   EXPECT_EQ(q.find("s")->params, (QuantParams{{1.0F / 256}, {-128}, -1}));
   EXPECT_EQ(q.find("s_requantized")->params, q.find("x")->params);
   EXPECT_EQ(q.find("t")->params, q.find("x")->params);
+}
+
+/// The means of what a convolution reads lie along its channels, not along those of the input.
+TEST(TfliteTarget, ImagesAreObservedInTheOrderOfTheConvolution) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 8, 8, 3});
+  const auto t = b.node("Transpose", {x}, "t", {{"perm", Ints{0, 3, 1, 2}}});
+  b.output(conv(b, t, "y", {4, 3, 3, 3}));
+  ASSERT_TRUE(simplify(b.graph));
+  const auto values = values_to_observe(b.graph, tflite());
+  ASSERT_TRUE(values);
+  std::set<std::string> names;
+  for (const auto id : *values) names.insert(b.graph.value(id).name);
+  EXPECT_EQ(names, (std::set<std::string>{"x", "t", "y"}));
+  const auto q = quantize(b.graph, {{"x", {-4, 4}}, {"t", {-1, 1}}}, tflite());
+  EXPECT_EQ(q.find("t")->params, q.find("x")->params);
+  EXPECT_EQ(q.find("x")->params.scale[0], 8.0F / 255);
 }
 
 TEST(TfliteTarget, SlopesAreQuantized) {

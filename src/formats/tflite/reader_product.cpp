@@ -58,6 +58,9 @@ Status read_fully_connected(Translator& to, const FileOperator& op) {
     node.inputs.push_back(bias);
   }
   const bool hybrid = is_hybrid(to, op, 0, 1);
+  if (hybrid && options != nullptr && options->asymmetric_quantize_inputs()) {
+    node.attributes["asymmetric_quantize_inputs"] = std::int64_t{1};
+  }
   const bool keeps = options != nullptr && options->keep_num_dims() && input.rank() != 2;
   if (!keeps) {
     return finish_with_weights(to, op, std::move(node), Order::file, activation, hybrid);

@@ -35,7 +35,11 @@ Requantization make_requantization(const LayerForm& form, float input_scale,
   Requantization result;
   result.scaling = form.scaling;
   result.channels = static_cast<std::int64_t>(weight_scale.size());
-  for (const float scale : weight_scale) {
+  constexpr std::int64_t lanes = 16;
+  const bool repeats = result.channels > 0 && lanes % result.channels == 0;
+  result.period = repeats ? lanes : result.channels;
+  for (std::int64_t i = 0; i < result.period; ++i) {
+    const float scale = weight_scale[static_cast<std::size_t>(i % result.channels)];
     const Channel made = channel(form.product, input_scale, scale, output_scale);
     switch (form.scaling) {
       case Scaling::floating: result.floating.push_back(made.floating); break;
@@ -54,7 +58,7 @@ Requantization make_requantization(const LayerForm& form, float input_scale,
 void requantize(const Requantization& params, const std::int32_t* accumulators,
                 std::uint8_t* output, std::int64_t rows, Isa isa) {
   if (const auto vectors = x86_requantize(isa); vectors != nullptr) {
-    return vectors(params, accumulators, output, rows);
+    return vectors(params, accumulators, output, rows * params.channels);
   }
   for (std::int64_t c = 0; c < params.channels; ++c) {
     const Channel channel = channel_of(params, static_cast<std::size_t>(c));

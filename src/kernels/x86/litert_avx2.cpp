@@ -28,10 +28,6 @@ OCTET_AVX2 inline __m256i lane_mask(std::int64_t lanes) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(lanes)), lane);
 }
 
-OCTET_AVX2 inline __m256i load(const std::int32_t* from, __m256i mask, bool uniform) {
-  return uniform ? _mm256_set1_epi32(*from) : _mm256_maskload_epi32(from, mask);
-}
-
 /// high_product of all lanes.
 OCTET_AVX2 inline __m256i high_products(__m256i a, __m256i b) {
   const __m256i half = _mm256_set1_epi64x(std::int64_t{1} << 30);
@@ -58,16 +54,28 @@ OCTET_AVX2 inline __m256i divide_up(__m256i value, __m256i right) {
   return _mm256_add_epi32(_mm256_srav_epi32(value, right), _mm256_and_si256(lost, one));
 }
 
+/// The factors of 8 channels; of those that the scaling has none, nothing.
 template <Scaling scaling>
-OCTET_AVX2 inline __m256i scale_fixed(const Requantization& p, __m256i sum, std::int64_t at,
-                                      __m256i mask, bool uniform) {
-  const __m256i left = load(p.left.data() + at, mask, uniform);
-  const __m256i multiplier = load(p.multiplier.data() + at, mask, uniform);
-  const __m256i right = load(p.right.data() + at, mask, uniform);
-  const __m256i product = high_products(_mm256_sllv_epi32(sum, left), multiplier);
-  if constexpr (scaling == Scaling::twice_rounded) return divide_away(product, right);
-  return divide_up(product, right);
-}
+struct Factors {
+  __m256i left, multiplier, right;
+  __m256d low, high;
+  __m256 floating;
+
+  OCTET_AVX2 void load(const Requantization& p, std::int64_t at, __m256i mask) {
+    if constexpr (scaling == Scaling::floating) {
+      floating = _mm256_maskload_ps(p.floating.data() + at, mask);
+    } else if constexpr (scaling == Scaling::real) {
+      low = _mm256_maskload_pd(p.real.data() + at,
+                               _mm256_cvtepi32_epi64(_mm256_castsi256_si128(mask)));
+      high = _mm256_maskload_pd(p.real.data() + at + 4,
+                                _mm256_cvtepi32_epi64(_mm256_extracti128_si256(mask, 1)));
+    } else {
+      left = _mm256_maskload_epi32(p.left.data() + at, mask);
+      multiplier = _mm256_maskload_epi32(p.multiplier.data() + at, mask);
+      right = _mm256_maskload_epi32(p.right.data() + at, mask);
+    }
+  }
+};
 
 OCTET_AVX2 inline __m128i scale_real4(__m128i sum, __m256d factor, const Limits& limits) {
   const __m256d scaled = _mm256_mul_pd(_mm256_cvtepi32_pd(sum), factor);
@@ -79,41 +87,21 @@ OCTET_AVX2 inline __m128i scale_real4(__m128i sum, __m256d factor, const Limits&
       _mm256_add_pd(limited, _mm256_or_pd(sign, _mm256_set1_pd(below_half))));
 }
 
-OCTET_AVX2 inline __m256i scale_real(const Requantization& p, __m256i sum, std::int64_t at,
-                                     __m256i mask, bool uniform, const Limits& limits) {
-  const double* factors = p.real.data() + at;
-  __m256d first = _mm256_set1_pd(*factors);
-  __m256d second = first;
-  if (!uniform) {
-    const __m256i first_mask = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(mask));
-    const __m256i second_mask = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(mask, 1));
-    first = _mm256_maskload_pd(factors, first_mask);
-    second = _mm256_maskload_pd(factors + 4, second_mask);
-  }
-  const __m128i low = scale_real4(_mm256_castsi256_si128(sum), first, limits);
-  const __m128i high = scale_real4(_mm256_extracti128_si256(sum, 1), second, limits);
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-}
-
-OCTET_AVX2 inline __m256i scale_floating(const Requantization& p, __m256i sum, std::int64_t at,
-                                         __m256i mask, bool uniform, const Limits& limits) {
-  const float* factors = p.floating.data() + at;
-  const __m256 factor = uniform ? _mm256_set1_ps(*factors) : _mm256_maskload_ps(factors, mask);
-  const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), factor);
-  // max returns its second operand when one is NaN, as saturate does.
-  const __m256 above = _mm256_max_ps(scaled, _mm256_cvtepi32_ps(limits.low));
-  return _mm256_cvtps_epi32(_mm256_min_ps(above, _mm256_cvtepi32_ps(limits.high)));
-}
-
 template <Scaling scaling>
-OCTET_AVX2 inline __m256i scale(const Requantization& p, __m256i sum, std::int64_t at, __m256i mask,
-                                bool uniform, const Limits& limits) {
+OCTET_AVX2 inline __m256i scale(const Factors<scaling>& f, __m256i sum, const Limits& limits) {
   if constexpr (scaling == Scaling::floating) {
-    return scale_floating(p, sum, at, mask, uniform, limits);
+    const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), f.floating);
+    // max returns its second operand when one is NaN, as saturate does.
+    const __m256 above = _mm256_max_ps(scaled, _mm256_cvtepi32_ps(limits.low));
+    return _mm256_cvtps_epi32(_mm256_min_ps(above, _mm256_cvtepi32_ps(limits.high)));
   } else if constexpr (scaling == Scaling::real) {
-    return scale_real(p, sum, at, mask, uniform, limits);
+    const __m128i low = scale_real4(_mm256_castsi256_si128(sum), f.low, limits);
+    const __m128i high = scale_real4(_mm256_extracti128_si256(sum, 1), f.high, limits);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
   } else {
-    return scale_fixed<scaling>(p, sum, at, mask, uniform);
+    const __m256i product = high_products(_mm256_sllv_epi32(sum, f.left), f.multiplier);
+    if constexpr (scaling == Scaling::twice_rounded) return divide_away(product, f.right);
+    return divide_up(product, f.right);
   }
 }
 
@@ -132,20 +120,30 @@ OCTET_AVX2 inline void store(__m256i codes, std::uint8_t* output, std::int64_t l
 }
 
 template <Scaling scaling>
+OCTET_AVX2 inline void requantize8(const Factors<scaling>& factors, const Limits& limits,
+                                   __m256i sum, std::uint8_t* to, std::int64_t lanes) {
+  const __m256i scaled = scale<scaling>(factors, sum, limits);
+  const __m256i limited = _mm256_min_epi32(_mm256_max_epi32(scaled, limits.low), limits.high);
+  store(_mm256_add_epi32(limited, limits.zero_point), to, lanes);
+}
+
+template <Scaling scaling>
 OCTET_AVX2 void run(const Requantization& p, const std::int32_t* accumulators, std::uint8_t* output,
-                    std::int64_t rows) {
+                    std::int64_t count) {
   const Limits limits = make_limits(p);
-  const bool uniform = p.channels == 1;
-  const std::int64_t length = uniform ? rows : p.channels;
-  if (uniform) rows = 1;
-  for (std::int64_t row = 0; row < rows; ++row, accumulators += length, output += length) {
-    for (std::int64_t i = 0; i < length; i += register_lanes) {
-      const std::int64_t lanes = std::min(length - i, register_lanes);
-      const __m256i mask = lane_mask(lanes);
-      const __m256i sum = _mm256_maskload_epi32(accumulators + i, mask);
-      const __m256i scaled = scale<scaling>(p, sum, uniform ? 0 : i, mask, uniform, limits);
-      const __m256i limited = _mm256_min_epi32(_mm256_max_epi32(scaled, limits.low), limits.high);
-      store(_mm256_add_epi32(limited, limits.zero_point), output + i, lanes);
+  for (std::int64_t c = 0; c < p.period; c += register_lanes) {
+    const std::int64_t lanes = std::min(p.period - c, register_lanes);
+    const __m256i mask = lane_mask(lanes);
+    Factors<scaling> factors;
+    factors.load(p, c, mask);
+    std::int64_t at = c;
+    for (; at + lanes <= count; at += p.period) {
+      const __m256i sum = _mm256_maskload_epi32(accumulators + at, mask);
+      requantize8(factors, limits, sum, output + at, lanes);
+    }
+    if (at < count) {
+      const __m256i sum = _mm256_maskload_epi32(accumulators + at, lane_mask(count - at));
+      requantize8(factors, limits, sum, output + at, count - at);
     }
   }
 }
@@ -153,13 +151,13 @@ OCTET_AVX2 void run(const Requantization& p, const std::int32_t* accumulators, s
 }  // namespace
 
 void requantize_avx2(const Requantization& params, const std::int32_t* accumulators,
-                     std::uint8_t* output, std::int64_t rows) {
+                     std::uint8_t* output, std::int64_t count) {
   switch (params.scaling) {
-    case Scaling::floating: return run<Scaling::floating>(params, accumulators, output, rows);
+    case Scaling::floating: return run<Scaling::floating>(params, accumulators, output, count);
     case Scaling::twice_rounded:
-      return run<Scaling::twice_rounded>(params, accumulators, output, rows);
-    case Scaling::rounded_up: return run<Scaling::rounded_up>(params, accumulators, output, rows);
-    case Scaling::real: return run<Scaling::real>(params, accumulators, output, rows);
+      return run<Scaling::twice_rounded>(params, accumulators, output, count);
+    case Scaling::rounded_up: return run<Scaling::rounded_up>(params, accumulators, output, count);
+    case Scaling::real: return run<Scaling::real>(params, accumulators, output, count);
   }
 }
 
