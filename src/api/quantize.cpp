@@ -128,7 +128,7 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   if (request.activation_bits != 8) unused.emplace_back("--bits-activations");
   if (request.bias_correction.value_or(false)) unused.emplace_back("--bias-correction");
   if (options.weights == WeightType::float16) {
-    if (request.weight_bits != 8) unused.emplace_back("--bits-weights");
+    if (request.weight_bits != 0) unused.emplace_back("--bits-weights");
     if (request.per_channel) unused.emplace_back("--per-channel and --per-tensor");
     if (request.reduce_range) unused.emplace_back("--reduce-range");
   }

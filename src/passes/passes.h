@@ -2,6 +2,7 @@
 // The passes of the pipeline and the state they hand on.
 
 #include <map>
+#include <set>
 
 #include "calibration/channel_profile.h"
 #include "passes/placement.h"
@@ -27,12 +28,16 @@ struct PassContext {
   /// By Placement::group: the params that its values share, from `calibrate` on.
   std::map<ValueId, Quantization> group_quantizations;
   std::vector<WeightSite> sites;  ///< from `place_weights` on
+  std::vector<int> layer_bits = {};  ///< by node slot, see weight_bits.h; from `fit_target` on
+  /// Layers whose codes and bias reproduce what the float layer gives on the samples, from
+  /// `round_weights` on: there is nothing left to correct.
+  std::set<NodeId> rounded = {};
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
   [[nodiscard]] DType activation_storage() const;
-  /// The target's scheme for the weights of `node`, with the options' width and granularity.
-  [[nodiscard]] QuantScheme weight_scheme(const Node& node) const;
+  /// The target's scheme for the weights of a layer, with the options' width and granularity.
+  [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
   /// The same for scales along `axis`, -1 for a single one.
   [[nodiscard]] QuantScheme weight_scheme(int axis) const;
   /// Integer Conv, Gemm and MatMul nodes, in id order.
@@ -55,6 +60,8 @@ namespace passes {
 [[nodiscard]] Status share_params(PassContext& context);
 /// Params and codes of weights and of constant operands; see make_accumulator_room.
 [[nodiscard]] Status quantize_weights(PassContext& context);
+/// Chooses weight codes and scales, and biases, by what the layer gives on samples.
+[[nodiscard]] Status round_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32, in int64 with 16-bit inputs.
