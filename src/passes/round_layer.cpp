@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "engine/float/onednn.h"
+#include "passes/learn_rows.h"
 
 namespace octet {
 namespace {
@@ -41,6 +42,7 @@ std::vector<double> scale_shares(const CodeLimits& limits) {
 struct GroupData {
   std::span<float> inputs;   ///< [rows][length]
   std::span<float> outputs;  ///< [rows][channels]
+  std::span<float> addends;  ///< likewise, or empty
   std::int64_t rows = 0;
   std::int64_t length = 0;
   std::int64_t channels = 0;
@@ -48,7 +50,6 @@ struct GroupData {
   std::vector<double> output_means;
   std::vector<float> moments;   ///< [length][length]
   std::vector<float> products;  ///< [channels][length]
-  std::vector<double> power;    ///< of each output channel
 };
 
 std::vector<double> take_out_means(std::span<float> values, std::int64_t rows,
@@ -109,13 +110,6 @@ Status find_moments(GroupData& data, bool free_bias) {
                                            data.length, data.rows));
   OCTET_ASSIGN(data.products, cross_moments(data.outputs.data(), data.channels,
                                             data.inputs.data(), data.length, data.rows));
-  data.power.assign(at(data.channels), 0);
-  for (std::int64_t r = 0; r < data.rows; ++r) {
-    for (std::int64_t c = 0; c < data.channels; ++c) {
-      const double y = static_cast<double>(data.outputs[at(r * data.channels + c)]);
-      data.power[at(c)] += y * y / static_cast<double>(data.rows);
-    }
-  }
   return {};
 }
 
@@ -155,7 +149,7 @@ class GroupRounder {
         rounder_.fit_scale(row, rounded);
         rounder_.descend(row, problem_.limits, rounded);
       }
-      rows[at(o)] = better(row, std::move(rounded), scale);
+      rows[at(o)] = std::move(rounded);
     });
     return rows;
   }
@@ -171,21 +165,21 @@ class GroupRounder {
     return rows;
   }
 
-  std::vector<RoundedRow> nearest() const {
+  /// With a scale for all rows, or (0) the given ones.
+  std::vector<RoundedRow> nearest(float scale) const {
     std::vector<RoundedRow> rows;
     for (std::int64_t o = 0; o < problem_.view.outputs; ++o) {
-      rows.push_back(rounder_.nearest(target(o), scale_of(o), problem_.limits));
+      const float of_row = scale > 0 ? scale : scale_of(o);
+      rows.push_back(rounder_.nearest(target(o), of_row, problem_.limits));
     }
     return rows;
   }
 
-  /// Mean square error of all rows.
-  [[nodiscard]] double error_of(const std::vector<RoundedRow>& rows) const {
-    double error = 0;
-    for (std::int64_t o = 0; o < problem_.view.outputs; ++o) {
-      error += data_.power[at(o)] + rounder_.plain_error(target(o), rows[at(o)]);
-    }
-    return error;
+  [[nodiscard]] std::vector<std::vector<float>> continuous() const {
+    std::vector<std::vector<float>> all(at(problem_.view.outputs));
+    parallel_for(problem_.view.outputs,
+                 [&](std::int64_t o) { all[at(o)] = rounder_.continuous(target(o)); });
+    return all;
   }
 
  private:
@@ -193,12 +187,6 @@ class GroupRounder {
     if (problem_.scale.size() == 1) return problem_.scale[0];
     return problem_.scale[at(group_ * problem_.view.outputs + o)];
   }
-  /// What was found, or nearest codes of the given scale where they are better.
-  [[nodiscard]] RoundedRow better(const RowTarget& row, RoundedRow found, float scale) const {
-    auto nearest = rounder_.nearest(row, scale, problem_.limits);
-    return rounder_.plain_error(row, found) <= rounder_.plain_error(row, nearest) ? found : nearest;
-  }
-
   const LayerProblem& problem_;
   const GroupData& data_;
   const RowRounder& rounder_;
@@ -236,7 +224,19 @@ GroupData group_data(const LayerProblem& problem, LayerSamples& samples, std::in
                     .subspan(at(group * data.rows * data.length), at(data.rows * data.length));
   data.outputs = std::span(samples.outputs)
                      .subspan(at(group * data.rows * data.channels), at(data.rows * data.channels));
+  if (!samples.addends.empty()) {
+    data.addends = std::span(samples.addends)
+                       .subspan(at(group * data.rows * data.channels), data.outputs.size());
+  }
   return data;
+}
+
+CenteredRows centered(const GroupData& data) {
+  return {{data.rows, data.length, data.inputs},
+          data.channels,
+          data.outputs,
+          data.addends,
+          data.output_means};
 }
 
 /// One scale for all groups and rows: the share with the least error of the whole layer.
@@ -257,6 +257,34 @@ Result<float> shared_scale(const std::vector<GroupRounder>& groups, const LayerP
     OCTET_TRY(check_cancel());
   }
   return best;
+}
+
+struct ChosenGroups {
+  std::vector<std::vector<RoundedRow>> rows;
+  double nearest_error = 0;
+  double error = 0;
+};
+
+/// With one scale, or (0) with scales of the rows' own.
+Result<ChosenGroups> choose(const LayerProblem& problem, const std::vector<GroupData>& data,
+                            const std::vector<GroupRounder>& groups, float scale) {
+  std::vector<Result<ChosenRows>> chosen(groups.size());
+  parallel_for(static_cast<std::int64_t>(groups.size()), [&](std::int64_t g) {
+    const auto& group = groups[at(g)];
+    RowChoice choice;
+    choice.found = scale > 0 ? group.with_scale(scale, true) : group.with_own_scales();
+    choice.nearest = group.nearest(scale);
+    if (problem.learn != nullptr) choice.continuous = group.continuous();
+    chosen[at(g)] = choose_rows(problem, centered(data[at(g)]), std::move(choice));
+  });
+  ChosenGroups all;
+  for (auto& group : chosen) {
+    OCTET_TRY(group);
+    all.error += group->error;
+    all.nearest_error += group->nearest_error;
+    all.rows.push_back(std::move(group->rows));
+  }
+  return all;
 }
 
 }  // namespace
@@ -288,25 +316,21 @@ Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samp
   if (!own_scales) {
     OCTET_ASSIGN(result.scale[0], shared_scale(groups, problem));
   }
-  std::vector<std::vector<RoundedRow>> rows(at(view.groups));
-  std::vector<std::vector<RoundedRow>> nearest(at(view.groups));
-  parallel_for(view.groups, [&](std::int64_t g) {
-    const auto& group = groups[at(g)];
-    rows[at(g)] = own_scales ? group.with_own_scales() : group.with_scale(result.scale[0], true);
-    nearest[at(g)] = group.nearest();
-  });
-  for (std::int64_t g = 0; g < view.groups; ++g) {
-    result.error += groups[at(g)].error_of(rows[at(g)]);
-    result.nearest_error += groups[at(g)].error_of(nearest[at(g)]);
-  }
-  if (!own_scales && result.error > result.nearest_error) {
-    result.scale[0] = problem.scale[0];
-    result.error = result.nearest_error;
-    rows = std::move(nearest);
+  OCTET_ASSIGN(auto chosen, choose(problem, data, groups, own_scales ? 0.0F : result.scale[0]));
+  if (!own_scales && result.scale[0] != problem.scale[0]) {
+    OCTET_ASSIGN(auto given, choose(problem, data, groups, problem.scale[0]));
+    if (given.error < chosen.error) {
+      chosen.rows = std::move(given.rows);
+      chosen.error = given.error;
+      result.scale[0] = problem.scale[0];
+    }
+    chosen.nearest_error = given.nearest_error;
   }
   for (std::int64_t g = 0; g < view.groups; ++g) {
-    store(problem, data[at(g)], g, rows[at(g)], result);
+    store(problem, data[at(g)], g, chosen.rows[at(g)], result);
   }
+  result.error = chosen.error;
+  result.nearest_error = chosen.nearest_error;
   return result;
 }
 

@@ -1,12 +1,14 @@
 #pragma once
 // Codes, scales and bias of one layer from samples of its inputs and of what it should give.
 
+#include <limits>
 #include <span>
 #include <vector>
 
 #include "core/result.h"
 #include "core/tensor.h"
 #include "passes/round_row.h"
+#include "passes/soft_rounding.h"
 #include "passes/weight_view.h"
 
 namespace octet {
@@ -17,6 +19,7 @@ struct LayerSamples {
   std::int64_t rows = 0;
   std::vector<float> inputs;   ///< [groups][rows][inputs * taps]
   std::vector<float> outputs;  ///< [groups][rows][outputs], before any activation
+  std::vector<float> addends;  ///< likewise: added before the activation; empty for none
 };
 
 struct LayerProblem {
@@ -25,18 +28,24 @@ struct LayerProblem {
   std::span<const float> scale;    ///< by output channel (of a group), or one
   CodeLimits limits;
   bool free_bias = true;  ///< the layer has a bias of its own, which takes out the mean error
+  /// Bounds of the activation behind layer and addend.
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  const LearnOptions* learn = nullptr;  ///< nullptr: second-order rounding alone
 };
 
 struct LayerRounding {
   Tensor codes;              ///< i8, in the shape of the weight
   std::vector<float> scale;  ///< as many as the problem's
   std::vector<float> bias;   ///< by output channel; empty without free_bias
-  double nearest_error = 0;  ///< mean square error of all output channels with nearest codes
+  double nearest_error = 0;  ///< mean square error of all output channels with nearest codes and a
+                             ///< bias that takes out its mean
   double error = 0;          ///< with these
 };
 
-/// Rounds row by row (round_row.h). No output channel has a larger mean square error over the
-/// samples than with nearest codes of the given scale. Takes the samples apart. The same numbers
+/// Rounds row by row (round_row.h), and learns from there (soft_rounding.h). Behind the activation no
+/// output channel has a larger mean square error over the samples than with nearest codes of the
+/// given scale; where channels share a scale, the layer as a whole has not. Takes the samples apart. The same numbers
 /// for any thread count.
 [[nodiscard]] Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samples);
 

@@ -140,6 +140,19 @@ std::vector<double> RowRounder::factored_target(const RowTarget& row) const {
   return c;
 }
 
+std::vector<float> RowRounder::continuous(const RowTarget& row) const {
+  auto rest = factored_target(row);
+  std::vector<float> weights(at(inputs_));
+  // L'v = c from the last component on, column by column of L' (rows of L).
+  for (std::int64_t k = inputs_; k-- > 0;) {
+    const double* lower = lower_.data() + k * inputs_;
+    const double v = rest[at(k)] / lower[k];
+    for (std::int64_t j = 0; j < k; ++j) rest[at(j)] -= lower[j] * v;
+    weights[at(order_[at(k)])] = static_cast<float>(v);
+  }
+  return weights;
+}
+
 /// |L'v - c|^2 one component after the other, from the last, which has one unknown.
 RoundedRow RowRounder::successive(std::span<const double> factored, float scale,
                                   const CodeLimits& limits) const {

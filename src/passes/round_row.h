@@ -56,6 +56,8 @@ class RowRounder {
   void descend(const RowTarget& row, const CodeLimits& limits, RoundedRow& rounded) const;
   /// Best scale for the codes as they are; they stay the same.
   void fit_scale(const RowTarget& row, RoundedRow& rounded) const;
+  /// The weights of least damped error without rounding.
+  [[nodiscard]] std::vector<float> continuous(const RowTarget& row) const;
   /// E(v) without damping.
   [[nodiscard]] double plain_error(const RowTarget& row, const RoundedRow& rounded) const;
 

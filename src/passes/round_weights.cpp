@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "passes/integer_rules.h"
 #include "passes/layer_rows.h"
 #include "passes/passes.h"
 #include "passes/round_layer.h"
@@ -31,6 +32,8 @@ constexpr std::int64_t row_bytes = std::int64_t{96} << 20;
 constexpr std::int64_t target_bytes = std::int64_t{192} << 20;
 /// Inputs of an output channel beyond which moments would take too much memory and time.
 constexpr std::int64_t longest_row = 4608;
+/// Beyond these rounding errs so little that learning it changes nothing.
+constexpr int most_learned_bits = 5;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -277,10 +280,19 @@ class Rounder {
         for (std::size_t i = first; i < first + at(rows[s] * view.outputs); ++i) {
           const float addend = layer.addend == ValueId::none ? 0.0F : addends[s][i];
           all.outputs.push_back(layer.outputs[s][i] - addend);
+          if (layer.addend != ValueId::none) all.addends.push_back(addend);
         }
       }
     }
     return all;
+  }
+
+  /// Bounds of the Relu or Clip that alone reads a value.
+  [[nodiscard]] ActivationBounds activation_behind(ValueId value) const {
+    const Graph& graph = context_.model.graph;
+    const auto uses = graph.uses()[index(value)];
+    if (uses.size() != 1 || graph.is_output(value)) return {};
+    return activation_limits(graph, graph.node(uses[0].node)).value_or(ActivationBounds{});
   }
 
   Status decide(const Layer& layer, LayerSamples samples) {
@@ -299,6 +311,20 @@ class Rounder {
     problem.limits = {static_cast<std::int32_t>(quantization.scheme.qmin()),
                       static_cast<std::int32_t>(quantization.scheme.qmax())};
     problem.free_bias = !graph.node(layer.id).is("MatMul");
+    if (problem.free_bias) {
+      const auto bounds = activation_behind(layer.target);
+      problem.low = bounds.low;
+      problem.high = bounds.high;
+    }
+    LearnOptions learn;
+    learn.seed = static_cast<std::uint64_t>(index(layer.id)) * 1000003;
+    const auto env = [](const char* n, double d) { const char* v = std::getenv(n); return v ? std::atof(v) : d; };
+    learn.iterations = static_cast<int>(env("L_IT", 1000));
+    learn.strength = env("L_ST", 1);
+    learn.learning_rate = static_cast<float>(env("L_LR", 0.01));
+    learn.beta_start = env("L_B0", 20);
+    learn.batch = static_cast<int>(env("L_B", 256));
+    if (learn.iterations > 0 && quantization.scheme.bits <= most_learned_bits) problem.learn = &learn;
     OCTET_ASSIGN(auto rounding, round_layer(problem, std::move(samples)));
     if (problem.free_bias) {
       OCTET_ASSIGN(const auto bias, own_bias(graph, layer.id, problem.view.output_channels()));
