@@ -55,7 +55,7 @@ bool split_hard_sigmoid(Graph& graph, NodeId id) {
   if (!(alpha > 0)) return false;
   const auto input = graph.node(id).input(0);
   const auto output = graph.node(id).output();
-  const auto& name = graph.value(output).name;
+  const auto name = graph.value(output).name;
   const auto added = add_like(graph, output, name + "_shifted");
   const auto limited = add_like(graph, output, name + "_limited");
   add_node(graph, "Add", name + "_shift", {input, add_number(graph, name + ".shift", beta / alpha)},
