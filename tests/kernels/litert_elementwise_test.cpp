@@ -63,8 +63,8 @@ TEST(LitertElementwise, RowsEqualTheFormula) {
         binary(params, g, a.data(), b.data(), output.data(), 0, 3);
         EXPECT_EQ(output.back(), 77) << "written beyond the end";
         const auto formula =
-            litert::binary(rule, litert::operation(op), litert::affine(params.a),
-                           litert::affine(params.b), litert::affine(params.output));
+            octet::litert::binary(rule, litert::operation(op), litert::affine(params.a),
+                                  litert::affine(params.b), litert::affine(params.output));
         for (std::size_t i = 0; i + 1 < output.size(); ++i) {
           const std::size_t row = i / columns;
           const std::size_t column = i % columns;

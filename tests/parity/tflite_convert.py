@@ -155,7 +155,7 @@ def main():
             if options.only and model.name not in options.only:
                 continue
             x, _ = common.load(model.evaluation, model.recipe, SAMPLES)
-            converter.onnx(model.name, model.path, [("", {common.input_name(model.path): x})])
+            converter.onnx(model.name, model.path, [("", {common.ort_session(model.path).get_inputs()[0].name: x})])
         for path in sorted(common.SHARED.glob("models/*/*_float.tflite")) if common.SHARED.is_dir() else []:
             if not options.only or path.stem in options.only:
                 converter.tflite(path.stem, path)

@@ -410,9 +410,51 @@ def quantized():
     case("DEQUANTIZE", "int8 weights of FULLY_CONNECTED", weight_only)
 
 
+def spreading():
+    """Values repeated, made up or chosen."""
+    def broadcast(b, output):
+        b.model.op("BROADCAST_TO", [b.input([2, 1, 4]), b.constant([2, 3, 4])], [output()], version=2, BroadcastToOptions={})
+    case("BROADCAST_TO", "along the middle", broadcast)
+
+    for exclusive, reverse in itertools.product((False, True), repeat=2):
+        def summed(b, output, exclusive=exclusive, reverse=reverse):
+            b.model.op("CUMSUM", [b.input([2, 5, 3]), b.constant(1)], [output()],
+                       CumsumOptions=dict(exclusive=exclusive, reverse=reverse))
+        case("CUMSUM", f"exclusive {exclusive} reverse {reverse}", summed)
+
+    def filled(b, output):
+        made = b.model.tensor("filled", [2, 3])
+        b.model.op("FILL", [b.constant([2, 3]), b.constant(np.float32(1.5))], [made], FillOptions={})
+        b.model.op("ADD", [b.input([2, 3]), made], [output()], AddOptions={})
+    case("FILL", "a constant", filled)
+
+    def counted(b, output):
+        made = b.model.tensor("counted", [6])
+        b.model.op("RANGE", [b.constant(np.float32(0)), b.constant(np.float32(3)), b.constant(np.float32(0.5))], [made],
+                   RangeOptions={})
+        b.model.op("ADD", [b.input([2, 6]), made], [output()], AddOptions={})
+    case("RANGE", "of floats", counted)
+
+    def rest(b, output):
+        b.model.op("FLOOR_MOD", [b.input([3, 5]), b.input([3, 5], 0.5, 2)], [output()], FloorModOptions={})
+    case("FLOOR_MOD", "both signs", rest)
+
+    def limited(b, output):
+        b.model.op("RELU_0_TO_1", [b.input([3, 7])], [output()])
+    case("RELU_0_TO_1", "plain", limited)
+
+    def chosen(b, output):
+        b.model.op("SELECT_V2", [b.input([3, 1], dtype=BOOL), b.input([3, 4]), b.input([1, 4])], [output()], SelectV2Options={})
+    case("SELECT_V2", "broadcast", chosen)
+
+    def tiled(b, output):
+        b.model.op("TILE", [b.input([2, 3]), b.constant([2, 3])], [output()], TileOptions={})
+    case("TILE", "both axes", tiled)
+
+
 def all_cases():
     if not CASES:
         for family in (convolutions, transposed_convolutions, pools, products, elementwise, softmaxes, reductions, shapes,
-                       pieces, resamplings, on_images, quantized):
+                       pieces, resamplings, on_images, quantized, spreading):
             family()
     return CASES

@@ -170,7 +170,11 @@ Result<int> ValueForms::dynamic_input(NodeId node, InputOrder order) {
 int ValueForms::converted(int id, const kernels::CodeParams& wanted, NodeId node) {
   if (same_params(params(id), wanted)) return id;
   for (const auto& [from, to] : conversions_) {
-    if (from == id && same_params(params(to), wanted)) return to;
+    // To the other type of a file, LiteRT converts in another way.
+    if (from == id && same_params(params(to), wanted) &&
+        params(to).stored_unsigned == wanted.stored_unsigned) {
+      return to;
+    }
   }
   const int target = add_codes(buffer(id).value, wanted, buffer(id).channels_last);
   add_step(make_lookup_step(node, requantize_table(params(id), wanted), id, target));

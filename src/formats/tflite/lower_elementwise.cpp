@@ -189,7 +189,8 @@ Status lower_extremes(Lowering& l, const Job& job) {
   const auto count = node.inputs.size();
   const auto operand = [&](std::size_t slot) -> Result<TensorId> {
     const auto id = node.input(slot);
-    if (job.coded && (l.is_constant(id) || l.order_of(id).size() == order.size())) {
+    OCTET_ASSIGN(const auto operand_extents, l.shape(id));
+    if (job.coded && operand_extents.size() == order.size()) {
       return l.fetch(id, l.coding(job.output), order);
     }
     return l.broadcast_operand(job, slot, order);

@@ -22,7 +22,9 @@ void Translator::quantize_before_transpose(ValueId value,
 void Translator::settle(const PendingQuantizer& quantizer, std::vector<std::vector<Use>>& uses) {
   auto& graph = model_.graph;
   auto& plan = model_.plan;
-  const auto [node, from, to] = quantizer;
+  const NodeId node = quantizer.node;
+  const ValueId from = quantizer.from;
+  const ValueId to = quantizer.to;
   auto& before = uses[index(from)];
   auto& behind = uses[index(to)];
   const bool output = graph.is_output(to);

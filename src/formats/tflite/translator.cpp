@@ -180,7 +180,7 @@ Result<ValueId> Translator::operand(int tensor, Order order) {
 
 Status Translator::activate(wire::ActivationFunctionType activation, ValueId from, ValueId to) {
   using Kind = wire::ActivationFunctionType;
-  const auto& name = model_.graph.value(to).name;
+  const std::string name = model_.graph.value(to).name;  // adding constants moves the values
   Node function;
   switch (activation) {
     case Kind::RELU: function = node("Relu", {from}); break;
