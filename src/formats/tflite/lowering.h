@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "formats/tflite/axis_order.h"
-#include "formats/tflite/draft.h"
+#include "formats/tflite/writer_draft.h"
 #include "graph/value_facts.h"
 
 namespace octet::tflite {

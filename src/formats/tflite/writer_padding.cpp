@@ -1,9 +1,9 @@
-#include "formats/tflite/padding.h"
+#include "formats/tflite/writer_padding.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {

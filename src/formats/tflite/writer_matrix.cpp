@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {
