@@ -44,6 +44,16 @@ AxisOrder behind_transpose(const AxisOrder& order, const AxisOrder& perm) {
   return permuted(positions(perm), order);
 }
 
+AxisOrder without_axes(const AxisOrder& order, const std::vector<std::int64_t>& removed) {
+  AxisOrder out;
+  for (const auto axis : order) {
+    if (std::find(removed.begin(), removed.end(), axis) != removed.end()) continue;
+    out.push_back(axis - std::count_if(removed.begin(), removed.end(),
+                                       [&](auto other) { return other < axis; }));
+  }
+  return out;
+}
+
 bool same_bytes(const AxisOrder& a, const AxisOrder& b, const Shape& shape) {
   const auto without_ones = [&](const AxisOrder& order) {
     AxisOrder kept;

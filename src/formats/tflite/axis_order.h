@@ -26,6 +26,10 @@ using AxisOrder = std::vector<std::int64_t>;
 /// Order of Transpose(value, perm) when nothing is moved: the value is stored in `order`.
 [[nodiscard]] AxisOrder behind_transpose(const AxisOrder& order, const AxisOrder& perm);
 
+/// `order` over the axes that are left without these, which count anew.
+[[nodiscard]] AxisOrder without_axes(const AxisOrder& order,
+                                     const std::vector<std::int64_t>& removed);
+
 /// Whether a value of this shape has the same bytes in both orders: its extents other than 1 come
 /// in the same sequence.
 [[nodiscard]] bool same_bytes(const AxisOrder& a, const AxisOrder& b, const Shape& shape);

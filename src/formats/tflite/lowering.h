@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "formats/tflite/axis_order.h"
-#include "formats/tflite/draft.h"
+#include "formats/tflite/writer_draft.h"
 #include "graph/value_facts.h"
 
 namespace octet::tflite {
@@ -148,6 +148,8 @@ class Lowering {
   }
   /// RESHAPE of `from` into the existing tensor `to`, whose shape has been set.
   [[nodiscard]] Status emit_reshape(TensorId from, TensorId to);
+  /// A tensor as a matrix of this many rows, made once.
+  [[nodiscard]] Result<TensorId> rows(TensorId from, std::int64_t count, std::int64_t depth);
   /// i32 extents as a tensor: a constant, or computed from shapes where several are dynamic.
   [[nodiscard]] Result<TensorId> shape_tensor(TensorId owner, TensorId from, const Shape& extents,
                                               bool allow_open);
@@ -224,8 +226,9 @@ class Lowering {
   std::map<std::pair<ValueId, std::string>, TensorId> stored_;
   std::map<std::pair<TensorId, std::size_t>, TensorId> extents_;  ///< by tensor and position
   std::map<TensorId, TensorId> shapes_;                           ///< SHAPE of a tensor
-  std::map<std::int64_t, TensorId> grown_;                        ///< by symbol of an extent
-  bool stores_bytes_ = false;  ///< all 8-bit codes are u8, as in files of TensorFlow 1
+  std::map<TensorId, TensorId> rows_;
+  std::map<std::int64_t, TensorId> grown_;  ///< by symbol of an extent
+  bool stores_bytes_ = false;               ///< all 8-bit codes are u8, as in files of TensorFlow 1
   Draft draft_;
 };
 

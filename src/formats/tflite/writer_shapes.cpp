@@ -210,6 +210,14 @@ Status Lowering::emit_reshape(TensorId from, TensorId to) {
   return {};
 }
 
+Result<TensorId> Lowering::rows(TensorId from, std::int64_t count, std::int64_t depth) {
+  if (const auto found = rows_.find(from); found != rows_.end()) return found->second;
+  const auto result = derived(from, "_rows", {count, depth});
+  OCTET_TRY(emit_reshape(from, result));
+  rows_.emplace(from, result);
+  return result;
+}
+
 Status Lowering::emit_transpose(TensorId from, TensorId to, const AxisOrder& perm) {
   if (same_bytes(perm, identity_order(perm.size()), draft_.tensor(from).shape)) {
     return emit_reshape(from, to);

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {

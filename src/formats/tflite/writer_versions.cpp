@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "formats/tflite/draft.h"
+#include "formats/tflite/writer_draft.h"
 
 namespace octet::tflite {
 namespace {

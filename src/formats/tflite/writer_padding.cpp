@@ -1,9 +1,9 @@
-#include "formats/tflite/padding.h"
+#include "formats/tflite/writer_padding.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {
@@ -106,6 +106,15 @@ Result<PaddedImage> pad_image(Lowering& l, const Node& node, TensorId image,
   return PaddedImage{emit_pad(l, image, pads, with == PadWith::lowest), wire::Padding::VALID};
 }
 
+namespace {
+
+/// As the stored type counts.
+std::int32_t lowest_code(const DraftTensor& tensor) {
+  return tensor.dtype == DType::u8 ? 0 : tensor.dtype == DType::i16 ? INT16_MIN : INT8_MIN;
+}
+
+}  // namespace
+
 TensorId emit_pad(Lowering& l, TensorId from,
                   const std::vector<std::pair<std::int64_t, std::int64_t>>& pads,
                   bool with_lowest) {
@@ -125,22 +134,20 @@ TensorId emit_pad(Lowering& l, TensorId from,
   }
   const auto to = l.derived(from, "_padded", shape);
   const auto amounts = l.invented(to, "/pads", std::move(list));
-  if (!with_lowest) {
+  // Codes whose zero is their lowest need no number of their own.
+  const auto* params = l.tensor(from).params ? &*l.tensor(from).params : nullptr;
+  if (!with_lowest || (params != nullptr && params->zero_point[0] == lowest_code(l.tensor(from)))) {
     l.emit(Op::PAD, {from, amounts}, {to}, wire::PadOptionsT());
     return to;
   }
-  const auto& tensor = l.tensor(from);
-  TensorId lowest = TensorId::none;
-  if (tensor.params) {
-    auto code = Tensor::zeros(tensor.dtype, {1});
-    if (tensor.dtype == DType::i8) code.mutable_data<std::int8_t>()[0] = INT8_MIN;
-    if (tensor.dtype == DType::i16) code.mutable_data<std::int16_t>()[0] = INT16_MIN;
-    lowest = l.operand_constant(to, "/lowest", std::move(code));
-    l.tensor(lowest).params = l.tensor(from).params;
-  } else {
-    lowest = l.operand_constant(to, "/lowest",
-                                Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1}));
+  auto number = Tensor::from<float>({std::numeric_limits<float>::lowest()}, {1});
+  if (params != nullptr) {
+    number = Tensor::zeros(l.tensor(from).dtype, {1});
+    if (number.dtype() == DType::i8) number.mutable_data<std::int8_t>()[0] = INT8_MIN;
+    if (number.dtype() == DType::i16) number.mutable_data<std::int16_t>()[0] = INT16_MIN;
   }
+  const auto lowest = l.operand_constant(to, "/lowest", std::move(number));
+  l.tensor(lowest).params = l.tensor(from).params;
   l.emit(Op::PADV2, {from, amounts, lowest}, {to}, wire::PadV2OptionsT());
   return to;
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {
@@ -21,16 +21,6 @@ Result<std::vector<std::int64_t>> reduced_axes(Lowering& l, const Job& job, std:
     OCTET_ASSIGN(axis, normalize_axis(axis, rank));
   }
   return axes;
-}
-
-AxisOrder reduced_order(const AxisOrder& order, const std::vector<std::int64_t>& axes) {
-  AxisOrder out;
-  for (const auto axis : order) {
-    if (std::find(axes.begin(), axes.end(), axis) != axes.end()) continue;
-    out.push_back(
-        axis - std::count_if(axes.begin(), axes.end(), [&](auto other) { return other < axis; }));
-  }
-  return out;
 }
 
 Op reduction(std::string_view op) {
@@ -57,7 +47,7 @@ Status lower_reduce(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto axes, reduced_axes(l, job, held.size()));
   if (axes.empty()) return lower_identity(l, job);
   const bool keeps = node.int_attribute("keepdims", 1) != 0;
-  const auto order = keeps ? held : reduced_order(held, axes);
+  const auto order = keeps ? held : without_axes(held, axes);
   TensorId input = TensorId::none;
   TensorId result = TensorId::none;
   if (compares) {
@@ -122,7 +112,7 @@ Status lower_arg(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::bytes));
   OCTET_ASSIGN(const auto axis, normalize_axis(node.int_attribute("axis", 0), input.shape.size()));
   const bool keeps = node.int_attribute("keepdims", 1) != 0;
-  const auto order = keeps ? input.order : reduced_order(input.order, {axis});
+  const auto order = keeps ? input.order : without_axes(input.order, {axis});
   const auto result = l.make(job.output, std::nullopt, order);
   auto narrow = result;
   const auto position = position_of(input.order, axis);

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "arithmetic/quantize.h"
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {

@@ -6,7 +6,7 @@
 
 namespace octet::tflite {
 
-// lower_spatial.cpp, lower_pool.cpp, lower_resize.cpp
+// writer_spatial.cpp, writer_pool.cpp, writer_resize.cpp
 [[nodiscard]] Status lower_conv(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_conv_transpose(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_max_pool(Lowering& l, const Job& job);
@@ -15,11 +15,11 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_depth_space(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_resize(Lowering& l, const Job& job);
 
-// lower_matrix.cpp
+// writer_matrix.cpp
 [[nodiscard]] Status lower_gemm(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_matmul(Lowering& l, const Job& job);
 
-// lower_elementwise.cpp
+// writer_elementwise.cpp
 [[nodiscard]] Status lower_unary(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_binary(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_table(Lowering& l, const Job& job);
@@ -30,7 +30,7 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_where(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_extremes(Lowering& l, const Job& job);
 
-// lower_compose.cpp: operators that take several
+// writer_compose.cpp: operators that take several
 [[nodiscard]] Status lower_swish(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_hard_sigmoid(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_reciprocal(Lowering& l, const Job& job);
@@ -42,22 +42,26 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_layer_norm(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_group_norm(Lowering& l, const Job& job);
 
-// lower_move.cpp
+// writer_view.cpp
 [[nodiscard]] Status lower_transpose(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_reshape(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_squeeze(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_unsqueeze(Lowering& l, const Job& job);
+
+// writer_pieces.cpp
 [[nodiscard]] Status lower_concat(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_split(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_slice(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_pad(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_gather(Lowering& l, const Job& job);
+
+// writer_generate.cpp
 [[nodiscard]] Status lower_expand(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_tile(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_range(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_fill(Lowering& l, const Job& job);
 
-// lower_reduce.cpp
+// writer_reduce.cpp
 [[nodiscard]] Status lower_reduce(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_softmax(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_arg(Lowering& l, const Job& job);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "formats/tflite/lower.h"
-#include "formats/tflite/padding.h"
+#include "formats/tflite/writer_operators.h"
+#include "formats/tflite/writer_padding.h"
 
 namespace octet::tflite {
 namespace {

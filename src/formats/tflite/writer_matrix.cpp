@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/tflite/lower.h"
+#include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
 namespace {
@@ -155,8 +155,7 @@ Status lower_matmul(Lowering& l, const Job& job) {
   for (std::size_t i = 0; i + 1 < left.size(); ++i) {
     rows = rows < 0 || left[i] < 0 ? dynamic_dim : rows * left[i];
   }
-  const auto flat = l.derived(input, "_rows", {rows, right[0]});
-  OCTET_TRY(l.emit_reshape(input, flat));
+  OCTET_ASSIGN(const auto flat, l.rows(input, rows, right[0]));
   const auto product = l.derived(result, "/rows", {rows, right[1]});
   OCTET_TRY(emit_fully_connected(l, job, flat, weights, product));
   return l.emit_reshape(product, result);

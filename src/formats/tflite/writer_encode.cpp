@@ -4,8 +4,8 @@
 #include <set>
 #include <string_view>
 
-#include "formats/tflite/draft.h"
 #include "formats/tflite/extra.h"
+#include "formats/tflite/writer_draft.h"
 
 namespace octet::tflite {
 namespace {
