@@ -33,9 +33,9 @@ class Case:
         self.kind, self.low = kind, np.iinfo(kind).min
         self.model, self.inputs, self.outputs = litert.Model(), [], []
 
-    def value(self, codes, params, kind=None):
+    def value(self, codes, params, kind=None, signature=None):
         name = f"x{len(self.inputs)}"
-        tensor = self.model.tensor(name, codes.shape, kind or self.kind, params.scale, params.zero)
+        tensor = self.model.tensor(name, codes.shape, kind or self.kind, params.scale, params.zero, signature=signature)
         self.inputs.append((tensor, name, codes.astype(kind or self.kind)))
         return tensor
 
@@ -49,11 +49,11 @@ class Case:
         quantized = {} if params is None else dict(scale=params.scale, zero_point=params.zero)
         return self.model.tensor("constant", data.shape, kind, data=data, **quantized)
 
-    def finish(self, operator, operands, shapes, outputs, want, version=1, **options):
+    def finish(self, operator, operands, shapes, outputs, want, version=1, signature=None, **options):
         """shapes and outputs: one or a list of them; want(rule): an array or a list of them."""
         shapes, outputs = ([shapes], [outputs]) if isinstance(outputs, Params) else (shapes, outputs)
         for i, (shape, params) in enumerate(zip(shapes, outputs)):
-            self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero))
+            self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero, signature=signature))
         self.model.op(operator, operands, self.outputs, version=version, **options)
         self.bytes = self.model.bytes([t for t, _, _ in self.inputs], self.outputs)
         self.want = want
@@ -305,7 +305,17 @@ def softmax(operator, widest=60):
     return row
 
 
-def resize(operator, align, half):
+def computed_size(case, image, added):
+    """Height and width of an image, more by `added`, as operators of the model."""
+    shape, extents, size = (case.model.tensor(name, [n], "int32") for name, n in (("shape", 4), ("extents", 2), ("size", 2)))
+    case.model.op("SHAPE", [image], [shape], ShapeOptions=dict(outType=litert.schema.TensorType.INT32))
+    case.model.op("SLICE", [shape, case.constant([1]), case.constant([2])], [extents])
+    case.model.op("ADD", [extents, case.constant(added)], [size], AddOptions={})
+    return size
+
+
+def resize(operator, align, half, runtime=False):
+    """runtime: the extents of the image are dynamic, and the size is computed of them."""
     def row(rng, kind):
         case = Case(kind)
         p = any_params(rng, case)
@@ -314,8 +324,12 @@ def resize(operator, align, half):
         x = some_codes(rng, case, (2, *extents, 3))
         name = "ResizeBilinearOptions" if operator == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
         formula = formulas.resize_bilinear if operator == "RESIZE_BILINEAR" else formulas.resize_nearest
-        return case.finish(operator, [case.value(x, p), case.constant(size)], (2, *size, 3), p,
-                           lambda rule: formula(rule, x, size, align, half, kind == "uint8"), version=3,
+        image = case.value(x, p, signature=[2, -1, -1, 3] if runtime else None)
+        added = np.subtract(size, extents)
+        operands = [image, computed_size(case, image, added) if runtime else case.constant(size)]
+        return case.finish(operator, operands, (2, *size, 3), p,
+                           lambda rule: formula("tflite" if runtime else rule, x, size, align, half, kind == "uint8"),
+                           version=3, signature=[2, -1, -1, 3] if runtime else None,
                            **{name: dict(alignCorners=align, halfPixelCenters=half)})
     return row
 
@@ -403,6 +417,8 @@ ROWS = {
     "RESIZE_BILINEAR": (resize("RESIZE_BILINEAR", False, False), BOTH),
     "RESIZE_BILINEAR, corners": (resize("RESIZE_BILINEAR", True, False), BOTH),
     "RESIZE_BILINEAR, half pixels": (resize("RESIZE_BILINEAR", False, True), BOTH),
+    "RESIZE_BILINEAR, size at run time": (resize("RESIZE_BILINEAR", False, False, True), INT8),
+    "RESIZE_BILINEAR, half pixels, size at run time": (resize("RESIZE_BILINEAR", False, True, True), INT8),
     "RESIZE_NEAREST_NEIGHBOR": (resize("RESIZE_NEAREST_NEIGHBOR", False, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, corners": (resize("RESIZE_NEAREST_NEIGHBOR", True, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, half pixels": (resize("RESIZE_NEAREST_NEIGHBOR", False, True), BOTH),

@@ -1,6 +1,7 @@
 #include "engine/integer/litert_placement.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace octet {
 namespace {
@@ -37,6 +38,9 @@ LayerForm reference_form(const QuantizedGraph& model, const Node& node,
 }
 
 LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quantization& weight) {
+  if (node.is("ConvTranspose") && has_runtime_extents(model.graph, node)) {
+    return {Scaling::rounded_up, weight.storage == DType::u8 ? Product::rounded : Product::exact};
+  }
   // The delegate takes int8 operands on the right only with zero points of 0.
   if (weight.storage == DType::u8 || !has_zero_points(weight)) return {};
   if (is_fully_connected(model, node, weight)) return {Scaling::rounded_up, Product::rounded};
@@ -149,6 +153,16 @@ std::optional<litert::SoftmaxKind> litert_softmax_kind(const QuantizedGraph& mod
   return fits ? std::optional(kind) : std::nullopt;
 }
 
+namespace {
+
+/// LiteRT knows sizes: a scale that does not give them exactly is another mapping.
+bool scale_gives_size(float scale, std::int64_t in, std::int64_t out) {
+  if (in == dynamic_dim || out == dynamic_dim) return scale == std::floor(scale);
+  return scale * static_cast<float>(in) == static_cast<float>(out);
+}
+
+}  // namespace
+
 bool is_litert_resample(const Graph& graph, const Node& node) {
   if (!node.is("Resize") || node.string_attribute("mode", "nearest") != "linear") return false;
   const auto coordinates = node.string_attribute("coordinate_transformation_mode", "half_pixel");
@@ -158,18 +172,31 @@ bool is_litert_resample(const Graph& graph, const Node& node) {
   }
   const auto& in = graph.value(node.input(0)).shape;
   const auto& out = graph.value(node.output()).shape;
-  if (!in || !out || in->size() != 4 || !is_static(*in) || !is_static(*out)) return false;
-  if ((*in)[0] != (*out)[0] || (*in)[1] != (*out)[1] || element_count(*in) == 0) return false;
-  // LiteRT knows sizes; a scale that does not give them exactly is another mapping.
-  const Tensor* scales = node.input(2) == ValueId::none ? nullptr : graph.constant(node.input(2));
-  for (std::size_t axis = 2; scales != nullptr && scales->size() == 4 && axis < 4; ++axis) {
-    const auto values = to_f32(*scales);
-    if (!values || values->data<float>()[axis] * static_cast<float>((*in)[axis]) !=
-                       static_cast<float>((*out)[axis])) {
+  if (!in || !out || in->size() != 4 || out->size() != 4) return false;
+  if (std::find(in->begin(), in->end(), 0) != in->end()) return false;
+  for (const std::size_t axis : {std::size_t{0}, std::size_t{1}}) {
+    const bool known = (*in)[axis] != dynamic_dim && (*out)[axis] != dynamic_dim;
+    if (known && (*in)[axis] != (*out)[axis]) return false;
+  }
+  if (node.input(2) != ValueId::none) {
+    const Tensor* constant = graph.constant(node.input(2));
+    const auto scales = constant != nullptr ? to_f32(*constant) : Tensor{};
+    if (constant == nullptr || !scales || (scales->size() != 4 && scales->size() != 0))
       return false;
+    for (std::size_t axis = 2; scales->size() == 4 && axis < 4; ++axis) {
+      const float scale = scales->data<float>()[axis];
+      if (!scale_gives_size(scale, (*in)[axis], (*out)[axis])) return false;
     }
   }
   return node.int_attribute("antialias", 0) == 0;
+}
+
+bool has_runtime_extents(const Graph& graph, const Node& node) {
+  const auto& shape = graph.value(node.output()).shape;
+  if (!shape || shape->size() != 4) return true;
+  if (node.is("ConvTranspose")) return !is_static(*shape);
+  const bool computed = node.input(3) != ValueId::none && graph.constant(node.input(3)) == nullptr;
+  return computed || (*shape)[2] == dynamic_dim || (*shape)[3] == dynamic_dim;
 }
 
 std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, litert::Resample form,

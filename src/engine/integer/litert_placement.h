@@ -32,8 +32,13 @@ namespace octet {
                                                                      const Node& node);
 
 /// Whether the node is a RESIZE_BILINEAR: a Resize to linear interpolation of the height and width
-/// of an image whose extents are known.
+/// of an image. Extents may be unknown until a session has them; batch and channels must turn out
+/// to be unchanged then.
 [[nodiscard]] bool is_litert_resample(const Graph& graph, const Node& node);
+
+/// Whether the extents that a Resize or ConvTranspose gives an image are known only at run time: a
+/// file then computes them, and XNNPACK's delegate does not take such operators.
+[[nodiscard]] bool has_runtime_extents(const Graph& graph, const Node& node);
 
 /// One point for each of `output` positions of such a node along an axis.
 [[nodiscard]] std::vector<litert::ResamplePoint> litert_resample_points(const Node& node,

@@ -15,16 +15,24 @@ class ResampleStep final : public Step {
  public:
   ResampleStep(const Graph& graph, NodeId id, const kernels::CodeParams& params, int input,
                int output)
-      : Step(id, {input}, {output}), description_(graph.node(id)), params_(params) {}
+      : Step(id, {input}, {output}),
+        description_(graph.node(id)),
+        params_(params),
+        form_(litert::resample_form(params.rule, has_runtime_extents(graph, description_),
+                                    params.stored_unsigned)) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     const Shape& in = shapes[at(inputs[0])].shape;
     const Shape& out = shapes[at(outputs[0])].shape;
+    if (in[0] != out[0] || in[1] != out[1]) {
+      return bad_input("node {} (Resize): interpolates along the batch or the channels",
+                       description_.name);
+    }
     kernels::ResampleGeometry g;
     g.in_height = in[2];
     g.in_width = in[3];
     g.channels = in[1];
-    g.form = litert::resample_form(params_.rule, params_.stored_unsigned);
+    g.form = form_;
     g.offset = params_.file_offset();
     g.rows = litert_resample_points(description_, g.form, in[2], out[2]);
     g.columns = litert_resample_points(description_, g.form, in[3], out[3]);
@@ -49,6 +57,7 @@ class ResampleStep final : public Step {
  private:
   Node description_;
   kernels::CodeParams params_;
+  litert::Resample form_;
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 // Operators on codes by rules tflite and xnnpack, element by element in plain loops. Internal to
 // the simulation.
 
+#include <span>
+
 #include "engine/simulation/simulated_ops.h"
 
 namespace octet::simulation {
@@ -25,8 +27,10 @@ enum class Conversion : std::uint8_t { quantize, join };
 /// Role::softmax.
 [[nodiscard]] Result<CodedActivation> litert_softmax_codes(const QuantizedGraph& model,
                                                            const Node& node, const Operand& input);
-/// Role::resample to an output of `shape`.
-[[nodiscard]] Result<CodedActivation> litert_resample_codes(const Node& node, const Shape& shape,
+/// Role::resample by the node's scales or sizes, of which one is empty.
+[[nodiscard]] Result<CodedActivation> litert_resample_codes(const Graph& graph, const Node& node,
+                                                            std::span<const float> scales,
+                                                            std::span<const std::int64_t> sizes,
                                                             const Operand& input,
                                                             const Quantization& output, Rule rule);
 

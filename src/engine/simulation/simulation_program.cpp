@@ -243,6 +243,23 @@ class SimulationSession final : public Session {
     return run_float(node, placement, state);
   }
 
+  Result<CodedActivation> resample(const Node& node, const Operand& input,
+                                   const Quantization& output) const {
+    Tensor scales = Tensor::from<float>({}, {0});
+    Tensor sizes = Tensor::from<std::int64_t>({}, {0});
+    if (node.input(2) != ValueId::none) {
+      OCTET_ASSIGN(const auto values, floats_of(node.input(2)));
+      OCTET_ASSIGN(scales, to_f32(values.tensor));
+    }
+    if (node.input(3) != ValueId::none) {
+      OCTET_ASSIGN(auto values, floats_of(node.input(3)));
+      sizes = std::move(values.tensor);
+    }
+    return simulation::litert_resample_codes(simulated_->graph, node, scales.values<float>(),
+                                             sizes.values<std::int64_t>(), input, output,
+                                             plan().rule);
+  }
+
   /// By rules tflite and xnnpack.
   Status run_on_codes(NodeId id, const NodePlacement& placement) {
     const QuantizedGraph& model = simulated_->model;
@@ -262,8 +279,7 @@ class SimulationSession final : public Session {
     } else if (placement.role == Role::softmax) {
       output = simulation::litert_softmax_codes(model, node, first);
     } else {
-      output = simulation::litert_resample_codes(node, *model.graph.value(placement.output).shape,
-                                                 first, quantization, plan().rule);
+      output = resample(node, first, quantization);
     }
     if (!output) return tl::unexpected(output.error());
     set_codes(placement.output, std::move(*output));
