@@ -118,6 +118,17 @@ TEST(FitLitert, GatesAreMadeOfWhatLitertHas) {
   EXPECT_EQ(graph.constant(maker_of(graph, "h_shifted").input(1))->data<float>()[0], 3.0F);
 }
 
+TEST(FitLitert, SumsAreMeansTimesTheirCount) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 2, 4, 5});
+  b.output(b.node("ReduceSum", {x, b.ints("axes", {2, 3})}, "y"));
+  EXPECT_EQ(ops_of(checked_fit(b)), (Ops{"ReduceMean", "Mul"}));
+  GraphBuilder open;
+  const auto z = open.input("z", {1, 2, dynamic_dim, 5});
+  open.output(open.node("ReduceSum", {z, open.ints("axes", {2, 3})}, "y"));
+  EXPECT_EQ(ops_of(checked_fit(open)), Ops{"ReduceSum"});
+}
+
 TEST(FitLitert, AverageOfAnImageMayHaveParamsOfItsOwn) {
   GraphBuilder b;
   const auto x = b.input("x", {2, 3, 4, 5});
