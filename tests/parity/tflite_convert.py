@@ -9,6 +9,7 @@ For each float model:
               A float .tflite is compared with itself in LiteRT before, and with what octet writes of it as ONNX
   transposes  a classifier has one at its input, none with --input-layout nhwc
   fixpoint    read and written again the file is the same bytes
+  int8        of the networks, quantized for both targets: the codes of octet and LiteRT (tflite_int8.py)
 Networks that cannot be expressed are refused, naming the node: the list is REFUSED below.
 Exits with 1 if any of it fails.
 """
@@ -29,9 +30,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import builders  # noqa: E402
 import common  # noqa: E402
 import litert  # noqa: E402
+import tflite_int8  # noqa: E402
 from run import Checks  # noqa: E402
 
-TOLERANCE, SAMPLES = 1e-5, 4
+TOLERANCE, SAMPLES, CODED_SAMPLES = 1e-5, 4, 8
 KERNELS = ("reference", "xnnpack")
 CODES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 # The node that has no equivalent, and why.
@@ -123,18 +125,21 @@ class Converter:
         self.expect(worst <= TOLERANCE, f"{name} as ONNX: largest difference {worst:.1e} of the largest output")
 
 
-def built(name, folder):
-    """The network's file and its feeds; building one takes seconds, so --keep keeps both."""
-    kept = folder / f"{name}.pickle"
-    if not kept.exists():
-        network = builders.BUILDERS[name]()
-        onnx.save(network.model, str(folder / f"{name}.onnx"))
-        count = network.fixed_batch or SAMPLES
-        sets = [("", {n: x[:count] for n, x in network.evaluation.items()})]
-        if network.other is not None:
-            sets.append((" of another size", {n: x[:2] for n, x in network.other.items()}))
-        kept.write_bytes(pickle.dumps(sets))
-    return folder / f"{name}.onnx", pickle.loads(kept.read_bytes())
+class Built:
+    """A network's file and its samples; building one takes seconds, so --keep keeps both."""
+
+    def __init__(self, name, folder):
+        self.path, kept = folder / f"{name}.onnx", folder / f"{name}.pickle"
+        if not kept.exists():
+            network = builders.BUILDERS[name]()
+            onnx.save(network.model, str(self.path))
+            count = network.fixed_batch or SAMPLES
+            sets = [("", {n: x[:count] for n, x in network.evaluation.items()})]
+            if network.other is not None:
+                sets.append((" of another size", {n: x[:2] for n, x in network.other.items()}))
+            coded = {n: x[:CODED_SAMPLES] for n, x in network.evaluation.items()}
+            kept.write_bytes(pickle.dumps((sets, network.calibration, coded, network.fixed_batch or CODED_SAMPLES)))
+        self.feed_sets, self.calibration, self.coded, self.batch = pickle.loads(kept.read_bytes())
 
 
 def main():
@@ -149,8 +154,12 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         converter = Converter(checks, octet, folder)
         for name in builders.BUILDERS:
-            if not options.only or name in options.only:
-                converter.onnx(name, *built(name, folder))
+            if options.only and name not in options.only:
+                continue
+            network = Built(name, folder)
+            converter.onnx(name, network.path, network.feed_sets)
+            if name not in REFUSED:
+                tflite_int8.check(checks, octet, name, network.path, network.calibration, network.coded, network.batch, folder)
         for model in common.models():
             if options.only and model.name not in options.only:
                 continue
