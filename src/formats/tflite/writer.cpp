@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "formats/tflite/tflite.h"
+#include "formats/tflite/writer_images.h"
 
 namespace octet::tflite {
 namespace {
@@ -40,6 +41,7 @@ Lowering::Lowering(const QuantizedGraph& model, std::vector<ValueFacts> facts)
 
 Result<Draft> Lowering::run() {
   OCTET_ASSIGN(order_, graph_.topological_order());
+  images_ = find_images(graph_, order_, facts_);
   find_storage_of_bytes();
   find_needed();
   fuse();
@@ -122,6 +124,12 @@ void Lowering::find_needed() {
 const Use* Lowering::sole_reader(ValueId id) const {
   const auto& readers = uses_[index(id)];
   return readers.size() == 1 && !graph_.is_output(id) ? &readers[0] : nullptr;
+}
+
+bool Lowering::reads_more_outputs(const Node& node) const {
+  return std::any_of(node.outputs.begin() + 1, node.outputs.end(), [&](ValueId id) {
+    return id != ValueId::none && (!uses(id).empty() || graph_.is_output(id));
+  });
 }
 
 /// Whether `between`, which only the node that makes `end` reads, needs no codes of its own.
@@ -234,7 +242,11 @@ Status Lowering::lower(NodeId id) {
   const auto* rule = find_rule(*job.node);
   if (rule == nullptr) return bad_input("has no TFLite equivalent");
   job.coded = runs_on_codes(job);
-  return rule->lower(*this, job);
+  const auto before = draft_.operators.size();
+  OCTET_TRY(rule->lower(*this, job));
+  for (auto i = before; i < draft_.operators.size(); ++i)
+    OCTET_TRY(check_types(draft_.operators[i]));
+  return {};
 }
 
 Result<std::string> serialize(const QuantizedGraph& model) {

@@ -330,6 +330,20 @@ Status lower_identity(Lowering& l, const Job& job) {
   return {};
 }
 
+Status lower_dropout(Lowering& l, const Job& job) {
+  if (l.reads_more_outputs(*job.node)) return refused("its mask is read");
+  const auto training = job.node->input(2);
+  const auto* on = training == ValueId::none ? nullptr : l.known(training);
+  if (training != ValueId::none && (on == nullptr || on->dtype() != DType::boolean)) {
+    return refused("its training_mode is not constant");
+  }
+  const auto* ratio = job.node->input(1) == ValueId::none ? nullptr : l.known(job.node->input(1));
+  const bool drops_none =
+      ratio != nullptr && ratio->dtype() == DType::f32 && *ratio->data<float>() == 0;
+  if (on != nullptr && *on->raw() != std::byte{0} && !drops_none) return refused("training mode");
+  return lower_identity(l, job);
+}
+
 Status lower_where(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto extents, l.shape(job.output));
   const auto order = common_order(l, job, extents.size());

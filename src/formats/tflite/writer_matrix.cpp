@@ -51,11 +51,16 @@ struct Factor {
 
 Result<Factor> matrix_operand(Lowering& l, const Job& job, std::size_t slot) {
   const auto order = l.order_of(job.node->input(slot));
-  if (order.size() < 2) return refused("a product with a vector that is not constant");
   const bool transposed = holds_transposed(order);
   OCTET_ASSIGN(const auto tensor,
                l.operand(job, slot, transposed ? order : identity_order(order.size())));
-  return Factor{tensor, transposed};
+  if (order.size() != 1) return Factor{tensor, transposed};
+  // A vector is a row on the left and a column on the right.
+  const auto extent = l.tensor_shape(tensor)[0];
+  const Shape matrix = slot == 0 ? Shape{1, extent} : Shape{extent, 1};
+  const auto wide = l.derived(tensor, slot == 0 ? "_row" : "_column", matrix);
+  OCTET_TRY(l.emit_reshape(tensor, wide));
+  return Factor{wide, false};
 }
 
 Status multiply_values(Lowering& l, const Job& job, TensorId result, bool flip_a, bool flip_b) {
@@ -64,8 +69,18 @@ Status multiply_values(Lowering& l, const Job& job, TensorId result, bool flip_a
   wire::BatchMatMulOptionsT options;
   options.adj_x = a.transposed != flip_a;
   options.adj_y = b.transposed != flip_b;
-  l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {result}, options);
-  return {};
+  const bool row = l.order_of(job.node->input(0)).size() == 1;
+  const bool column = l.order_of(job.node->input(1)).size() == 1;
+  if (!row && !column) {
+    l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {result}, options);
+    return {};
+  }
+  auto shape = l.tensor_shape(result);
+  if (row) shape.insert(shape.end() - (column ? 0 : 1), 1);
+  if (column) shape.push_back(1);
+  const auto product = l.derived(result, "/product", shape);
+  l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {product}, options);
+  return l.emit_reshape(product, result);
 }
 
 /// Whether the Gemm's third input is one number for each column.
@@ -149,13 +164,25 @@ Status lower_matmul(Lowering& l, const Job& job) {
   weights.moved.order = {1, 0};
   weights.moved.last_axis = l.features(node.input(0));
   weights.bias = job.bias;
-  OCTET_ASSIGN(auto input, l.operand(job, 0, identity_order(left.size())));
-  if (left.size() == 2) return emit_fully_connected(l, job, input, weights, result);
+  const auto plain = identity_order(left.size());
+  if (left.size() == 2) {
+    OCTET_ASSIGN(const auto input, l.operand(job, 0, plain));
+    return emit_fully_connected(l, job, input, weights, result);
+  }
   std::int64_t rows = 1;
   for (std::size_t i = 0; i + 1 < left.size(); ++i) {
     rows = rows < 0 || left[i] < 0 ? dynamic_dim : rows * left[i];
   }
-  OCTET_ASSIGN(const auto flat, l.rows(input, rows, right[0]));
+  // Where there are codes, they are what moves.
+  const auto codes = job.coded ? std::nullopt : l.coding(node.input(0));
+  TensorId input = TensorId::none;
+  if (codes) {
+    OCTET_ASSIGN(input, l.fetch(node.input(0), codes, plain));
+  } else {
+    OCTET_ASSIGN(input, l.operand(job, 0, plain));
+  }
+  OCTET_ASSIGN(auto flat, l.rows(input, rows, right[0]));
+  if (codes) flat = l.reals(flat);
   const auto product = l.derived(result, "/rows", {rows, right[1]});
   OCTET_TRY(emit_fully_connected(l, job, flat, weights, product));
   return l.emit_reshape(product, result);
