@@ -26,13 +26,19 @@ Status emit_fully_connected(Lowering& l, const Job& job, TensorId input, const W
   } else {
     OCTET_ASSIGN(weight, l.constant_reals(id, weights.moved));
   }
-  OCTET_ASSIGN(const auto bias, l.bias(job, weights.bias, weights.channels, input, weight, result,
-                                       weights.bias_factor));
+  std::vector<TensorId> inputs{input, weight};
+  // LiteRT's kernel of 16-bit codes computes otherwise with a bias, be it of zeros.
+  const bool words = job.coded && l.tensor(input).dtype == DType::i16;
+  if (weights.bias || !words) {
+    OCTET_ASSIGN(const auto bias, l.bias(job, weights.bias, weights.channels, input, weight, result,
+                                         weights.bias_factor));
+    inputs.push_back(bias);
+  }
   wire::FullyConnectedOptionsT options;
   options.fused_activation_function = job.activation;
   options.asymmetric_quantize_inputs =
       hybrid && job.node->int_attribute("asymmetric_quantize_inputs", 0) != 0;
-  l.emit(Op::FULLY_CONNECTED, {input, weight, bias}, {result}, options);
+  l.emit(Op::FULLY_CONNECTED, std::move(inputs), {result}, options);
   return {};
 }
 
@@ -49,7 +55,19 @@ struct Factor {
   bool transposed = false;
 };
 
+/// Codes of one scale on the right of an input that is quantized at run time.
+bool is_hybrid_product(Lowering& l, const Job& job) {
+  const auto coding = l.coding(Use{job.id, 1});
+  return l.is_dynamic({job.id, 0}) && l.is_constant(job.node->input(1)) && coding &&
+         coding->storage == DType::i8 && coding->params.count() == 1;
+}
+
 Result<Factor> matrix_operand(Lowering& l, const Job& job, std::size_t slot) {
+  if (slot == 1 && is_hybrid_product(l, job)) {
+    const auto id = job.node->input(1);
+    OCTET_ASSIGN(const auto codes, l.constant_codes(id, *l.coding(Use{job.id, 1}), {}));
+    return Factor{codes, false};
+  }
   const auto order = l.order_of(job.node->input(slot));
   const bool transposed = holds_transposed(order);
   OCTET_ASSIGN(const auto tensor,
@@ -69,6 +87,8 @@ Status multiply_values(Lowering& l, const Job& job, TensorId result, bool flip_a
   wire::BatchMatMulOptionsT options;
   options.adj_x = a.transposed != flip_a;
   options.adj_y = b.transposed != flip_b;
+  options.asymmetric_quantize_inputs =
+      is_hybrid_product(l, job) && job.node->int_attribute("asymmetric_quantize_inputs", 0) != 0;
   const bool row = l.order_of(job.node->input(0)).size() == 1;
   const bool column = l.order_of(job.node->input(1)).size() == 1;
   if (!row && !column) {

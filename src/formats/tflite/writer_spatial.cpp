@@ -58,6 +58,14 @@ Result<ConvParts> conv_parts(Lowering& l, const Job& job) {
   return parts;
 }
 
+/// Whether codes of the input are made at run time. LiteRT has no kernel for that with groups whose
+/// channels share one scale.
+bool is_hybrid(Lowering& l, const Job& job, const ConvParts& parts) {
+  const auto weight = l.coding(Use{job.id, 1});
+  if (!l.is_dynamic({job.id, 0}) || !weight) return false;
+  return parts.group == 1 || static_cast<std::int64_t>(weight->params.count()) == parts.weight[0];
+}
+
 }  // namespace
 
 Status lower_conv(Lowering& l, const Job& job) {
@@ -67,10 +75,7 @@ Status lower_conv(Lowering& l, const Job& job) {
   OCTET_ASSIGN(auto input, l.operand(job, 0, order));
   OCTET_ASSIGN(input, with_height(l, input));
   OCTET_ASSIGN(const auto padded, pad_image(l, *job.node, input, geometry, PadWith::zero));
-  // The file counts input channels of a filter of its own for each output channel of a depthwise
-  // convolution, and so do LiteRT's run time quantized kernels.
-  const bool hybrid = l.is_dynamic({job.id, 0}) && l.coding(Use{job.id, 1}).has_value() &&
-                      (parts.depthwise || parts.group == 1);
+  const bool hybrid = is_hybrid(l, job, parts);
   const Rearrangement moved{two_dimensional_view(parts.weight),
                             parts.depthwise ? AxisOrder{1, 2, 3, 0} : AxisOrder{0, 2, 3, 1},
                             {},
