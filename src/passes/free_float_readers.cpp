@@ -26,6 +26,12 @@ Status free_float_readers(PassContext& context) {
     }
     plan.values.erase(found);
   }
+  if (!context.target.litert) return {};
+  // What stays float between codes is written so.
+  for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    if (!context.placement.integer(id)) plan.keep_float(graph, id);
+  }
   return {};
 }
 

@@ -42,6 +42,10 @@ class Rules {
 
   void propose(NodePlacement& placement) const {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
+    if (model_.plan.float_nodes.contains(id_)) {
+      placement.reason = "it is kept in float";
+      return;
+    }
     if (node_.is("Conv") || node_.is("ConvTranspose") || node_.is("Gemm") || node_.is("MatMul")) {
       return matrix(placement);
     }

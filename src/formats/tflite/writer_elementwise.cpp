@@ -127,8 +127,24 @@ Result<TensorId> Lowering::broadcast_operand(const Job& job, std::size_t slot,
   return moved;
 }
 
-Status lower_unary(Lowering& l, const Job& job) {
+namespace {
+
+/// LiteRT rounds the codes of SQRT down, and negates the codes themselves in NEG: only a model that
+/// means these kernels has them, or one where that is right anyway.
+bool takes_codes(Lowering& l, const Job& job) {
+  if (!job.node->is("Sqrt") && !job.node->is("Neg")) return true;
+  const auto input = l.coding(Use{job.id, 0});
+  if (input->storage != DType::i8) return false;
+  return is_litert(l.model().plan.rule) ||
+         (job.node->is("Neg") && input == l.coding(job.output) && input->params.zero_point[0] == 0);
+}
+
+}  // namespace
+
+Status lower_unary(Lowering& l, const Job& stated) {
+  auto job = stated;
   const auto& node = *job.node;
+  job.coded = job.coded && takes_codes(l, job);
   const auto order = l.order_of(node.input(0));
   OCTET_ASSIGN(const auto input, l.operand(job, 0, order));
   const auto result = l.make_output(job, order);

@@ -44,6 +44,7 @@ Result<Moved> moved_input(Lowering& l, const Job& job, CodesTaken taken, const A
   moved.coding = l.coding(Use{job.id, 0});
   const bool words = moved.coding && moved.coding->storage == DType::i16;
   if (taken == CodesTaken::none || (words && taken == CodesTaken::bytes) ||
+      l.model().plan.float_nodes.contains(job.id) ||
       (moved.coding && moved.coding->params.per_channel()) || l.dtype(id) != DType::f32) {
     moved.coding.reset();
   }

@@ -14,7 +14,7 @@ constexpr auto words = CodesTaken::words;
 
 /// Sorted by name.
 constexpr auto rules = std::to_array<OpRule>({
-    {"Abs", lower_unary},
+    {"Abs", lower_unary, bytes},
     {"Add", lower_binary, words, true},
     {"And", lower_binary},
     {"ArgMax", lower_arg},
@@ -65,7 +65,7 @@ constexpr auto rules = std::to_array<OpRule>({
     {"Mish", lower_mish},
     {"Mod", lower_binary},
     {"Mul", lower_binary, words, true},
-    {"Neg", lower_unary},
+    {"Neg", lower_unary, bytes},
     {"Not", lower_unary},
     {"Or", lower_binary},
     {"PRelu", lower_prelu, bytes},
@@ -95,7 +95,7 @@ constexpr auto rules = std::to_array<OpRule>({
     {"Softsign", lower_softsign},
     {"SpaceToDepth", lower_depth_space},
     {"Split", lower_split},
-    {"Sqrt", lower_unary},
+    {"Sqrt", lower_unary, bytes},
     {"Squeeze", lower_squeeze},
     {"Sub", lower_binary, words, true},
     {"Sum", lower_extremes},

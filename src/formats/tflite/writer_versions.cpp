@@ -47,6 +47,7 @@ constexpr auto type_versions = std::to_array<TypeVersions>({
     {Op::TOPK_V2, 2, 3},
     {Op::EXP, 2, 2},
     {Op::LOG, 2, 2},
+    {Op::SQRT, 2, 2},
     {Op::REDUCE_PROD, 2, 2},
     {Op::BATCH_MATMUL, 2, 3},
     {Op::GATHER, 2, 4, 3},
