@@ -36,7 +36,6 @@ class Cutter {
     for (auto& input : node.inputs) input = copy(input, true);
     for (auto& output : node.outputs) output = copy(output, false);
     const auto added = cut_.model.graph.add_node(std::move(node));
-    if (whole_.plan.float_nodes.contains(id)) cut_.model.plan.float_nodes.insert(added);
     for (std::size_t i = 0; i < source.inputs.size(); ++i) {
       const auto it = whole_.plan.overrides.find({id, static_cast<int>(i)});
       if (it == whole_.plan.overrides.end()) continue;

@@ -134,10 +134,10 @@ class Dumper {
     const auto attributes = join(node.attributes, [](const auto& entry) {
       return entry.first + "=" + std::visit(AttributeText{}, entry.second);
     });
-    return fmt::format("{}{}{} {}({}){}{}{}{} -> {}\n", node.domain,
+    return fmt::format("{}{}{} {}({}){}{}{} -> {}\n", node.domain,
                        node.domain.empty() ? "" : "::", node.op, node.name, inputs,
                        attributes.empty() ? "" : " {", attributes, attributes.empty() ? "" : "}",
-                       model_.plan.float_nodes.contains(id) ? " float" : "", outputs);
+                       outputs);
   }
 
   const QuantizedGraph& model_;

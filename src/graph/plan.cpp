@@ -1,8 +1,5 @@
 #include "graph/plan.h"
 
-#include <algorithm>
-#include <array>
-
 #include "arithmetic/quantize.h"
 
 namespace octet {
@@ -36,30 +33,6 @@ const Quantization* QuantPlan::find(const Graph& graph, const Use& use) const {
   if (it != overrides.end()) return &it->second;
   const auto value = graph.node(use.node).input(static_cast<std::size_t>(use.input));
   return value == ValueId::none ? nullptr : find(value);
-}
-
-bool only_moves(const Node& node) {
-  constexpr auto names = std::to_array<std::string_view>(
-      {"Cast", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad",
-       "Reshape", "Shape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose",
-       "Unsqueeze"});
-  if (!node.domain.empty()) return false;
-  if (node.is("Resize")) return node.string_attribute("mode", "nearest") == "nearest";
-  return std::find(names.begin(), names.end(), node.op) != names.end();
-}
-
-void QuantPlan::keep_float(const Graph& graph, NodeId id) {
-  const auto& node = graph.node(id);
-  if (!node.alive || only_moves(node)) return;
-  bool any = false;
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const auto value = node.inputs[i];
-    if (value == ValueId::none || graph.value(value).is_constant()) continue;
-    const auto* quantization = find(graph, {id, static_cast<int>(i)});
-    if (quantization == nullptr || is_dynamic(*quantization)) return;
-    any = true;
-  }
-  if (any) float_nodes.insert(id);
 }
 
 Result<Tensor> constant_codes(const QuantizedGraph& model, const Use& use) {

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "arithmetic/params.h"
@@ -63,9 +62,6 @@ class QuantPlan {
   /// integer inputs writes these as such, and whoever feeds a model may hand over the codes
   /// themselves (quantizing what was dequantized gives the same code).
   std::map<ValueId, DType> coded_io;
-  /// Nodes that compute in floats although all that they read, and perhaps what they make, has codes:
-  /// a .tflite file says so by a DEQUANTIZE before them and a QUANTIZE behind.
-  std::set<NodeId> float_nodes;
   /// Rule by which the integer operators requantize.
   Rule rule = Rule::onnx;
   /// Name of the target profile that the plan was made for, "" when imported.
@@ -77,12 +73,7 @@ class QuantPlan {
   [[nodiscard]] const Quantization* find(ValueId id) const;
   /// Quantization that this use sees: the override, else the value's, else nullptr.
   [[nodiscard]] const Quantization* find(const Graph& graph, const Use& use) const;
-  /// Keeps a node in floats if it computes anything, and all values that it reads have codes.
-  void keep_float(const Graph& graph, NodeId id);
 };
-
-/// Whether a node only moves elements: its codes move like the reals they stand for.
-[[nodiscard]] bool only_moves(const Node& node);
 
 struct QuantizedGraph {
   Graph graph;

@@ -3,6 +3,7 @@
 
 #include "formats/tflite_written.h"
 #include "graph/graph_builder.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -310,6 +311,42 @@ TEST(TfliteWriterQuantized, SixteenBitProductsGetNoBiasThatTheyHaveNot) {
   EXPECT_EQ(file.operators(), "QUANTIZE.2 FULLY_CONNECTED.7 DEQUANTIZE.3");
   EXPECT_EQ(file.op(1).inputs.size(), 2U);
   file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, WhatIsKeptInFloatBetweenCodesIsReadSo) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 8});
+  const auto s = b.node("Sigmoid", {x}, "s");
+  const auto y = b.node("Relu", {s}, "y");
+  b.output(y);
+  QuantizedGraph model{b.graph, {}};
+  for (const auto id : {x, s, y}) set_codes(model, id, 0.05F, -3);
+  keep_float(model, model.graph.producers()[index(s)]);
+  const Written file(model);
+  EXPECT_EQ(file.operators(), "QUANTIZE DEQUANTIZE.2 LOGISTIC QUANTIZE RELU.2 DEQUANTIZE.2");
+  const auto read = file.read();
+  EXPECT_TRUE(is_kept_float(testing::maker_of(read.graph, "s")));
+  EXPECT_FALSE(is_kept_float(testing::maker_of(read.graph, "y")));
+  file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, CodesOfRootsAndNegationsAreLiteRts) {
+  for (const auto rule : {Rule::onnx, Rule::xnnpack}) {
+    GraphBuilder b;
+    const auto x = b.input("x", {1, 8});
+    const auto s = b.node("Sqrt", {x}, "s");
+    const auto y = b.node("Neg", {s}, "y");
+    b.output(y);
+    QuantizedGraph model{b.graph, {}};
+    for (const auto id : {x, s, y}) set_codes(model, id, 0.05F, -3);
+    model.plan.rule = rule;
+    const Written file(model);
+    EXPECT_EQ(file.operators(),
+              rule == Rule::xnnpack
+                  ? "QUANTIZE SQRT.2 NEG DEQUANTIZE.2"
+                  : "QUANTIZE DEQUANTIZE.2 SQRT QUANTIZE DEQUANTIZE.2 NEG QUANTIZE DEQUANTIZE.2");
+    file.expect_fixpoint();
+  }
 }
 
 TEST(TfliteWriterQuantized, WeightOnlyModelsDequantizeTheirWeights) {

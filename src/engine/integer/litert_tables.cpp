@@ -130,9 +130,8 @@ std::optional<LookupTable> litert_table(const Graph& graph, const Node& node,
     });
   }
   if (node.is("Sqrt")) {
-    return b.table([&](std::int32_t code) {
-      return litert::root(code, b.input, b.output, b.low, b.high);
-    });
+    return b.table(
+        [&](std::int32_t code) { return litert::root(code, b.input, b.output, b.low, b.high); });
   }
   if (node.is("Neg") && !input.stored_unsigned) return b.table(litert::negative);
   const auto form =

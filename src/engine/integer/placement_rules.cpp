@@ -7,6 +7,7 @@
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/wide_values.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -42,7 +43,7 @@ class Rules {
 
   void propose(NodePlacement& placement) const {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
-    if (model_.plan.float_nodes.contains(id_)) {
+    if (is_kept_float(node_)) {
       placement.reason = "it is kept in float";
       return;
     }

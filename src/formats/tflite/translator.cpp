@@ -4,6 +4,7 @@
 #include <array>
 
 #include "formats/tflite/reader_operators.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -312,7 +313,7 @@ Result<QuantizedGraph> Translator::run() {
   }
   OCTET_TRY(add_outputs());
   settle_quantizers();
-  for (const auto id : float_nodes_) model_.plan.keep_float(model_.graph, id);
+  for (const auto id : float_nodes_) keep_float(model_, id);
   return std::move(model_);
 }
 

@@ -5,6 +5,7 @@
 
 #include "formats/tflite/tflite.h"
 #include "formats/tflite/writer_images.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -169,7 +170,7 @@ bool Lowering::fuse_activation(NodeId id, ValueId& end) {
   const auto& node = graph_.node(reader->node);
   const auto form = fused_form(*this, node);
   if (form == Activation::NONE || dtype(end) != DType::f32) return false;
-  if (model_.plan.float_nodes.contains(reader->node)) return false;
+  if (is_kept_float(node)) return false;
   if (!joins_codes(end, node.output())) return false;
   jobs_[index(id)].activation = form;
   absorbed_[index(reader->node)] = true;
@@ -223,7 +224,7 @@ bool Lowering::runs_on_codes(const Job& job) const {
   const auto output = coding(job.output);
   if (rule->codes == CodesTaken::none || !output || dtype(job.output) != DType::f32) return false;
   if (output->storage == DType::i16 && rule->codes == CodesTaken::bytes) return false;
-  if (model_.plan.float_nodes.contains(job.id)) return false;
+  if (is_kept_float(*job.node)) return false;
   const auto& node = *job.node;
   const bool has_weights =
       node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul");

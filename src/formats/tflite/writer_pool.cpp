@@ -4,6 +4,7 @@
 
 #include "formats/tflite/writer_operators.h"
 #include "formats/tflite/writer_padding.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -44,8 +45,8 @@ Result<Moved> moved_input(Lowering& l, const Job& job, CodesTaken taken, const A
   moved.coding = l.coding(Use{job.id, 0});
   const bool words = moved.coding && moved.coding->storage == DType::i16;
   if (taken == CodesTaken::none || (words && taken == CodesTaken::bytes) ||
-      l.model().plan.float_nodes.contains(job.id) ||
-      (moved.coding && moved.coding->params.per_channel()) || l.dtype(id) != DType::f32) {
+      is_kept_float(*job.node) || (moved.coding && moved.coding->params.per_channel()) ||
+      l.dtype(id) != DType::f32) {
     moved.coding.reset();
   }
   OCTET_ASSIGN(moved.tensor, l.fetch(id, moved.coding, moved.order));
