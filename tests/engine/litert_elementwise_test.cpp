@@ -8,6 +8,7 @@
 #include "engine/integer/integer_program.h"
 #include "engine/integer/placement.h"
 #include "engine/integer_model_builder.h"
+#include "graph/litert_attributes.h"
 #include "graph/shape_inference.h"
 
 namespace octet::testing {
@@ -109,6 +110,35 @@ TEST(LitertElementwise, LeakyRelusAsLiteRT) {
             (Codes{-33, -22, -20, -18, -17, -14, -6, -3, 4, 11, 12, 40, 59, 64, 79, 111}));
   EXPECT_EQ(run("LeakyRelu", {{"alpha", 0.3F}}, {x0}, y, Rule::xnnpack),
             (Codes{-32, -22, -20, -17, -16, -13, -6, -2, 5, 12, 12, 40, 59, 63, 79, 111}));
+}
+
+TEST(LitertElementwise, RootsAreRoundedDownAndNegationsNegateCodes) {
+  for (const auto rule : both_rules) {
+    const std::pair<Codes, Quantization> x{{-128, -127, -100, 0, 127}, params_of(0.02F, -128)};
+    EXPECT_EQ(run("Sqrt", {}, {x}, params_of(0.01F, -120), rule),
+              (Codes{-120, -106, -46, 40, 105}));
+    const std::pair<Codes, Quantization> z{{-128, -3, 0, 7, 127}, params_of(0.1F, 5)};
+    EXPECT_EQ(run("Neg", {}, {z}, params_of(0.1F, 5), rule), (Codes{-128, 3, 0, -7, -127}));
+  }
+}
+
+TEST(LitertElementwise, NodesKeptInFloatStaySo) {
+  ModelBuilder b;
+  b.model.plan.rule = Rule::xnnpack;
+  const auto x = b.input("x", {1, 4});
+  const auto y = b.node("Relu", {x});
+  b.output(y);
+  b.model.plan.values[x] = params_of(0.05F, 3);
+  b.model.plan.values[y] = params_of(0.05F, 3);
+  ASSERT_TRUE(infer_shapes(b.model.graph));
+  auto placed = place_nodes(b.model);
+  ASSERT_TRUE(placed);
+  const auto maker = b.model.graph.producers()[index(y)];
+  EXPECT_EQ((*placed)[index(maker)].role, Role::lookup);
+  keep_float(b.model, maker);
+  placed = place_nodes(b.model);
+  ASSERT_TRUE(placed);
+  EXPECT_EQ((*placed)[index(maker)].role, Role::floating);
 }
 
 TEST(LitertElementwise, ConversionsAsLiteRT) {

@@ -205,6 +205,15 @@ def absolute(rule, x, a, y, low):
     return clip(value if a.scale == y.scale else scaled(value, fixed(f64(a.scale) / f64(y.scale))), y, low)
 
 
+def sqrt(rule, x, a, y, low):
+    root = np.sqrt(((x - a.zero).astype(f32) * a.scale).astype(f32))
+    return clip(np.floor((root * f32(f32(1) / y.scale)).astype(f32)), y, low)
+
+
+def negative(rule, x, a, y, low):
+    return np.where(x == low, low, -x)
+
+
 def leaky_relu(rule, alpha, x, a, y, low):
     x = x - a.zero
     above = f32(a.scale / y.scale)

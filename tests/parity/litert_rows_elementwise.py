@@ -407,6 +407,7 @@ ROWS = {
     "GELU": (unary("GELU", formulas.gelu(False), GeluOptions=dict(approximate=False)), BOTH),
     "GELU, approximate": (unary("GELU", formulas.gelu(True), GeluOptions=dict(approximate=True)), BOTH),
     "EXP": (unary("EXP", formulas.exp), INT8), "LOG": (unary("LOG", formulas.log, positive), INT8),
+    "SQRT": (unary("SQRT", formulas.sqrt, positive, version=2), INT8), "NEG": (unary("NEG", formulas.negative), INT8),
     "ABS": (unary("ABS", formulas.absolute), INT8), "RSQRT": (unary("RSQRT", formulas.rsqrt, positive), INT8),
     "QUANTIZE of floats": (quantize, BOTH), "QUANTIZE of codes": (convert("same"), BOTH),
     "QUANTIZE of int8": (convert("int8"), UINT8), "QUANTIZE of uint8": (convert("uint8"), INT8),

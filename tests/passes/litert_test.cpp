@@ -236,7 +236,7 @@ TEST(FitLitert, DynamicDepthwiseIsPerChannelAlways) {
   const auto q = quantize_dynamic(b.graph, options);
   EXPECT_EQ(q.find("d_w")->params.axis, 0);
   EXPECT_EQ(q.find("p_w")->params.axis, -1);
-  EXPECT_TRUE(q.noted("no dynamic depthwise convolution"));
+  EXPECT_TRUE(q.noted("no dynamic convolution with groups"));
   EXPECT_EQ(q.model.plan.overrides.size(), 2U);
 }
 

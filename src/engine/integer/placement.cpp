@@ -5,6 +5,7 @@
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/placement_rules.h"
 #include "engine/integer/wide_values.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -126,6 +127,7 @@ class Placer {
     const Node& node = graph_.node(id);
     const auto reader = sole_reader(node.output());
     if (!reader || reader->input != 0) return false;
+    if (is_kept_float(graph_.node(reader->node))) return false;
     const Node& activation = graph_.node(reader->node);
     const auto bounds = activation_bounds(graph_, activation);
     const auto* output = model_.plan.find(activation.output());

@@ -7,6 +7,7 @@
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/wide_values.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -42,6 +43,10 @@ class Rules {
 
   void propose(NodePlacement& placement) const {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
+    if (is_kept_float(node_)) {
+      placement.reason = "it is kept in float";
+      return;
+    }
     if (node_.is("Conv") || node_.is("ConvTranspose") || node_.is("Gemm") || node_.is("MatMul")) {
       return matrix(placement);
     }
