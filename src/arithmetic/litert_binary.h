@@ -52,16 +52,17 @@ struct Binary {
 
 namespace binary_detail {
 
-inline void set_fixed_sum(Binary& binary, bool subtracts) {
+inline void set_fixed_sum(Binary& binary, bool subtracts, int left) {
   const auto a = static_cast<double>(binary.a.scale);
   const auto b = static_cast<double>(binary.b.scale);
   const double unit = 2 * std::max(a, b);
   binary.form = BinaryForm::fixed_sum;
   binary.subtracts = subtracts;
-  binary.left = 20;
+  binary.left = left;
   binary.a_factor = fixed_multiplier(a / unit);
   binary.b_factor = fixed_multiplier(b / unit);
-  binary.factor = fixed_multiplier(unit / (0x1.0p20 * static_cast<double>(binary.output.scale)));
+  binary.factor =
+      fixed_multiplier(unit / std::ldexp(static_cast<double>(binary.output.scale), binary.left));
 }
 
 inline void set_squared_difference(Binary& binary) {
@@ -111,7 +112,7 @@ inline void set_ratio_sum(Binary& binary, float a_ratio, float b_ratio, bool sub
       if (delegate && binary_detail::takes_sum(a_ratio, b_ratio)) {
         binary_detail::set_ratio_sum(result, a_ratio, b_ratio, subtracts);
       } else {
-        binary_detail::set_fixed_sum(result, subtracts);
+        binary_detail::set_fixed_sum(result, subtracts, 20);
       }
       break;
     }

@@ -431,8 +431,9 @@ def codes_from_octet(case, program, rule, folder, want):
         return sum(w.size for w in want)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def measure(rows, description, without_reference=()):
+    """The command line of a script of rows, {name: (fn(rng, kind), kinds)}. Returns its exit status."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--octet", default="")
     parser.add_argument("--only", default="")
@@ -440,13 +441,13 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for row, (make, kinds) in ROWS.items():
+        for row, (make, kinds) in rows.items():
             if options.only not in row:
                 continue
             for kind in kinds:
                 cases = [make(np.random.default_rng(seed), kind) for seed in range(options.seeds)]
                 for rule in RULES:
-                    if rule == "tflite" and (row, kind) in WITHOUT_REFERENCE:
+                    if rule == "tflite" and (row, kind) in without_reference:
                         continue
                     values = formula = program = 0
                     for case in cases:
@@ -463,4 +464,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure(ROWS, __doc__, WITHOUT_REFERENCE))

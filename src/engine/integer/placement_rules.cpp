@@ -6,6 +6,7 @@
 #include "engine/float/float_op.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
+#include "engine/integer/wide_placement.h"
 #include "engine/integer/wide_values.h"
 
 namespace octet {
@@ -44,6 +45,12 @@ class Rules {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
     if (node_.is("Conv") || node_.is("ConvTranspose") || node_.is("Gemm") || node_.is("MatMul")) {
       return matrix(placement);
+    }
+    if (is_wide_node(model_, id_)) {
+      placement.role = Role::wide;
+      placement.input = InputForm::wide;
+      placement.form = OutputForm::wide;
+      return;
     }
     placement.role = candidate(placement.reason);
     if (node_.is("Gather") && placement.role == Role::move && is_constant(0) &&
@@ -291,7 +298,7 @@ std::optional<int> bias_input(const QuantizedGraph& model, const Node& add, Valu
   return position;
 }
 
-std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node, int rank) {
+std::optional<std::vector<int>> constant_axes(const Graph& graph, const Node& node, int rank) {
   std::vector<int> axes;
   if (node.is("GlobalAveragePool") || node.is("GlobalMaxPool")) {
     for (int axis = 2; axis < rank; ++axis) axes.push_back(axis);
@@ -311,8 +318,14 @@ std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& nod
     }
     std::sort(axes.begin(), axes.end());
   }
-  if (rank < 1 || axes.empty() || axes.back() - axes.front() + 1 != static_cast<int>(axes.size()) ||
-      std::adjacent_find(axes.begin(), axes.end()) != axes.end()) {
+  const bool repeated = std::adjacent_find(axes.begin(), axes.end()) != axes.end();
+  if (rank < 1 || axes.empty() || repeated) return std::nullopt;
+  return axes;
+}
+
+std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node, int rank) {
+  auto axes = constant_axes(graph, node, rank);
+  if (!axes || axes->back() - axes->front() + 1 != static_cast<int>(axes->size())) {
     return std::nullopt;
   }
   return axes;
