@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 namespace octet::litert {
 namespace {
@@ -41,17 +42,30 @@ Binary wide_binary(Operation operation, float a_scale, float b_scale, float outp
   return result;
 }
 
+Binary power_of_two_sum(Operation operation, float a_scale, float b_scale, float output_scale) {
+  Binary result = wide_binary(operation, a_scale, b_scale, output_scale);
+  const auto right = [&](float scale) -> std::optional<int> {
+    int steps = 0;
+    const bool power = std::frexp(scale, &steps) == 0.5F;
+    int output_steps = 0;
+    const bool output_power = std::frexp(output_scale, &output_steps) == 0.5F;
+    const int shift = output_steps - steps;
+    return power && output_power && shift >= 0 && shift <= 31 ? std::optional(shift) : std::nullopt;
+  };
+  const auto a = right(a_scale);
+  const auto b = right(b_scale);
+  if (!a || !b || (*a != 0 && *b != 0)) return result;
+  result.form = BinaryForm::shifted_sum;
+  result.a_right = *a;
+  result.b_right = *b;
+  return result;
+}
+
 std::int32_t code_in_block(const Binary& sum, std::int32_t a, std::int32_t b, std::int32_t low,
                            std::int32_t high) {
   const std::int32_t left = common_units_once(a, sum.a_factor, sum.left);
   const std::int32_t right = common_units_once(b, sum.b_factor, sum.left);
   return to_code(scale_twice_rounded(left + right, sum.factor), 0, low, high);
-}
-
-std::int32_t rescale_wide(std::int32_t code, float input_scale, float output_scale,
-                          std::int32_t low, std::int32_t high) {
-  const auto factor = fixed_multiplier(static_cast<double>(input_scale / output_scale));
-  return to_code(scale_twice_rounded(code, factor), 0, low, high);
 }
 
 WideSigmoid::WideSigmoid(float input_scale) {

@@ -4,8 +4,8 @@
 // (tests/parity/litert_rows_wide.py). Sources of the formulas: TensorFlow Lite (add.cc, mul.cc,
 // activations.cc, softmax.h, tanh.h, logistic.h, quantize.cc, reduce.cc), gemmlowp (fixedpoint.h).
 //
-// QUANTIZE between codes is `convert` by rule tflite, LEAKY_RELU `leaky_relu` by rule tflite,
-// AVERAGE_POOL_2D `pooled`, MEAN `average` by rule tflite, RESIZE_BILINEAR Resample::fixed.
+// QUANTIZE between codes is `convert`, LEAKY_RELU `leaky_relu`, MEAN `average` by rule tflite, RELU
+// and RELU6 `rescale`, AVERAGE_POOL_2D `pooled`, RESIZE_BILINEAR Resample::fixed.
 
 #include <array>
 #include <cstdint>
@@ -18,16 +18,17 @@ namespace octet::litert {
 [[nodiscard]] Binary wide_binary(Operation operation, float a_scale, float b_scale,
                                  float output_scale);
 
+/// ADD and SUB of operators that state pot_scale_int16: where all scales are powers of two, one
+/// operand's is the output's and the other's not larger, that one is shifted. Else as above.
+[[nodiscard]] Binary power_of_two_sum(Operation operation, float a_scale, float b_scale,
+                                      float output_scale);
+
 /// Elements that the optimized ADD of equal shapes computes together, counted in the order of the
 /// file; what remains behind the last whole block is computed as `code` does.
 inline constexpr std::int64_t wide_block = 16;
 /// An element of such a block: operands come into common units with one rounding in place of two.
 [[nodiscard]] std::int32_t code_in_block(const Binary& sum, std::int32_t a, std::int32_t b,
                                          std::int32_t low, std::int32_t high);
-
-/// RELU and RELU6: [low, high] are the codes of their bounds.
-[[nodiscard]] std::int32_t rescale_wide(std::int32_t code, float input_scale, float output_scale,
-                                        std::int32_t low, std::int32_t high);
 
 /// Scale that LOGISTIC, TANH and SOFTMAX demand of their outputs.
 inline constexpr float wide_unit = 1.0F / 32768.0F;

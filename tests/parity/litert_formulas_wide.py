@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litert_formulas_elementwise import (f32, f64, fixed, half_away, i64, scaled, wrapped)
+from litert_formulas_elementwise import (divide_away, f32, f64, fixed, half_away, i64, scaled, wrapped)
 
 LEAST, MOST = -32768, 32767
 
@@ -41,6 +41,12 @@ def binary(operator, rule, x, z, a, b, y, low=LEAST, high=MOST):
         whole = x.size // 16 * 16  # the rest is computed one by one
         result.ravel()[:whole] = total(x, z, a, b, y, sign, in_one_step).ravel()[:whole]
     return np.clip(result, low, high)
+
+
+def shifted_sum(operator, x, z, a, b, y, low, high):
+    """ADD and SUB of scales that are powers of two, where the operator says so."""
+    p, q = (divide_away(v, int(math.log2(y.scale / s.scale))) for v, s in ((x, a), (z, b)))
+    return np.clip(p - q if operator == "SUB" else p + q, low, high)
 
 
 def convert(x, a, y, low=LEAST, high=MOST):

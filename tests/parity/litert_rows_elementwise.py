@@ -88,6 +88,13 @@ def pair(rng, case, spread=1.5):
     return a, Params(a.scale * f32(ratio), b.zero)
 
 
+def fraction(rng, case):
+    """A ratio in which most multiples land on ties but for the rounding of the scales."""
+    a, y = any_params(rng, case), any_params(rng, case)
+    p, q = 2 * rng.integers(1, 32, 2)
+    return Params(y.scale * f32((p + 1) / q), a.zero), y
+
+
 def all_codes(case):
     return np.arange(256).reshape(1, 256) + case.low
 
@@ -386,14 +393,14 @@ ROWS = {
     "LOGISTIC": (unary("LOGISTIC", formulas.logistic, fixed(1 / 256, 0)), BOTH),
     "TANH": (unary("TANH", formulas.tanh, fixed(1 / 128, 128)), BOTH),
     "ELU": (unary("ELU", formulas.elu), INT8),
-    "RELU": (unary("RELU", formulas.relu(0, None)), BOTH), "RELU6": (unary("RELU6", formulas.relu(0, 6)), BOTH),
-    "RELU_N1_TO_1": (unary("RELU_N1_TO_1", formulas.relu(-1, 1)), BOTH),
+    "RELU": (unary("RELU", formulas.relu(0, None), fraction), BOTH), "RELU6": (unary("RELU6", formulas.relu(0, 6), fraction), BOTH),
+    "RELU_N1_TO_1": (unary("RELU_N1_TO_1", formulas.relu(-1, 1), fraction), BOTH),
     "LEAKY_RELU": (leaky_relu, BOTH),
     "HARD_SWISH": (unary("HARD_SWISH", formulas.hard_swish, coarse), BOTH),
     "GELU": (unary("GELU", formulas.gelu(False), GeluOptions=dict(approximate=False)), BOTH),
     "GELU, approximate": (unary("GELU", formulas.gelu(True), GeluOptions=dict(approximate=True)), BOTH),
     "EXP": (unary("EXP", formulas.exp), INT8), "LOG": (unary("LOG", formulas.log, positive), INT8),
-    "ABS": (unary("ABS", formulas.absolute), INT8), "RSQRT": (unary("RSQRT", formulas.rsqrt, positive), INT8),
+    "ABS": (unary("ABS", formulas.absolute, fraction), INT8), "RSQRT": (unary("RSQRT", formulas.rsqrt, positive), INT8),
     "QUANTIZE of floats": (quantize, BOTH), "QUANTIZE of codes": (convert("same"), BOTH),
     "QUANTIZE of int8": (convert("int8"), UINT8), "QUANTIZE of uint8": (convert("uint8"), INT8),
     "AVERAGE_POOL_2D": (average_pool, BOTH), "MAX_POOL_2D": (max_pool, BOTH),

@@ -88,6 +88,41 @@ def broadcast(operator, constant):
     return row
 
 
+def shifted(operator):
+    """Of scales that are powers of two, as the operator states by its default."""
+    def row(rng, kind):
+        case = Case(kind)
+        y = Params(2.0**rng.integers(-15, -8), 0)
+        a, b = y, Params(y.scale / 2.0**rng.integers(0, 9), 0)
+        a, b = (a, b) if rng.integers(0, 2) else (b, a)
+        activation = int(rng.integers(0, 4))
+        x, z = (edge_codes(rng, (1, 255, 7, 1)) for _ in range(2))
+        low, high = formulas.bounds(activation, y)
+        table = OPTIONS[operator][0]
+        return case.finish(operator, [case.value(x, a), case.value(z, b)], x.shape, y,
+                           lambda rule: formulas.shifted_sum(operator, x, z, a, b, y, low, high), version=3,
+                           **{table: dict(fusedActivationFunction=activation, potScaleInt16=True)})
+    return row
+
+
+def images(rng, kind):
+    """ADD of images: in codes of which each shows whether it is computed in a block."""
+    case = Case(kind)
+    y = any_params(rng)
+    shape, found = (1, 3, 5, 7), ([], [])
+    while len(found[0]) < np.prod(shape):
+        a, b = (Params(y.scale * f32(rng.integers(1, 24) / 16), 0) for _ in range(2))
+        x, z = (rng.integers(-128, 128, (2, 20000)) for _ in range(2))
+        different = formulas.binary("ADD", "xnnpack", x, z, a, b, y) != formulas.binary("ADD", "tflite", x, z, a, b, y)
+        found = x[different], z[different]
+    x, z = (codes[:np.prod(shape)].reshape(shape) for codes in found)
+    pooled = case.model.tensor("pooled", shape, kind, a.scale, 0)
+    case.model.op("MAX_POOL_2D", [case.value(x, a)], [pooled], version=3,
+                  Pool2DOptions=dict(strideH=1, strideW=1, filterWidth=1, filterHeight=1))
+    return case.finish("ADD", [pooled, case.value(z, b)], shape, y, lambda rule: formulas.binary("ADD", rule, x, z, a, b, y),
+                       version=3, AddOptions=dict(potScaleInt16=False))
+
+
 def extreme(operator):
     def row(rng, kind):
         case = Case(kind)
@@ -267,6 +302,7 @@ def movement(operator, version=4):
 WORDS = ("int16",)
 ROWS = {
     "ADD": binary("ADD"), "SUB": binary("SUB"), "MUL": binary("MUL"),
+    "ADD of images": images, "ADD, powers of two": shifted("ADD"), "SUB, powers of two": shifted("SUB"),
     "ADD, broadcast": broadcast("ADD", False), "SUB, broadcast": broadcast("SUB", False),
     "MUL, broadcast": broadcast("MUL", False), "ADD of a constant": broadcast("ADD", True),
     "MUL by a constant": broadcast("MUL", True),

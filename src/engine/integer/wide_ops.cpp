@@ -36,11 +36,12 @@ class BinaryOp final : public FloatOp {
            const NodePlacement& placement, bool image)
       : inputs_(std::move(inputs)),
         output_(std::move(output)),
-        binary_(litert::wide_binary(operation(node), affine(inputs_[0]).scale,
-                                    affine(inputs_[1]).scale, affine(output_).scale)),
+        binary_(binary(node, affine(inputs_[0]).scale, affine(inputs_[1]).scale,
+                       affine(output_).scale)),
         low_(placement.low),
         high_(placement.high),
-        blocks_(rule == Rule::xnnpack && node.is("Add")),
+        blocks_(rule == Rule::xnnpack && node.is("Add") &&
+                binary_.form == litert::BinaryForm::fixed_sum),
         image_(image) {}
 
   [[nodiscard]] Outputs run(Arguments arguments, State* /*state*/) const override {
@@ -70,9 +71,13 @@ class BinaryOp final : public FloatOp {
   }
 
  private:
-  static litert::Operation operation(const Node& node) {
-    if (node.is("Add")) return litert::Operation::add;
-    return node.is("Sub") ? litert::Operation::subtract : litert::Operation::multiply;
+  static litert::Binary binary(const Node& node, float a, float b, float output) {
+    using litert::Operation;
+    if (node.is("Mul")) return litert::wide_binary(Operation::multiply, a, b, output);
+    const auto operation = node.is("Add") ? Operation::add : Operation::subtract;
+    const bool shifts = node.int_attribute("pot_scale_int16", 0) != 0;
+    return shifts ? litert::power_of_two_sum(operation, a, b, output)
+                  : litert::wide_binary(operation, a, b, output);
   }
 
   [[nodiscard]] std::int16_t code(std::int32_t a, std::int32_t b) const {
@@ -144,7 +149,7 @@ UnaryOp::Function unary_function(const Graph& graph, const Node& node, WideKind 
     return litert::bound_half_away(real, to.scale, 0, low, high);
   };
   return [=, least = bound(bounds.low), most = bound(bounds.high)](std::int32_t q) {
-    return litert::rescale_wide(q, from.scale, to.scale, least, most);
+    return litert::rescale(q, from, to, least, most);
   };
 }
 

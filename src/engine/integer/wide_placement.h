@@ -6,7 +6,7 @@
 namespace octet {
 
 enum class WideKind : std::uint8_t {
-  binary,      ///< Add, Sub, Mul
+  binary,      ///< Add, Sub (with the integer attribute pot_scale_int16 of files), Mul
   average,     ///< AveragePool
   mean,        ///< GlobalAveragePool, ReduceMean
   rescale,     ///< Relu, Clip
