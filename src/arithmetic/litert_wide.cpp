@@ -5,6 +5,8 @@
 #include <cmath>
 #include <optional>
 
+#include "arithmetic/round.h"
+
 namespace octet::litert {
 namespace {
 
@@ -109,20 +111,33 @@ std::int32_t WideSigmoid::tanh(std::int32_t code) const {
   return (x >= 0 ? value - (1 << 23) + (1 << 7) : (1 << 23) - value + (1 << 7) - 1) >> 8;
 }
 
-WideTable::WideTable(double (*function)(double), double least, double most) {
-  const auto intervals = static_cast<int>(table_.size()) - 1;
-  const double step = (most - least) / intervals;
-  const auto scaled = [&](double i) { return function(least + i * step) * 32768; };
-  for (int i = 0; i <= intervals; ++i) {
-    const double here = std::round(scaled(i));
-    double correction = 0;
+template <class Real, class Function>
+void WideTable::fill(Function function, Real least, Real most, Real factor) {
+  const auto intervals = table_.size() - 1;
+  const Real step = (most - least) / static_cast<Real>(intervals);
+  const auto begin = [&](std::size_t i) { return least + static_cast<Real>(i) * step; };
+  const auto scaled = [&](Real x) { return function(x) * factor; };
+  for (std::size_t i = 0; i <= intervals; ++i) {
+    const Real here = std::round(scaled(i < intervals ? begin(i) : most));
+    Real correction = 0;
     if (i < intervals) {
-      const double line = std::round((scaled(i + 1) + here) / 2);
-      correction = std::round((line - std::round(scaled(i + 0.5))) / 2);
+      const Real line = std::round((scaled(begin(i + 1)) + here) / 2);
+      correction = std::round((line - std::round(scaled(begin(i) + step / 2))) / 2);
     }
-    table_[static_cast<std::size_t>(i)] = static_cast<std::int16_t>(
-        std::clamp(here - correction, static_cast<double>(least16), static_cast<double>(most16)));
+    table_[i] = static_cast<std::int16_t>(
+        saturate(here - correction, static_cast<Real>(least16), static_cast<Real>(most16)));
   }
+}
+
+WideTable::WideTable(double (*function)(double), double least, double most) {
+  fill(function, least, most, 32768.0);
+}
+
+WideTable::WideTable(float input_scale, float output_scale,
+                     const std::function<float(float)>& function) {
+  const auto end = [](float scale, std::int32_t code) { return scale * static_cast<float>(code); };
+  const float range = end(output_scale, most16) - end(output_scale, least16);
+  fill(function, end(input_scale, least16), end(input_scale, most16), 65536.0F / range);
 }
 
 std::int32_t WideTable::at(std::int32_t position) const {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 
 #include "arithmetic/litert_binary.h"
 
@@ -53,16 +54,22 @@ class WideSigmoid {
   int right_ = 0;
 };
 
-/// A function on an interval as 513 numbers in [-1, 1), linear between them. Each is moved by half
-/// of the error that the line to its successor has in the middle.
+/// A function on an interval as 513 codes, linear between them. Each is moved by half of the error
+/// that the line to its successor has in the middle.
 class WideTable {
  public:
+  /// In f64, between numbers in [-1, 1).
   WideTable(double (*function)(double), double least, double most);
+  /// In f32, between codes of two scales: EXP and GELU.
+  WideTable(float input_scale, float output_scale, const std::function<float(float)>& function);
 
   /// `position`: -32768 is the interval's begin, 32768 its end.
   [[nodiscard]] std::int32_t at(std::int32_t position) const;
 
  private:
+  template <class Real, class Function>
+  void fill(Function function, Real least, Real most, Real factor);
+
   std::array<std::int16_t, 513> table_{};
 };
 

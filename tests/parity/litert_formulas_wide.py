@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litert_formulas_elementwise import (divide_away, f32, f64, fixed, half_away, i64, scaled, wrapped)
+from litert_formulas_elementwise import (divide_away, erff, expf, f32, f64, fixed, half_away, i64, scaled, tanhf, wrapped)
 
 LEAST, MOST = -32768, 32767
 
@@ -112,22 +112,42 @@ def tanh(rule, x, a, y):
     return np.where(steps >= 0, value - (1 << 23) + (1 << 7), -value + (1 << 23) + (1 << 7) - 1) >> 8
 
 
-def lut(fn, least, most):
+def lut(fn, least, most, factor=32768.0, real=f64):
     """513 entries; each is moved to halve the error in the middle behind it."""
-    step = (most - least) / 512
-    at = lambda i: fn(least + i * step) * 32768.0
+    step = real(real(most - least) / real(512))
+    begin = lambda i: real(least + real(real(i) * step))
+    at = lambda v: real(real(fn(v)) * real(factor))
+    rounded = lambda v: real(half_away(v))
     table = []
     for i in range(512):
-        here, middle = float(half_away(at(i))), float(half_away(at(i + .5)))
-        between = float(half_away((at(i + 1) + here) / 2))
-        table.append(here - float(half_away((between - middle) / 2)))
-    table.append(float(half_away(at(512))))
+        here, middle = rounded(at(begin(i))), rounded(at(real(begin(i) + real(step / real(2)))))
+        between = rounded(real(real(at(begin(i + 1)) + here) / real(2)))
+        table.append(here - rounded(real(real(between - middle) / real(2))))
+    table.append(rounded(at(real(most))))
     return np.clip(np.array(table), LEAST, MOST).astype(i64)
 
 
 def look_up(table, x):
     at = 256 + (x >> 7)
     return table[at] + (((table[at + 1] - table[at]) * (x & 127) + 64) >> 7)
+
+
+def table(fn):
+    """A function in f32 between codes of two scales."""
+    def formula(rule, x, a, y):
+        ends = [f32(p.scale * f32(code)) for p in (a, y) for code in (LEAST, MOST)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return look_up(lut(fn, ends[0], ends[1], f32(f32(65536) / f32(ends[3] - ends[2])), f32), x)
+    return formula
+
+
+def gelu(approximate):
+    def fn(v):
+        if approximate:
+            inner = f32(f32(math.sqrt(2 / math.pi)) * f32(v + f32(f32(f32(f32(0.044715) * v) * v) * v)))
+            return f32(f32(.5) * v) * f32(f32(1) + tanhf(inner))
+        return f32(f32(.5) * v) * f32(f32(1) + erff(f32(v * f32(math.sqrt(.5)))))
+    return fn
 
 
 def softmax(x, a):

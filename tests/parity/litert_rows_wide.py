@@ -148,6 +148,11 @@ def unit(rng):
     return any_params(rng, -3), Params(1 / 32768, 0)
 
 
+def small(rng):
+    """Inputs whose exponentials are finite."""
+    return Params(np.exp(rng.uniform(-12, -6.5)), 0), any_params(rng)
+
+
 def leaky_relu(rng, kind):
     alpha = float(f32(rng.choice([.1, .01, .2, .3, 1 / 3, .125, -.25, 1.5, rng.uniform(0, 1)])))
     return unary("LEAKY_RELU", lambda rule, x, a, y: formulas.leaky_relu(alpha, x, a, y), version=2,
@@ -309,6 +314,9 @@ ROWS = {
     "MAXIMUM": extreme("MAXIMUM"), "MINIMUM": extreme("MINIMUM"),
     "LOGISTIC": unary("LOGISTIC", formulas.logistic, unit, 3), "TANH": unary("TANH", formulas.tanh, unit, 3),
     "RELU": unary("RELU", formulas.relu(0, None), version=2), "RELU6": unary("RELU6", formulas.relu(0, 6), version=2),
+    "EXP": unary("EXP", formulas.table(formulas.expf), small), "GELU": unary("GELU", formulas.table(formulas.gelu(False)), small,
+                                                                             GeluOptions=dict(approximate=False)),
+    "GELU, approximate": unary("GELU", formulas.table(formulas.gelu(True)), small, GeluOptions=dict(approximate=True)),
     "LEAKY_RELU": leaky_relu, "SOFTMAX": softmax,
     "QUANTIZE of floats": quantize, "QUANTIZE of int16": convert("int16"), "QUANTIZE of int8": convert("int8"),
     "QUANTIZE to int8": to_bytes,

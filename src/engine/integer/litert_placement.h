@@ -32,8 +32,14 @@ namespace octet {
                                                                      const Node& node);
 
 /// Whether the node is a RESIZE_BILINEAR: a Resize to linear interpolation of the height and width
-/// of an image whose extents are known.
+/// of an image. Batch and channels that are not known are taken to stay (check_litert_resample).
 [[nodiscard]] bool is_litert_resample(const Graph& graph, const Node& node);
+
+/// Fails where batch or channels change, and on images without elements.
+[[nodiscard]] Status check_litert_resample(const Shape& input, const Shape& output);
+/// The output's shape from the operands `scales` and `sizes`, where they are given.
+[[nodiscard]] Result<Shape> litert_resized(const Node& node, const Shape& input,
+                                           const Tensor* scales, const Tensor* sizes);
 
 /// One point for each of `output` positions of such a node along an axis.
 [[nodiscard]] std::vector<litert::ResamplePoint> litert_resample_points(const Node& node,

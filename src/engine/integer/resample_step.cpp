@@ -20,6 +20,7 @@ class ResampleStep final : public Step {
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     const Shape& in = shapes[at(inputs[0])].shape;
     const Shape& out = shapes[at(outputs[0])].shape;
+    OCTET_TRY(check_litert_resample(in, out));
     kernels::ResampleGeometry g;
     g.in_height = in[2];
     g.in_width = in[3];

@@ -1,6 +1,7 @@
 #include "engine/integer/wide_ops.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "arithmetic/litert_average.h"
 #include "arithmetic/litert_unary.h"
@@ -143,6 +144,13 @@ UnaryOp::Function unary_function(const Graph& graph, const Node& node, WideKind 
     const litert::WideSigmoid sigmoid(from.scale);
     if (node.is("Tanh")) return [=](std::int32_t q) { return sigmoid.tanh(q); };
     return [=](std::int32_t q) { return sigmoid.logistic(q); };
+  }
+  if (kind == WideKind::table) {
+    const bool approximate = node.string_attribute("approximate", "none") == "tanh";
+    std::function<float(float)> function = [](float x) { return std::exp(x); };
+    if (node.is("Gelu")) function = [=](float x) { return litert::gelu(approximate, x); };
+    const litert::WideTable table(from.scale, to.scale, function);
+    return [=](std::int32_t q) { return table.at(q); };
   }
   const auto bounds = activation_bounds(graph, node).value_or(Bounds{});
   const auto bound = [&](float real) {
@@ -294,7 +302,7 @@ Result<std::unique_ptr<FloatOp>> make_wide_op(const QuantizedGraph& model, const
                                         output, placement, image);
     }
     case WideKind::average: return make_wide_average(node, inputs[0], output, placement);
-    case WideKind::resample: return make_wide_resample(graph, id, inputs[0], output);
+    case WideKind::resample: return make_wide_resample(node, inputs[0], output);
     case WideKind::mean: {
       const auto rank = static_cast<int>(graph.value(node.input(0)).shape->size());
       return std::make_unique<MeanOp>(node, *constant_axes(graph, node, rank), inputs[0], output);
@@ -303,6 +311,7 @@ Result<std::unique_ptr<FloatOp>> make_wide_op(const QuantizedGraph& model, const
     case WideKind::rescale:
     case WideKind::leaky_relu:
     case WideKind::sigmoid:
+    case WideKind::table:
       return std::make_unique<UnaryOp>(
           unary_function(graph, node, *kind, inputs[0], output, placement), inputs[0], output);
     case WideKind::move: break;

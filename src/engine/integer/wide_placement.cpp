@@ -55,6 +55,7 @@ class WideRules {
     if (activation_bounds(graph_, node_)) return WideKind::rescale;
     if (node_.is("LeakyRelu")) return WideKind::leaky_relu;
     if (node_.is("Sigmoid") || node_.is("Tanh")) return WideKind::sigmoid;
+    if (node_.is("Exp") || node_.is("Gelu")) return WideKind::table;
     if (node_.is("Softmax")) return WideKind::softmax;
     if (is_litert_resample(graph_, node_)) return WideKind::resample;
     const bool moved = std::find(moves.begin(), moves.end(), node_.op) != moves.end();
@@ -87,6 +88,7 @@ class WideRules {
       case WideKind::binary:
       case WideKind::rescale:
       case WideKind::leaky_relu:
+      case WideKind::table:
       case WideKind::resample: break;
     }
     return true;

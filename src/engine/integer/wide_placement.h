@@ -12,6 +12,7 @@ enum class WideKind : std::uint8_t {
   rescale,     ///< Relu, Clip
   leaky_relu,  ///< LeakyRelu
   sigmoid,     ///< Sigmoid, Tanh
+  table,       ///< Exp, Gelu
   softmax,     ///< Softmax
   resample,    ///< Resize to linear interpolation
   move,        ///< elements, or the larger or smaller of some, in new places

@@ -77,22 +77,24 @@ class AverageOp final : public FloatOp {
 
 class ResampleOp final : public FloatOp {
  public:
-  ResampleOp(const Graph& graph, NodeId id, Quantization input, Quantization output)
-      : node_(graph.node(id)),
-        out_(*graph.value(node_.output()).shape),
-        input_(std::move(input)),
-        output_(std::move(output)) {}
+  ResampleOp(const Node& node, Quantization input, Quantization output)
+      : node_(node), input_(std::move(input)), output_(std::move(output)) {}
 
   [[nodiscard]] Outputs run(Arguments arguments, State* /*state*/) const override {
     OCTET_ASSIGN(const auto image,
                  converted_image(to_plain(*arguments[0]).tensor, input_, output_));
     OCTET_ASSIGN(const auto x, wide_codes(image, output_));
+    const auto operand = [&](std::size_t i) -> const Tensor* {
+      const bool given = i < arguments.size() && arguments[i] != nullptr;
+      return given && arguments[i]->tensor.size() > 0 ? &arguments[i]->tensor : nullptr;
+    };
+    OCTET_ASSIGN(const Shape shape, litert_resized(node_, x.shape(), operand(2), operand(3)));
     const std::int64_t height = x.dim(2);
     const std::int64_t width = x.dim(3);
     constexpr auto form = litert::Resample::fixed;
-    const auto rows = litert_resample_points(node_, form, height, out_[2]);
-    const auto columns = litert_resample_points(node_, form, width, out_[3]);
-    Tensor codes(DType::i16, {x.dim(0), x.dim(1), out_[2], out_[3]});
+    const auto rows = litert_resample_points(node_, form, height, shape[2]);
+    const auto columns = litert_resample_points(node_, form, width, shape[3]);
+    Tensor codes(DType::i16, shape);
     auto* out = codes.mutable_data<std::int16_t>();
     for (std::int64_t plane = 0; plane < x.dim(0) * x.dim(1); ++plane) {
       const auto* q = x.data<std::int16_t>() + plane * height * width;
@@ -111,7 +113,6 @@ class ResampleOp final : public FloatOp {
 
  private:
   Node node_;
-  Shape out_;
   Quantization input_, output_;
 };
 
@@ -123,9 +124,9 @@ std::unique_ptr<FloatOp> make_wide_average(const Node& node, const Quantization&
   return std::make_unique<AverageOp>(node, input, output, placement);
 }
 
-std::unique_ptr<FloatOp> make_wide_resample(const Graph& graph, NodeId node,
-                                            const Quantization& input, const Quantization& output) {
-  return std::make_unique<ResampleOp>(graph, node, input, output);
+std::unique_ptr<FloatOp> make_wide_resample(const Node& node, const Quantization& input,
+                                            const Quantization& output) {
+  return std::make_unique<ResampleOp>(node, input, output);
 }
 
 }  // namespace octet

@@ -12,7 +12,7 @@ namespace octet {
                                                          const Quantization& output,
                                                          const NodePlacement& placement);
 /// Resize to linear interpolation (is_litert_resample).
-[[nodiscard]] std::unique_ptr<FloatOp> make_wide_resample(const Graph& graph, NodeId node,
+[[nodiscard]] std::unique_ptr<FloatOp> make_wide_resample(const Node& node,
                                                           const Quantization& input,
                                                           const Quantization& output);
 

@@ -267,12 +267,26 @@ class SimulationSession final : public Session {
     } else if (placement.role == Role::softmax) {
       output = simulation::litert_softmax_codes(model, node, first);
     } else {
-      output = simulation::litert_resample_codes(node, *model.graph.value(placement.output).shape,
-                                                 first, quantization, plan().rule);
+      OCTET_ASSIGN(const auto shape, resized(id, first.coded.codes.shape()));
+      output = simulation::litert_resample_codes(node, shape, first, quantization, plan().rule);
     }
     if (!output) return tl::unexpected(output.error());
     set_codes(placement.output, std::move(*output));
     return {};
+  }
+
+  /// Role::resample.
+  Result<Shape> resized(NodeId id, const Shape& input) const {
+    const Node& node = simulated_->graph.node(id);
+    std::array<Activation, 2> operands;
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (node.input(i + 2) == ValueId::none) continue;
+      OCTET_ASSIGN(operands[i], floats_of(node.input(i + 2)));
+    }
+    const auto given = [&](std::size_t i) {
+      return operands[i].tensor.size() > 0 ? &operands[i].tensor : nullptr;
+    };
+    return litert_resized(node, input, given(0), given(1));
   }
 
   /// What a node that moves codes reads by rules tflite and xnnpack: codes under the output's
