@@ -101,7 +101,7 @@ def layer_scales(rng, sx, sy, outs, per_channel, large):
     return (sw, sw) if per_channel else (np.full(outs, sw[0]), sw[:1]), bias
 
 
-def eight_bits(case, acc, sx, sw, sy, activation, *, fully_connected=False, matrix=False, taken=True):
+def eight_bits(case, acc, sx, sw, sy, activation, *, fully_connected=False, matrix=False, taken=True, exact=False):
     """What either rule gives for 8-bit codes."""
     zero = case.output[1]
     factor = Factor(sx, sw, sy, (case.kind == "uint8" or matrix) and not fully_connected)
@@ -109,7 +109,7 @@ def eight_bits(case, acc, sx, sw, sy, activation, *, fully_connected=False, matr
     if taken:
         scaled["xnnpack"] = factor.half_even(acc)
     else:
-        rounded_factor = Factor(sx, sw, sy, True)
+        rounded_factor = factor if exact else Factor(sx, sw, sy, True)
         scaled["xnnpack"] = rounded_factor.twice_rounded(acc) if matrix else rounded_factor.rounded_up(acc)
     for rule, value in scaled.items():
         low, high = bounds(activation, sy, zero + case.offset, -128 + case.offset, 127 + case.offset,
@@ -146,19 +146,29 @@ def depthwise(rng, **options):
     return convolution(rng, groups=options["ins"], depthwise=True, **options)
 
 
-def transposed(rng, kind="int8", k=3, stride=2, extent=12, ins=8, outs=8, activation=0, per_channel=True, zero=0, bias=True):
+def transposed(rng, kind="int8", k=3, stride=2, extent=12, ins=8, outs=8, activation=0, per_channel=True, zero=0, bias=True,
+               at_run_time=False):
+    """at_run_time: the delegate leaves output shapes that are no constants to LiteRT's optimized kernel."""
     case = Case(kind)
     (sx, zx), (sy, zy) = params(rng), params(rng)
     (sw, stored), b = layer_scales(rng, sx, sy, outs, per_channel, bias and rng.integers(0, 3) == 0)
     x, w = rng.integers(-128, 128, (2, extent, extent, ins)), rng.integers(-127, 128, (outs, k, k, ins))
     acc = spread(x - zx, w - zero, stride) + (b if bias else 0)
-    shape = case.model.tensor("shape", [4], "int32", data=np.array(acc.shape))
+    shape = case.model.tensor("shape", [4], "int32", data=None if at_run_time else np.array(acc.shape))
     operands = [shape, case.weight(w, stored, zero), case.value("x", x, sx, zx)]
+    if at_run_time:
+        case.model.graph.tensors[operands[2]].shapeSignature = [-1, *x.shape[1:]]
+        whole, batch = (case.model.tensor(name, [count], "int32") for name, count in (("whole", 4), ("batch", 1)))
+        begin, one, rest = (case.model.tensor(name, [len(data)], "int32", data=data)
+                            for name, data in (("begin", [0]), ("one", [1]), ("rest", acc.shape[1:])))
+        case.model.op("SHAPE", [operands[2]], [whole], ShapeOptions=dict(outType=2))
+        case.model.op("SLICE", [whole, begin, one], [batch])
+        case.model.op("CONCATENATION", [batch, rest], [shape], ConcatenationOptions={})
     if bias:
         operands.append(case.model.tensor("b", [outs], "int32", f32(sx) * stored, 0, 0, b))
-    case.finish("TRANSPOSE_CONV", operands, acc.shape, sy, zy, TransposeConvOptions=dict(
-        padding=1, strideH=stride, strideW=stride, fusedActivationFunction=activation))
-    return eight_bits(case, acc, sx, sw, sy, activation)
+    case.finish("TRANSPOSE_CONV", operands, acc.shape, sy, zy,
+                TransposeConvOptions=dict(padding=1, strideH=stride, strideW=stride, fusedActivationFunction=activation))
+    return eight_bits(case, acc, sx, sw, sy, activation, taken=not at_run_time, exact=True)
 
 
 def fully_connected(rng, kind="int8", rows=512, ins=32, outs=48, activation=0, per_channel=True, zero=0, bias=True, rank=2):
@@ -337,7 +347,7 @@ ROWS = [
     (depthwise, [{}, {"outs": 32}, {"stride": 2}, {"dilation": 2}, {"k": 5}, {"ins": 3, "outs": 3}, {"per_channel": False},
                  {"activation": 3}, {"kind": "uint8", "per_channel": False, "zero": -9},
                  {"kind": "uint8", "per_channel": False, "zero": 9, "activation": 2}]),
-    (transposed, [{}, {"k": 2}, {"k": 4, "ins": 3, "outs": 5}, {"stride": 1}, {"stride": 3}, {"per_channel": False}, {"bias": False},
+    (transposed, [{}, {"at_run_time": True}, {"k": 2}, {"k": 4, "ins": 3, "outs": 5}, {"stride": 1}, {"stride": 3}, {"per_channel": False}, {"bias": False},
                   {"activation": 1}, {"kind": "uint8", "per_channel": False, "zero": -9}]),
     (fully_connected, [{}, {"per_channel": False}, {"bias": False}, {"rows": 1, "outs": 512}, {"rank": 3}, {"activation": 1},
                        {"activation": 3, "per_channel": False}, {"zero": 5, "per_channel": False},

@@ -49,12 +49,15 @@ class Case:
         quantized = {} if params is None else dict(scale=params.scale, zero_point=params.zero)
         return self.model.tensor("constant", data.shape, kind, data=data, **quantized)
 
-    def finish(self, operator, operands, shapes, outputs, want, version=1, **options):
-        """shapes and outputs: one or a list of them; want(rule): an array or a list of them."""
+    def finish(self, operator, operands, shapes, outputs, want, version=1, dynamic=False, **options):
+        """shapes and outputs: one or a list of them; want(rule): an array or a list of them; dynamic: no extents are stated."""
         shapes, outputs = ([shapes], [outputs]) if isinstance(outputs, Params) else (shapes, outputs)
         for i, (shape, params) in enumerate(zip(shapes, outputs)):
             self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero))
         self.model.op(operator, operands, self.outputs, version=version, **options)
+        for tensor in [*(t for t, _, _ in self.inputs), *self.outputs] if dynamic else []:
+            stated = self.model.graph.tensors[tensor]
+            stated.shapeSignature = [-1] * 3 + stated.shape[3:]
         self.bytes = self.model.bytes([t for t, _, _ in self.inputs], self.outputs)
         self.want = want
         return self
@@ -312,7 +315,19 @@ def softmax(operator, widest=60):
     return row
 
 
-def resize(operator, align, half):
+def run_time_size(model, image, factors):
+    """Height and width, times these factors."""
+    shape, extents, size = (model.tensor(name, [count], "int32") for name, count in (("shape", 4), ("extents", 2), ("size", 2)))
+    begin, count, factors = (model.tensor(name, [len(data)], "int32", data=data)
+                             for name, data in (("begin", [1]), ("count", [2]), ("factors", factors)))
+    model.op("SHAPE", [image], [shape], ShapeOptions=dict(outType=2))
+    model.op("SLICE", [shape, begin, count], [extents])
+    model.op("MUL", [extents, factors], [size], MulOptions={})
+    return size
+
+
+def resize(operator, align, half, at_run_time=False):
+    """at_run_time: the delegate leaves sizes that are no constants to LiteRT's kernels."""
     def row(rng, kind):
         case = Case(kind)
         p = any_params(rng, case)
@@ -321,9 +336,16 @@ def resize(operator, align, half):
         x = some_codes(rng, case, (2, *extents, 3))
         name = "ResizeBilinearOptions" if operator == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
         formula = formulas.resize_bilinear if operator == "RESIZE_BILINEAR" else formulas.resize_nearest
-        return case.finish(operator, [case.value(x, p), case.constant(size)], (2, *size, 3), p,
-                           lambda rule: formula(rule, x, size, align, half, kind == "uint8"), version=3,
-                           **{name: dict(alignCorners=align, halfPixelCenters=half)})
+        value = case.value(x, p)
+        if at_run_time:
+            factors = rng.integers(1, 4, 2)
+            size = [int(v) for v in factors * extents]
+            target = run_time_size(case.model, value, factors)
+        else:
+            target = case.constant(size)
+        return case.finish(operator, [value, target], (2, 1, 1, 3) if at_run_time else (2, *size, 3), p,
+                           lambda rule: formula("tflite" if at_run_time else rule, x, size, align, half, kind == "uint8"),
+                           version=3, dynamic=at_run_time, **{name: dict(alignCorners=align, halfPixelCenters=half)})
     return row
 
 
@@ -410,6 +432,7 @@ ROWS = {
     "RESIZE_BILINEAR": (resize("RESIZE_BILINEAR", False, False), BOTH),
     "RESIZE_BILINEAR, corners": (resize("RESIZE_BILINEAR", True, False), BOTH),
     "RESIZE_BILINEAR, half pixels": (resize("RESIZE_BILINEAR", False, True), BOTH),
+    "RESIZE_BILINEAR, size at run time": (resize("RESIZE_BILINEAR", False, True, True), INT8),
     "RESIZE_NEAREST_NEIGHBOR": (resize("RESIZE_NEAREST_NEIGHBOR", False, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, corners": (resize("RESIZE_NEAREST_NEIGHBOR", True, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, half pixels": (resize("RESIZE_NEAREST_NEIGHBOR", False, True), BOTH),

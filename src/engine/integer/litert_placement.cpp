@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "graph/resize.h"
 
@@ -39,7 +40,16 @@ LayerForm reference_form(const QuantizedGraph& model, const Node& node,
   return {Scaling::twice_rounded, one_scale ? Product::rounded : Product::exact};
 }
 
+bool has_known_shape(const Graph& graph, ValueId value) {
+  return graph.value(value).shape && is_static(*graph.value(value).shape);
+}
+
 LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quantization& weight) {
+  // The delegate leaves a shape that is computed at run time to LiteRT's optimized kernel.
+  if (node.is("ConvTranspose") && weight.storage != DType::u8 &&
+      !has_known_shape(model.graph, node.output())) {
+    return {Scaling::rounded_up, Product::exact};
+  }
   // The delegate takes int8 operands on the right only with zero points of 0.
   if (weight.storage == DType::u8 || !has_zero_points(weight)) return {};
   if (is_fully_connected(model, node, weight)) return {Scaling::rounded_up, Product::rounded};
@@ -194,6 +204,22 @@ bool is_litert_resample(const Graph& graph, const Node& node) {
   return node.input(2) == ValueId::none || scales_give_sizes(graph, node, *in, *out);
 }
 
+bool follows_from_shapes(const Graph& graph, ValueId value) {
+  const auto producers = graph.producers();
+  std::vector<ValueId> open = {value};
+  std::set<ValueId> seen;
+  while (!open.empty()) {
+    const ValueId id = open.back();
+    open.pop_back();
+    if (id == ValueId::none || graph.constant(id) != nullptr || !seen.insert(id).second) continue;
+    const NodeId producer = producers[index(id)];
+    if (producer == NodeId::none) return false;
+    const Node& node = graph.node(producer);
+    if (!node.is("Shape")) open.insert(open.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return true;
+}
+
 std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, litert::Resample form,
                                                           std::int64_t input, std::int64_t output) {
   const auto coordinates = node.string_attribute("coordinate_transformation_mode", "half_pixel");
@@ -202,6 +228,14 @@ std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, lite
   std::vector<litert::ResamplePoint> points;
   for (std::int64_t i = 0; i < output; ++i) points.push_back(resample_point(form, axis, i));
   return points;
+}
+
+litert::Resample litert_resample_form(const Graph& graph, const Node& node, Rule rule,
+                                      bool unsigned_codes) {
+  // The delegate leaves sizes that are computed at run time to LiteRT's kernels.
+  const Shape& out = *graph.value(node.output()).shape;
+  const bool delegated = rule == Rule::xnnpack && out[2] != dynamic_dim && out[3] != dynamic_dim;
+  return litert::resample_form(delegated ? rule : Rule::tflite, unsigned_codes);
 }
 
 Status check_litert_resample(const Shape& input, const Shape& output) {

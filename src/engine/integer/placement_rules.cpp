@@ -94,7 +94,10 @@ class Rules {
       return reduction(reason);
     }
     if (litert_ && litert_softmax_kind(model_, node_)) return softmax();
-    if (litert_ && is_litert_resample(graph_, node_)) return Role::resample;
+    if (litert_ && is_litert_resample(graph_, node_) &&
+        follows_from_shapes(graph_, node_.input(3))) {
+      return Role::resample;
+    }
     if (is_one_of(node_, unary_ops)) return unary(reason);
     if (node_.is("Split")) return split(reason);
     if (is_one_of(node_, move_ops)) return move(reason);

@@ -268,7 +268,8 @@ class SimulationSession final : public Session {
       output = simulation::litert_softmax_codes(model, node, first);
     } else {
       OCTET_ASSIGN(const auto shape, resized(id, first.coded.codes.shape()));
-      output = simulation::litert_resample_codes(node, shape, first, quantization, plan().rule);
+      output = simulation::litert_resample_codes(model.graph, node, shape, first, quantization,
+                                                 plan().rule);
     }
     if (!output) return tl::unexpected(output.error());
     set_codes(placement.output, std::move(*output));
