@@ -58,6 +58,7 @@ step_parity() {
     build/venv/bin/python tests/parity/litert_limits.py build/release/octet &&
     build/venv/bin/python tests/parity/litert_rows.py --octet build/release/octet &&
     build/venv/bin/python tests/parity/litert_rows_elementwise.py --octet build/release/octet &&
+    build/venv/bin/python tests/parity/litert_rows_wide.py --octet build/release/octet &&
     build/venv/bin/python tests/parity/openvino_rows.py &&
     build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
 }

@@ -10,8 +10,8 @@
 namespace octet::litert {
 
 enum class Resample : std::uint8_t {
-  fixed,     ///< built-in, int8: weights of 10 bits, the sum half away from zero
-  floating,  ///< built-in, uint8: f32 weights, plus 1/2 and cut off
+  fixed,     ///< rule tflite, int8, and 16 bits: weights of 10 bits, the sum half away from zero
+  floating,  ///< rule tflite, uint8: f32 weights, plus 1/2 and cut off
   delegate,  ///< XNNPACK: weights of 11 bits from f32, one axis after the other, ties upward
 };
 

@@ -59,8 +59,7 @@ namespace octet::litert {
 [[nodiscard]] inline std::int32_t rescale(std::int32_t code, const Affine& input,
                                           const Affine& output, std::int32_t low,
                                           std::int32_t high) {
-  const FixedMultiplier factor =
-      fixed_multiplier(static_cast<double>(input.scale) / static_cast<double>(output.scale));
+  const FixedMultiplier factor = fixed_multiplier(static_cast<double>(input.scale / output.scale));
   return to_code(scale_twice_rounded(code - input.zero_point, factor), output.zero_point, low,
                  high);
 }

@@ -334,5 +334,36 @@ TEST(LitertElementwise, ASoftmaxWithOtherParamsStaysFloat) {
   EXPECT_EQ((*placements)[index(b.model.graph.producers()[index(y)])].role, Role::floating);
 }
 
+/// What XNNPACK leaves to other kernels where sizes are computed at run time.
+TEST(LitertElementwise, ImagesOfAnySize) {
+  for (const auto rule : both_rules) {
+    ModelBuilder b(8);
+    b.model.plan.rule = rule;
+    const auto as = [&](ValueId value) { return imported(b, value, 0.02F, -7, DType::i8); };
+    const auto x = as(b.input("x", {dynamic_dim, 3, dynamic_dim, dynamic_dim}));
+    const auto scales =
+        b.constant("scales", Tensor::from<float>(std::vector<float>{1, 1, 2, 3}, {4}));
+    const auto larger = as(b.node("Resize", {x, ValueId::none, scales},
+                                  {{"mode", std::string("linear")},
+                                   {"coordinate_transformation_mode", std::string("half_pixel")}}));
+    const auto w = b.constant("weight", b.random_tensor({3, 4, 2, 2}, -0.7F, 0.7F));
+    Quantization q;
+    q.params = {{0.75F / 127}, {0}, -1};
+    b.model.plan.values[w] = q;
+    b.output(
+        as(b.node("ConvTranspose", {larger, w}, {{"strides", std::vector<std::int64_t>{2, 2}}})));
+    auto inferred = b.model;
+    ASSERT_TRUE(infer_shapes(inferred.graph));
+    const auto placements = place_nodes(inferred);
+    ASSERT_TRUE(placements);
+    EXPECT_EQ(placements->at(0).role, Role::resample);
+    EXPECT_EQ(placements->at(1).scaling.scaling,
+              rule == Rule::tflite ? litert::Scaling::twice_rounded : litert::Scaling::rounded_up);
+    for (const Shape& shape : {Shape{2, 3, 5, 4}, Shape{1, 3, 2, 7}}) {
+      expect_simulation_equals_integer(b.model, {b.random_tensor(shape, -3, 3)});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet::testing

@@ -195,14 +195,14 @@ def log(rule, x, a, y, low):
 def relu(least, most):
     def formula(rule, x, a, y, low):
         code = lambda real, other: other if real is None else np.clip(half_away(f32(real) / y.scale) + y.zero, low, low + 255)
-        result = scaled(x - a.zero, fixed(f64(a.scale) / f64(y.scale))) + y.zero
+        result = scaled(x - a.zero, fixed(f32(a.scale / y.scale))) + y.zero
         return np.clip(result, code(least, low), code(most, low + 255))
     return formula
 
 
 def absolute(rule, x, a, y, low):
     value = np.abs(x - a.zero)
-    return clip(value if a.scale == y.scale else scaled(value, fixed(f64(a.scale) / f64(y.scale))), y, low)
+    return clip(value if a.scale == y.scale else scaled(value, fixed(f32(a.scale / y.scale))), y, low)
 
 
 def sqrt(rule, x, a, y, low):

@@ -18,16 +18,12 @@ class ResampleStep final : public Step {
       : Step(id, {input}, {output}),
         description_(graph.node(id)),
         params_(params),
-        form_(litert::resample_form(params.rule, has_runtime_extents(graph, description_),
-                                    params.stored_unsigned)) {}
+        form_(litert_resample_form(graph, description_, params.rule, params.stored_unsigned)) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     const Shape& in = shapes[at(inputs[0])].shape;
     const Shape& out = shapes[at(outputs[0])].shape;
-    if (in[0] != out[0] || in[1] != out[1]) {
-      return bad_input("node {} (Resize): interpolates along the batch or the channels",
-                       description_.name);
-    }
+    OCTET_TRY(check_litert_resample(in, out));
     kernels::ResampleGeometry g;
     g.in_height = in[2];
     g.in_width = in[3];

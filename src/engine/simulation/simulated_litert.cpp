@@ -100,17 +100,13 @@ Result<CodedActivation> litert_softmax_codes(const QuantizedGraph& model, const 
 }
 
 Result<CodedActivation> litert_resample_codes(const Graph& graph, const Node& node,
-                                              std::span<const float> scales,
-                                              std::span<const std::int64_t> sizes,
-                                              const Operand& input, const Quantization& output,
-                                              Rule rule) {
+                                              const Shape& shape, const Operand& input,
+                                              const Quantization& output, Rule rule) {
   const CodedActivation plain =
       to_plain_codes(convert_codes(input.coded, *input.quantization, output, rule));
   const Shape& in = plain.codes.shape();
-  OCTET_ASSIGN(const auto geometry, resolve_resize(node, in, scales, sizes));
-  const Shape& shape = geometry.output;
   const bool unsigned_codes = output.storage == DType::u8;
-  const auto form = litert::resample_form(rule, has_runtime_extents(graph, node), unsigned_codes);
+  const auto form = litert_resample_form(graph, node, rule, unsigned_codes);
   const std::int32_t offset = unsigned_codes ? to_unsigned : 0;
   const auto rows = litert_resample_points(node, form, in[2], shape[2]);
   const auto columns = litert_resample_points(node, form, in[3], shape[3]);

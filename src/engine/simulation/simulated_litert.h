@@ -27,10 +27,9 @@ enum class Conversion : std::uint8_t { quantize, join };
 /// Role::softmax.
 [[nodiscard]] Result<CodedActivation> litert_softmax_codes(const QuantizedGraph& model,
                                                            const Node& node, const Operand& input);
-/// Role::resample by the node's scales or sizes, of which one is empty.
+/// Role::resample to an output of `shape`.
 [[nodiscard]] Result<CodedActivation> litert_resample_codes(const Graph& graph, const Node& node,
-                                                            std::span<const float> scales,
-                                                            std::span<const std::int64_t> sizes,
+                                                            const Shape& shape,
                                                             const Operand& input,
                                                             const Quantization& output, Rule rule);
 

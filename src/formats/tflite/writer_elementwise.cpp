@@ -71,15 +71,16 @@ AxisOrder common_order(Lowering& l, const Job& job, std::size_t rank) {
 
 wire::BuiltinOptionsUnion binary_options(const Job& job, Op code, bool words) {
   wire::BuiltinOptionsUnion out;
+  const bool shifts = !words || job.node->int_attribute("pot_scale_int16", 0) != 0;
   if (code == Op::ADD) {
     wire::AddOptionsT options;
     options.fused_activation_function = job.activation;
-    options.pot_scale_int_16 = !words;
+    options.pot_scale_int_16 = shifts;
     out.Set(std::move(options));
   } else if (code == Op::SUB) {
     wire::SubOptionsT options;
     options.fused_activation_function = job.activation;
-    options.pot_scale_int_16 = !words;
+    options.pot_scale_int_16 = shifts;
     out.Set(std::move(options));
   } else if (code == Op::MUL) {
     wire::MulOptionsT options;
