@@ -55,9 +55,6 @@ class Case:
         for i, (shape, params) in enumerate(zip(shapes, outputs)):
             self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero, signature=signature))
         self.model.op(operator, operands, self.outputs, version=version, **options)
-        for tensor in [*(t for t, _, _ in self.inputs), *self.outputs] if dynamic else []:
-            stated = self.model.graph.tensors[tensor]
-            stated.shapeSignature = [-1] * 3 + stated.shape[3:]
         self.bytes = self.model.bytes([t for t, _, _ in self.inputs], self.outputs)
         self.want = want
         return self
