@@ -30,9 +30,12 @@ struct QuantizeRequest {
   /// By which octet requantizes the model: onnx, openvino, xnnpack, tflite; "": the target's.
   std::string rule;
   std::string observer = "mse";
-  std::optional<bool> per_channel;      ///< of the weights; default: what the target takes
-  bool reduce_range = false;            ///< 7-bit weights
-  std::string optimize;                 ///< none or fast (bias correction); "": fast
+  std::optional<bool> per_channel;  ///< of the weights; default: what the target takes
+  bool reduce_range = false;        ///< 7-bit weights
+  std::string optimize;             ///< none, fast or best; "": fast (docs/algorithms.md)
+  /// Measure what quantized layers do to means, and take that out of the biases, too.
+  std::optional<bool> refine_bias;
+  std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
   int weight_bits = 8;
@@ -42,9 +45,9 @@ struct QuantizeRequest {
   /// Type of a .tflite model's inputs and outputs: float, int8, uint8, or int16 with int16
   /// activations.
   std::string io = "float";
-  std::string input_layout;             ///< nchw or nhwc: axes of image inputs; "": as they are
-  bool requantize = false;              ///< dequantize a model that is quantized already first
-  bool data_free = false;               ///< not in this version
+  std::string input_layout;  ///< nchw or nhwc: axes of image inputs; "": as they are
+  bool requantize = false;   ///< dequantize a model that is quantized already first
+  bool data_free = false;  ///< ranges from BatchNormalization statistics; needs the images' recipe
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names

@@ -27,6 +27,9 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["observer"] = name(provenance.statistics->observer);
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
+    json["equalize"] = options.equalize;
+    json["refine_bias"] = options.refine_bias;
+    if (request.data_free) json["data_free"] = true;
     json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
   }
   if (request.per_channel) json["per_channel"] = *request.per_channel;
@@ -36,7 +39,8 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
-  if (with_data && request.statistics.empty()) json["seed"] = request.data.seed;
+  if (with_data && request.statistics.empty() && !request.data_free)
+    json["seed"] = request.data.seed;
   return json;
 }
 
@@ -52,7 +56,7 @@ void write_provenance(QuantizedGraph& model, const Provenance& provenance) {
   metadata["octet.options"] = options_json(provenance).dump();
   metadata["octet.float_model"] = provenance.source_hash;
   state_rule(model, provenance.request.output);
-  if (provenance.statistics == nullptr) return;
+  if (provenance.statistics == nullptr || provenance.request.data_free) return;
   const auto& statistics = *provenance.statistics;
   const auto bytes = encode(statistics);
   metadata["octet.statistics"] = content_hash(std::as_bytes(std::span(bytes)));

@@ -22,7 +22,8 @@ Result<WeightType> parse_weights(const std::string& text) {
 Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) {
   if (request.method.empty()) {
     if (weights == WeightType::float16) return Method::weight_only;
-    return has_data(request) ? Method::static_ranges : Method::dynamic;
+    const bool static_ranges = has_data(request) || request.data_free;
+    return static_ranges ? Method::static_ranges : Method::dynamic;
   }
   const auto method = method_from_name(request.method);
   if (!method) {
@@ -37,18 +38,17 @@ Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) 
 }
 
 Status check_sources(const QuantizeRequest& request, Method method) {
-  if (request.data_free) {
-    return fail(ErrorKind::usage,
-                "--data-free is not in this version; give --data, or take --method dynamic, which "
-                "needs none");
+  if (request.data_free && (has_data(request) || method != Method::static_ranges)) {
+    return fail(ErrorKind::usage, "--data-free goes with {}",
+                has_data(request) ? "neither --data nor --stats" : "--method static");
   }
   if (!request.data.path.empty() && !request.statistics.empty()) {
     return fail(ErrorKind::usage, "give either --data or --stats, not both");
   }
-  if (method == Method::static_ranges && !has_data(request)) {
+  if (method == Method::static_ranges && !has_data(request) && !request.data_free) {
     return fail(ErrorKind::usage,
                 "--method static needs data: give --data or --stats; octet never invents any "
-                "(--method dynamic needs none; --data-free is not in this version)");
+                "(--method dynamic needs none, --data-free takes what BatchNormalization knows)");
   }
   return {};
 }
@@ -147,16 +147,28 @@ Status check_format(const QuantizeRequest& request, const TargetProfile& target)
               target.name);
 }
 
-Result<bool> parse_bias_correction(const QuantizeRequest& request) {
-  if (request.optimize == "best") {
-    return fail(ErrorKind::usage,
-                "--optimize best is not in this version; none and fast (bias correction) are");
+/// What --optimize and the single switches choose.
+Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& options) {
+  const std::string level = request.optimize.empty() ? "fast" : request.optimize;
+  if (level != "none" && level != "fast" && level != "best") {
+    return fail(ErrorKind::usage, "no optimization '{}'; there are none, fast and best", level);
   }
-  if (!request.optimize.empty() && request.optimize != "none" && request.optimize != "fast") {
-    return fail(ErrorKind::usage, "no optimization '{}'; there are none and fast",
-                request.optimize);
+  if (options.method != Method::static_ranges) return {};
+  const bool per_tensor = options.weight_granularity == Granularity::per_tensor;
+  const bool from_file = !request.statistics.empty();
+  if (from_file && (request.equalize.value_or(false) || request.refine_bias.value_or(false))) {
+    return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not --stats",
+                request.equalize.value_or(false) ? "--equalize" : "--refine-bias");
   }
-  return request.bias_correction.value_or(request.optimize != "none");
+  if (request.data_free && request.refine_bias.value_or(false)) {
+    return fail(ErrorKind::usage, "--refine-bias needs samples, which --data-free has not");
+  }
+  options.equalize = !from_file && request.equalize.value_or(level != "none" && per_tensor);
+  const bool corrected = request.bias_correction.value_or(level != "none");
+  options.refine_bias = !from_file && !request.data_free &&
+                        request.refine_bias.value_or(corrected && level == "best");
+  if (!corrected) options.skip.emplace_back("correct_bias");
+  return {};
 }
 
 }  // namespace
@@ -217,10 +229,7 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;
-  OCTET_ASSIGN(const bool bias_correction, parse_bias_correction(request));
-  if (!bias_correction && options.method == Method::static_ranges) {
-    options.skip.emplace_back("correct_bias");
-  }
+  OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;
   options.dump = request.dump;
   return options;

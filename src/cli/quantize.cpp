@@ -13,6 +13,10 @@ struct Options {
   bool per_tensor = false;
   bool bias_correction = true;
   CLI::Option* bias_correction_option = nullptr;
+  bool equalize = true;
+  CLI::Option* equalize_option = nullptr;
+  bool refine_bias = true;
+  CLI::Option* refine_bias_option = nullptr;
 };
 
 constexpr int most_nodes_listed = 20;
@@ -80,6 +84,8 @@ Status finish_request(Options& options) {
   if (options.bias_correction_option->count() > 0) {
     request.bias_correction = options.bias_correction;
   }
+  if (options.equalize_option->count() > 0) request.equalize = options.equalize;
+  if (options.refine_bias_option->count() > 0) request.refine_bias = options.refine_bias;
   if (options.per_channel) request.per_channel = true;
   if (options.per_tensor) request.per_channel = false;
   if (request.output.empty() && !request.dry_run) {
@@ -137,7 +143,13 @@ void add_scheme_options(CLI::App& command, Options& options) {
 /// What else happens on the way.
 void add_pipeline_options(CLI::App& command, Options& options) {
   auto& request = options.request;
-  command.add_option("--optimize", request.optimize, "none|fast (default: fast)");
+  command.add_option("--optimize", request.optimize, "none|fast|best (default: fast)");
+  options.refine_bias_option =
+      command.add_flag("--refine-bias,!--no-refine-bias", options.refine_bias,
+                       "Measure how quantized layers move means, and take that out, too");
+  options.equalize_option =
+      command.add_flag("--equalize,!--no-equalize", options.equalize,
+                       "Scale channels across layers so that quantization adds less noise");
   options.bias_correction_option =
       command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
                        "Take the mean error of the rounded weights out of the bias (default: on)");
@@ -145,7 +157,8 @@ void add_pipeline_options(CLI::App& command, Options& options) {
                      "Keep nodes whose name fits the pattern in float");
   command.add_flag("--requantize", request.requantize,
                    "Dequantize a model that is quantized already first");
-  command.add_flag("--data-free", request.data_free, "Not in this version");
+  command.add_flag("--data-free", request.data_free,
+                   "Ranges from BatchNormalization statistics instead of data");
   command.add_option("--skip", request.skip, "Skip a pass by name");
   command.add_option("--dump-after", request.dump_after, "Print the graph to stderr after a pass");
   command.add_flag("--dry-run", request.dry_run, "Do everything but write");

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "calibration/channel_profile.h"
 #include "passes/placement.h"
 
 namespace octet {
@@ -18,7 +19,7 @@ struct PassContext {
   QuantizedGraph model;
   const QuantizeOptions& options;
   const TargetProfile& target;
-  const StatisticsSource& source;
+  const QuantizeSources& sources;
   QuantizeReport& report;
   Placement placement;  ///< from `place` on; indexes the graph as it was then
   /// By value: mean per channel over the calibration data, from `calibrate` on.
@@ -26,6 +27,8 @@ struct PassContext {
   /// By Placement::group: the params that its values share, from `calibrate` on.
   std::map<ValueId, Quantization> group_quantizations;
   std::vector<WeightSite> sites;  ///< from `place_weights` on
+  /// Biases of the float function, where `correct_bias` has changed them.
+  std::map<NodeId, Tensor> float_biases;
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
@@ -42,6 +45,8 @@ struct PassContext {
 
 namespace passes {
 
+/// Scales channels across layers so that quantization adds less noise; the float function stays.
+[[nodiscard]] Status equalize(PassContext& context);
 /// Decides which nodes run in integers.
 [[nodiscard]] Status place(PassContext& context);
 /// Gets the statistics and gives every source value its params, one set for a group of values that
@@ -54,6 +59,8 @@ namespace passes {
 [[nodiscard]] Status quantize_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
+/// Moves each bias by what the quantized layers before it did to the mean of its input.
+[[nodiscard]] Status refine_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32, in int64 with 16-bit inputs.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Lets float readers of a value that exists as floats read it so: what integer nodes read becomes

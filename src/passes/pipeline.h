@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "calibration/channel_profile.h"
 #include "calibration/statistics.h"
 #include "graph/plan.h"
 #include "passes/target.h"
@@ -37,6 +38,8 @@ struct QuantizeOptions {
   std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
+  bool equalize = false;      ///< needs samples or moments
+  bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
@@ -88,7 +91,22 @@ struct QuantizeReport {
 using StatisticsSource =
     std::function<Result<Statistics>(const Graph& simplified, const std::vector<ValueId>& values)>;
 
+/// Supplies profiles of channels of a float graph.
+using ProfileSource =
+    std::function<Result<ChannelProfiles>(const Graph&, const std::vector<ProfileRequest>&)>;
+
+/// Where static quantization gets what it knows of activations. Passes that need a source which is
+/// empty do nothing.
+struct QuantizeSources {
+  StatisticsSource statistics;  ///< never empty
+  ProfileSource profiles;
+  SampleSource samples;
+};
+
 /// Static post-training quantization: runs all passes on a float graph.
+[[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
+                                                     const QuantizeSources& sources,
+                                                     QuantizeReport& report);
 [[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
                                                      const StatisticsSource& statistics,
                                                      QuantizeReport& report);

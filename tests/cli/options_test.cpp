@@ -68,7 +68,10 @@ TEST(Method, RefusalsSayWhatThereIs) {
   };
   refuse({"--method", "static"}, "dynamic");
   refuse({"--method", "static"}, "--data-free");
-  refuse({"--data-free"}, "--data-free");
+  refuse({"--data-free", "--data", train}, "neither");
+  refuse({"--data-free", "--method", "dynamic"}, "--method static");
+  refuse({"--data-free", "--refine-bias"}, "samples");
+  refuse({"--stats", "s", "--equalize"}, "samples");
   refuse({"--method", "magic"}, "weight-only");
   refuse({"--weights", "int4"}, "float16");
   refuse({"--weights", "float16", "--method", "dynamic"}, "weight-only");
@@ -77,7 +80,6 @@ TEST(Method, RefusalsSayWhatThereIs) {
   refuse({"--io", "uint8", "--data", train}, ".tflite");
   refuse({"--io", "x", "--data", train}, "float");
   refuse({"--input-layout", "x", "--data", train}, "nhwc");
-  refuse({"--optimize", "best", "--data", train}, "fast");
   refuse({"--optimize", "x", "--data", train}, "fast");
   refuse({"--activations", "int16", "--data", train}, "tflite");
   refuse({"--activations", "x", "--data", train}, "uint8");
