@@ -22,7 +22,7 @@ struct QuantizeRequest {
   /// static, dynamic or weight-only; "": weight-only for float16 weights, static where there are
   /// data or statistics, else dynamic.
   std::string method;
-  std::string weights = "int8";  ///< or float16 (weight-only)
+  std::string weights = "int8";  ///< or int4, or float16 (weight-only)
   std::string dynamic_form;      ///< integer (default) or qdq: how the file states the operators
   /// onnxruntime, openvino, tflite or tflite-micro; "": tflite for a .tflite output, else
   /// onnxruntime.
@@ -38,7 +38,10 @@ struct QuantizeRequest {
   std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
-  int weight_bits = 8;
+  std::optional<bool> learn_rounding;   ///< round weights by what layers give on samples;
+                                        ///< default: with optimize best
+  int weight_bits = 0;                  ///< 2 to 8; 0: 8, or 4 with weights int4
+  int edge_weight_bits = 0;             ///< of first and last layers; 0: 8
   int activation_bits = 8;
   /// int8, uint8 or int16 (symmetric, targets tflite and tflite-micro); "": what the target takes.
   std::string activation_storage;

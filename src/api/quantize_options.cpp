@@ -15,8 +15,9 @@ bool has_data(const QuantizeRequest& request) {
 
 Result<WeightType> parse_weights(const std::string& text) {
   if (text == "int8") return WeightType::int8;
+  if (text == "int4") return WeightType::int4;
   if (text == "float16") return WeightType::float16;
-  return fail(ErrorKind::usage, "--weights {} is not in this version; int8 and float16 are", text);
+  return fail(ErrorKind::usage, "--weights {} is not in this version; int8, int4 and float16 are", text);
 }
 
 Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) {
@@ -54,14 +55,32 @@ Status check_sources(const QuantizeRequest& request, Method method) {
 }
 
 Status check_bits(const QuantizeRequest& request) {
-  if (request.weight_bits < 2 || request.weight_bits > 8) {
-    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", request.weight_bits);
+  for (const int bits : {request.weight_bits, request.edge_weight_bits}) {
+    if (bits == 0 || (bits >= 2 && bits <= 8)) continue;
+    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", bits);
   }
   if (request.activation_bits < 2 || request.activation_bits > 8) {
     return fail(ErrorKind::usage,
                 "activations of {} bits; 2 to 8 are possible, and 16 by --activations int16",
                 request.activation_bits);
   }
+  return {};
+}
+
+/// Few bits are for the layers between: the first and the last, and depthwise ones, which have few
+/// weights and feel each of them, keep 8 unless told otherwise.
+Status parse_weight_bits(const QuantizeRequest& request, QuantizeOptions& options) {
+  const bool packed = options.weights == WeightType::int4;
+  options.weight_bits = request.weight_bits != 0 ? request.weight_bits : packed ? 4 : 8;
+  if (packed && options.weight_bits > 4) {
+    return fail(ErrorKind::usage, "--weights int4 has no room for {} bits", options.weight_bits);
+  }
+  if (packed && options.method == Method::dynamic) {
+    return fail(ErrorKind::usage, "--weights int4 goes with --method static and weight-only");
+  }
+  const int kept = std::max(8, options.weight_bits);
+  options.edge_weight_bits = request.edge_weight_bits != 0 ? request.edge_weight_bits : kept;
+  options.depthwise_weight_bits = kept;
   return {};
 }
 
@@ -167,6 +186,8 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   const bool corrected = request.bias_correction.value_or(level != "none");
   options.refine_bias = !from_file && !request.data_free &&
                         request.refine_bias.value_or(corrected && level == "best");
+  options.learn_rounding = !from_file && !request.data_free &&
+                           request.learn_rounding.value_or(level == "best");
   if (!corrected) options.skip.emplace_back("correct_bias");
   return {};
 }
@@ -225,7 +246,7 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
     options.weight_granularity =
         *request.per_channel ? Granularity::per_channel : Granularity::per_tensor;
   }
-  options.weight_bits = request.weight_bits;
+  OCTET_TRY(parse_weight_bits(request, options));
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;

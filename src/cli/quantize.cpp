@@ -17,6 +17,8 @@ struct Options {
   CLI::Option* equalize_option = nullptr;
   bool refine_bias = true;
   CLI::Option* refine_bias_option = nullptr;
+  bool learn_rounding = true;
+  CLI::Option* rounding_option = nullptr;
 };
 
 constexpr int most_nodes_listed = 20;
@@ -86,6 +88,7 @@ Status finish_request(Options& options) {
   }
   if (options.equalize_option->count() > 0) request.equalize = options.equalize;
   if (options.refine_bias_option->count() > 0) request.refine_bias = options.refine_bias;
+  if (options.rounding_option->count() > 0) request.learn_rounding = options.learn_rounding;
   if (options.per_channel) request.per_channel = true;
   if (options.per_tensor) request.per_channel = false;
   if (request.output.empty() && !request.dry_run) {
@@ -111,7 +114,7 @@ void add_scheme_options(CLI::App& command, Options& options) {
   auto& request = options.request;
   command.add_option("--method", request.method,
                      "static|dynamic|weight-only (default: static with data, dynamic without)");
-  command.add_option("--weights", request.weights, "int8|float16")->capture_default_str();
+  command.add_option("--weights", request.weights, "int8|int4|float16")->capture_default_str();
   command.add_option("--dynamic-form", request.dynamic_form,
                      "integer|qdq: how the file states dynamic operators (default: integer)");
   command.add_option("--target", request.target,
@@ -126,8 +129,10 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command.add_flag("--per-tensor", options.per_tensor, "One weight scale per tensor");
   command.add_option("--activations", request.activation_storage,
                      "int8|uint8|int16: how the file stores them");
-  command.add_option("--bits-weights", request.weight_bits, "Bits of weight codes, 2 to 8")
-      ->capture_default_str();
+  command.add_option("--bits-weights", request.weight_bits,
+                     "Bits of weight codes, 2 to 8 (default: 8, or 4 with --weights int4)");
+  command.add_option("--bits-first-last", request.edge_weight_bits,
+                     "Bits of weight codes in first and last layers (default: 8)");
   command
       .add_option("--bits-activations", request.activation_bits, "Bits of activation codes, 2 to 8")
       ->capture_default_str();
@@ -153,6 +158,9 @@ void add_pipeline_options(CLI::App& command, Options& options) {
   options.bias_correction_option =
       command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
                        "Take the mean error of the rounded weights out of the bias (default: on)");
+  options.rounding_option = command.add_flag(
+      "--adaround,!--no-adaround", options.learn_rounding,
+      "Round weights by what each layer gives on samples (default: with --optimize best)");
   command.add_option("--keep-float", request.keep_float,
                      "Keep nodes whose name fits the pattern in float");
   command.add_flag("--requantize", request.requantize,

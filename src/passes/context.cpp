@@ -15,11 +15,15 @@ DType PassContext::activation_storage() const {
   return options.activation_storage.value_or(target.activation_storage);
 }
 
-QuantScheme PassContext::weight_scheme(const Node& node) const {
+QuantScheme PassContext::weight_scheme(NodeId id) const {
+  const Node& node = model.graph.node(id);
   // Along an axis of a grouped ConvTranspose lie the channels of one group: what shares an index
   // has little in common.
   const bool grouped = node.is("ConvTranspose") && node.int_attribute("group", 1) != 1;
   auto scheme = weight_scheme(grouped ? -1 : output_channel_axis(node));
+  if (index(id) < layer_bits.size() && layer_bits[index(id)] > 0) {
+    scheme.bits = std::min(layer_bits[index(id)], options.reduce_range ? 7 : 8);
+  }
   const bool one_scale = node.is("Gemm") && target.gemm_weight == Granularity::per_tensor;
   if (one_scale && !options.weight_granularity) {
     scheme.granularity = Granularity::per_tensor;

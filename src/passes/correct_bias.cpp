@@ -85,7 +85,9 @@ Status correct(PassContext& context, NodeId id) {
 }  // namespace
 
 Status correct_bias(PassContext& context) {
-  for (const auto id : context.accumulate_nodes()) OCTET_TRY(correct(context, id));
+  for (const auto id : context.accumulate_nodes()) {
+    if (!context.rounded.contains(id)) OCTET_TRY(correct(context, id));
+  }
   return {};
 }
 

@@ -163,7 +163,7 @@ class Equalizer {
     layer.outputs = view.outputs;
     layer.inputs = view.inputs;
     layer.taps = static_cast<double>(view.taps);
-    const auto scheme = context_.weight_scheme(node);
+    const auto scheme = context_.weight_scheme(id);
     layer.per_channel = scheme.granularity == Granularity::per_channel;
     layer.levels = static_cast<double>(scheme.qmax());
     layer.importance = importance->second;

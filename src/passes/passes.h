@@ -2,6 +2,7 @@
 // The passes of the pipeline and the state they hand on.
 
 #include <map>
+#include <set>
 
 #include "calibration/channel_profile.h"
 #include "passes/placement.h"
@@ -21,20 +22,24 @@ struct PassContext {
   const TargetProfile& target;
   const QuantizeSources& sources;
   QuantizeReport& report;
-  Placement placement;  ///< from `place` on; indexes the graph as it was then
+  Placement placement = {};  ///< from `place` on; indexes the graph as it was then
   /// By value: mean per channel over the calibration data, from `calibrate` on.
-  std::map<ValueId, ChannelMeans> means;
+  std::map<ValueId, ChannelMeans> means = {};
   /// By Placement::group: the params that its values share, from `calibrate` on.
-  std::map<ValueId, Quantization> group_quantizations;
-  std::vector<WeightSite> sites;  ///< from `place_weights` on
-  /// Biases of the float function, where `correct_bias` has changed them.
-  std::map<NodeId, Tensor> float_biases;
+  std::map<ValueId, Quantization> group_quantizations = {};
+  std::vector<WeightSite> sites = {};  ///< from `place_weights` on
+  /// Biases of the float function, where `round_weights` or `correct_bias` has changed them.
+  std::map<NodeId, Tensor> float_biases = {};
+  std::vector<int> layer_bits = {};  ///< by node slot, see weight_bits.h; from `fit_target` on
+  /// Layers whose codes and bias reproduce what the float layer gives on the samples, from
+  /// `round_weights` on: there is nothing left to correct.
+  std::set<NodeId> rounded = {};
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
   [[nodiscard]] DType activation_storage() const;
-  /// The target's scheme for the weights of `node`, with the options' width and granularity.
-  [[nodiscard]] QuantScheme weight_scheme(const Node& node) const;
+  /// The target's scheme for the weights of a layer, with the options' width and granularity.
+  [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
   /// The same for scales along `axis`, -1 for a single one.
   [[nodiscard]] QuantScheme weight_scheme(int axis) const;
   /// Integer Conv, Gemm and MatMul nodes, in id order.
@@ -57,6 +62,8 @@ namespace passes {
 [[nodiscard]] Status share_params(PassContext& context);
 /// Params and codes of weights and of constant operands; see make_accumulator_room.
 [[nodiscard]] Status quantize_weights(PassContext& context);
+/// Chooses weight codes and scales, and biases, by what the layer gives on samples.
+[[nodiscard]] Status round_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
 /// Moves each bias by what the quantized layers before it did to the mean of its input.

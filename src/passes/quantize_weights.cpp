@@ -68,10 +68,9 @@ bool same_for_all_readers(const PassContext& context, const std::vector<Use>& re
                           const Use& use, const QuantScheme& scheme) {
   return std::all_of(readers.begin(), readers.end(), [&](const Use& reader) {
     if (reader == use) return true;
-    const Node& node = context.model.graph.node(reader.node);
     return index(reader.node) < context.placement.kinds.size() &&
            context.placement.kinds[index(reader.node)] == IntegerKind::accumulate &&
-           reader.input == 1 && context.weight_scheme(node) == scheme;
+           reader.input == 1 && context.weight_scheme(reader.node) == scheme;
   });
 }
 
@@ -95,8 +94,9 @@ Status quantize_weight(PassContext& context, const Use& use, const QuantScheme& 
         "node {}: {} of {} output channels have only zero weights; they take the largest scale",
         graph.node(use.node).name, dead, params.count()));
   }
+  const bool packed = context.options.weights == WeightType::int4 && scheme.bits <= 4;
   plan.values[weight] = {scheme, std::move(params), Origin::observed,
-                         context.target.weight_storage};
+                         packed ? DType::i4 : context.target.weight_storage};
   plan.payloads[weight] = std::move(codes);
   return {};
 }
@@ -129,8 +129,7 @@ Status quantize_operand(PassContext& context, const Use& use) {
 
 Status quantize_weights(PassContext& context) {
   for (const auto id : context.accumulate_nodes()) {
-    OCTET_TRY(
-        quantize_weight(context, {id, 1}, context.weight_scheme(context.model.graph.node(id))));
+    OCTET_TRY(quantize_weight(context, {id, 1}, context.weight_scheme(id)));
   }
   // Before biases are corrected for the codes of the weights, with room for what that changes.
   for (const auto id : context.accumulate_nodes()) {

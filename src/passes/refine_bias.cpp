@@ -109,6 +109,7 @@ class Refiner {
       const Node node = graph.node(id);
       const auto& kinds = context_.placement.kinds;
       if (index(id) >= kinds.size() || kinds[index(id)] != IntegerKind::accumulate) continue;
+      if (context_.rounded.contains(id)) continue;
       if (node.is("MatMul") || !context_.model.plan.values.contains(node.input(0))) continue;
       Layer layer{id, node.input(0), view_of(node, *graph.constant(node.input(1))), {}, {}, {}};
       OCTET_ASSIGN(const auto codes, constant_codes(context_.model, {id, 1}));
@@ -178,11 +179,7 @@ class Refiner {
                       context_.target,
                       context_.sources,
                       report,
-                      context_.placement,
-                      {},
-                      {},
-                      {},
-                      {}};
+                      context_.placement};
     OCTET_TRY(derive_bias(trial));
     trial.model.graph.outputs = {input};
     trial.model.graph.remove_dead_nodes();

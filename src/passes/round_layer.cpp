@@ -1,0 +1,313 @@
+#include "passes/round_layer.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "arithmetic/params.h"
+#include "core/parallel.h"
+#include "core/progress.h"
+#include "engine/float/onednn.h"
+
+namespace octet {
+namespace {
+
+using float_engine::onednn::matrix_product;
+using float_engine::onednn::ThreadScope;
+
+/// Rows to a partial sum, and partial sums that are in memory at once. Fixed, so that no sum
+/// depends on the number of threads.
+constexpr std::int64_t chunk_rows = 1024;
+constexpr std::int64_t chunks_at_once = 4;
+/// Share of the inputs' mean variance by which weights are held where they are.
+constexpr double damping = 0.01;
+/// Alternations of codes and scale.
+constexpr int scale_rounds = 3;
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+/// Shares of the largest magnitude that a range may have: with few codes cutting off pays.
+std::vector<double> scale_shares(const CodeLimits& limits) {
+  const bool coarse = limits.high <= 15;
+  const int count = coarse ? 24 : 6;
+  const double least = coarse ? 0.4 : 0.9;
+  std::vector<double> shares;
+  for (int i = 0; i < count; ++i) shares.push_back(1 - (1 - least) * i / (count - 1));
+  return shares;
+}
+
+/// One group's rows, and their moments.
+struct GroupData {
+  std::span<float> inputs;   ///< [rows][length]
+  std::span<float> outputs;  ///< [rows][channels]
+  std::int64_t rows = 0;
+  std::int64_t length = 0;
+  std::int64_t channels = 0;
+  std::vector<double> input_means;
+  std::vector<double> output_means;
+  std::vector<float> moments;   ///< [length][length]
+  std::vector<float> products;  ///< [channels][length]
+  std::vector<double> power;    ///< of each output channel
+};
+
+std::vector<double> take_out_means(std::span<float> values, std::int64_t rows,
+                                   std::int64_t columns) {
+  std::vector<double> means(at(columns), 0);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* row = values.data() + r * columns;
+    for (std::int64_t c = 0; c < columns; ++c) means[at(c)] += static_cast<double>(row[c]);
+  }
+  for (auto& mean : means) mean /= static_cast<double>(rows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* row = values.data() + r * columns;
+    for (std::int64_t c = 0; c < columns; ++c) row[c] -= static_cast<float>(means[at(c)]);
+  }
+  return means;
+}
+
+/// a'b / rows, [a_columns][b_columns], in sums of chunk_rows.
+Result<std::vector<float>> cross_moments(const float* a, std::int64_t a_columns, const float* b,
+                                         std::int64_t b_columns, std::int64_t rows) {
+  const auto size = a_columns * b_columns;
+  std::vector<double> total(at(size), 0);
+  std::vector<std::vector<float>> partial(at(chunks_at_once));
+  for (std::int64_t first = 0; first < rows; first += chunk_rows * chunks_at_once) {
+    const auto chunks =
+        std::min(chunks_at_once, (rows - first + chunk_rows - 1) / chunk_rows);
+    std::vector<Status> states(at(chunks));
+    parallel_for(chunks, [&](std::int64_t i) {
+      const ThreadScope single(1);
+      const auto begin = first + i * chunk_rows;
+      partial[at(i)].resize(at(size));
+      states[at(i)] = matrix_product(true, false, a_columns, b_columns,
+                                     std::min(chunk_rows, rows - begin), 1.0F,
+                                     a + begin * a_columns, b + begin * b_columns, 0.0F,
+                                     partial[at(i)].data());
+    });
+    for (std::int64_t i = 0; i < chunks; ++i) {
+      OCTET_TRY(states[at(i)]);
+      for (std::size_t k = 0; k < total.size(); ++k) {
+        total[k] += static_cast<double>(partial[at(i)][k]);
+      }
+    }
+    OCTET_TRY(check_cancel());
+  }
+  std::vector<float> moments(at(size));
+  for (std::size_t k = 0; k < moments.size(); ++k) {
+    moments[k] = static_cast<float>(total[k] / static_cast<double>(rows));
+  }
+  return moments;
+}
+
+Status find_moments(GroupData& data, bool free_bias) {
+  if (free_bias) {
+    data.input_means = take_out_means(data.inputs, data.rows, data.length);
+    data.output_means = take_out_means(data.outputs, data.rows, data.channels);
+  }
+  OCTET_ASSIGN(data.moments, cross_moments(data.inputs.data(), data.length, data.inputs.data(),
+                                           data.length, data.rows));
+  OCTET_ASSIGN(data.products, cross_moments(data.outputs.data(), data.channels,
+                                            data.inputs.data(), data.length, data.rows));
+  data.power.assign(at(data.channels), 0);
+  for (std::int64_t r = 0; r < data.rows; ++r) {
+    for (std::int64_t c = 0; c < data.channels; ++c) {
+      const double y = static_cast<double>(data.outputs[at(r * data.channels + c)]);
+      data.power[at(c)] += y * y / static_cast<double>(data.rows);
+    }
+  }
+  return {};
+}
+
+/// The rows of one group, and what they become.
+class GroupRounder {
+ public:
+  GroupRounder(const LayerProblem& problem, const GroupData& data, const RowRounder& rounder,
+               std::int64_t group)
+      : problem_(problem), data_(data), rounder_(rounder), group_(group) {
+    const float* weight = problem.weight->data<float>();
+    const auto& view = problem.view;
+    weights_.resize(at(view.outputs * data.length));
+    for (std::int64_t o = 0; o < view.outputs; ++o) {
+      for (std::int64_t k = 0; k < data.length; ++k) {
+        weights_[at(o * data.length + k)] =
+            weight[view.at(group, o, k / view.taps, k % view.taps)];
+      }
+    }
+  }
+
+  [[nodiscard]] RowTarget target(std::int64_t o) const {
+    const auto length = at(data_.length);
+    return {std::span(weights_).subspan(at(o) * length, length),
+            std::span(data_.products).subspan(at(o) * length, length)};
+  }
+
+  /// A scale for each row.
+  std::vector<RoundedRow> with_own_scales() const {
+    const auto shares = scale_shares(problem_.limits);
+    std::vector<RoundedRow> rows(at(problem_.view.outputs));
+    parallel_for(problem_.view.outputs, [&](std::int64_t o) {
+      const auto row = target(o);
+      const float scale = scale_of(o);
+      auto rounded = rounder_.search_scale(row, scale, problem_.limits, shares);
+      rounder_.descend(row, problem_.limits, rounded);
+      for (int i = 0; i < scale_rounds; ++i) {
+        rounder_.fit_scale(row, rounded);
+        rounder_.descend(row, problem_.limits, rounded);
+      }
+      rows[at(o)] = better(row, std::move(rounded), scale);
+    });
+    return rows;
+  }
+
+  std::vector<RoundedRow> with_scale(float scale, bool thorough) const {
+    std::vector<RoundedRow> rows(at(problem_.view.outputs));
+    parallel_for(problem_.view.outputs, [&](std::int64_t o) {
+      const auto row = target(o);
+      auto rounded = rounder_.successive(row, scale, problem_.limits);
+      if (thorough) rounder_.descend(row, problem_.limits, rounded);
+      rows[at(o)] = std::move(rounded);
+    });
+    return rows;
+  }
+
+  std::vector<RoundedRow> nearest() const {
+    std::vector<RoundedRow> rows;
+    for (std::int64_t o = 0; o < problem_.view.outputs; ++o) {
+      rows.push_back(rounder_.nearest(target(o), scale_of(o), problem_.limits));
+    }
+    return rows;
+  }
+
+  /// Mean square error of all rows.
+  [[nodiscard]] double error_of(const std::vector<RoundedRow>& rows) const {
+    double error = 0;
+    for (std::int64_t o = 0; o < problem_.view.outputs; ++o) {
+      error += data_.power[at(o)] + rounder_.plain_error(target(o), rows[at(o)]);
+    }
+    return error;
+  }
+
+ private:
+  [[nodiscard]] float scale_of(std::int64_t o) const {
+    if (problem_.scale.size() == 1) return problem_.scale[0];
+    return problem_.scale[at(group_ * problem_.view.outputs + o)];
+  }
+  /// What was found, or nearest codes of the given scale where they are better.
+  [[nodiscard]] RoundedRow better(const RowTarget& row, RoundedRow found, float scale) const {
+    auto nearest = rounder_.nearest(row, scale, problem_.limits);
+    return rounder_.plain_error(row, found) <= rounder_.plain_error(row, nearest) ? found : nearest;
+  }
+
+  const LayerProblem& problem_;
+  const GroupData& data_;
+  const RowRounder& rounder_;
+  std::int64_t group_;
+  std::vector<float> weights_;
+};
+
+void store(const LayerProblem& problem, const GroupData& data, std::int64_t group,
+           const std::vector<RoundedRow>& rows, LayerRounding& result) {
+  const auto& view = problem.view;
+  auto* codes = result.codes.mutable_data<std::int8_t>();
+  for (std::int64_t o = 0; o < view.outputs; ++o) {
+    const auto& row = rows[at(o)];
+    const auto channel = at(group * view.outputs + o);
+    if (result.scale.size() > 1) result.scale[channel] = row.scale;
+    double shift = 0;
+    for (std::int64_t k = 0; k < data.length; ++k) {
+      codes[view.at(group, o, k / view.taps, k % view.taps)] = row.codes[at(k)];
+      if (!problem.free_bias) continue;
+      shift += static_cast<double>(row.scale) * static_cast<double>(row.codes[at(k)]) *
+               data.input_means[at(k)];
+    }
+    if (problem.free_bias) {
+      result.bias[channel] = static_cast<float>(data.output_means[at(o)] - shift);
+    }
+  }
+}
+
+GroupData group_data(const LayerProblem& problem, LayerSamples& samples, std::int64_t group) {
+  GroupData data;
+  data.rows = samples.rows;
+  data.length = problem.view.inputs * problem.view.taps;
+  data.channels = problem.view.outputs;
+  data.inputs = std::span(samples.inputs)
+                    .subspan(at(group * data.rows * data.length), at(data.rows * data.length));
+  data.outputs = std::span(samples.outputs)
+                     .subspan(at(group * data.rows * data.channels), at(data.rows * data.channels));
+  return data;
+}
+
+/// One scale for all groups and rows: the share with the least error of the whole layer.
+Result<float> shared_scale(const std::vector<GroupRounder>& groups, const LayerProblem& problem) {
+  float best = problem.scale[0];
+  double least = 0;
+  bool found = false;
+  for (const double share : scale_shares(problem.limits)) {
+    const auto scale =
+        std::max(static_cast<float>(static_cast<double>(problem.scale[0]) * share), scale_floor);
+    double error = 0;
+    for (const auto& group : groups) {
+      for (const auto& row : group.with_scale(scale, false)) error += row.error;
+    }
+    if (!found || error < least) best = scale;
+    least = found ? std::min(least, error) : error;
+    found = true;
+    OCTET_TRY(check_cancel());
+  }
+  return best;
+}
+
+}  // namespace
+
+Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samples) {
+  const auto& view = problem.view;
+  LayerRounding result;
+  result.codes = Tensor(DType::i8, problem.weight->shape());
+  result.scale.assign(problem.scale.begin(), problem.scale.end());
+  if (problem.free_bias) result.bias.resize(at(view.output_channels()));
+  std::vector<GroupData> data(at(view.groups));
+  std::vector<std::optional<RowRounder>> rounders(at(view.groups));
+  std::vector<Status> states(at(view.groups));
+  parallel_for(view.groups, [&](std::int64_t g) {
+    states[at(g)] = [&]() -> Status {
+      data[at(g)] = group_data(problem, samples, g);
+      OCTET_TRY(find_moments(data[at(g)], problem.free_bias));
+      OCTET_ASSIGN(rounders[at(g)],
+                   RowRounder::make(data[at(g)].moments, data[at(g)].length, damping));
+      return {};
+    }();
+  });
+  for (const auto& state : states) OCTET_TRY(state);
+  std::vector<GroupRounder> groups;
+  for (std::int64_t g = 0; g < view.groups; ++g) {
+    groups.emplace_back(problem, data[at(g)], *rounders[at(g)], g);
+  }
+  const bool own_scales = problem.scale.size() > 1;
+  if (!own_scales) {
+    OCTET_ASSIGN(result.scale[0], shared_scale(groups, problem));
+  }
+  std::vector<std::vector<RoundedRow>> rows(at(view.groups));
+  std::vector<std::vector<RoundedRow>> nearest(at(view.groups));
+  parallel_for(view.groups, [&](std::int64_t g) {
+    const auto& group = groups[at(g)];
+    rows[at(g)] = own_scales ? group.with_own_scales() : group.with_scale(result.scale[0], true);
+    nearest[at(g)] = group.nearest();
+  });
+  for (std::int64_t g = 0; g < view.groups; ++g) {
+    result.error += groups[at(g)].error_of(rows[at(g)]);
+    result.nearest_error += groups[at(g)].error_of(nearest[at(g)]);
+  }
+  if (!own_scales && result.error > result.nearest_error) {
+    result.scale[0] = problem.scale[0];
+    result.error = result.nearest_error;
+    rows = std::move(nearest);
+  }
+  for (std::int64_t g = 0; g < view.groups; ++g) {
+    store(problem, data[at(g)], g, rows[at(g)], result);
+  }
+  return result;
+}
+
+}  // namespace octet

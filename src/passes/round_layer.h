@@ -1,0 +1,43 @@
+#pragma once
+// Codes, scales and bias of one layer from samples of its inputs and of what it should give.
+
+#include <span>
+#include <vector>
+
+#include "core/result.h"
+#include "core/tensor.h"
+#include "passes/round_row.h"
+#include "passes/weight_view.h"
+
+namespace octet {
+
+/// Samples of a layer: `rows` of inputs as the quantized model before it gives them, and of outputs
+/// as the float model has them.
+struct LayerSamples {
+  std::int64_t rows = 0;
+  std::vector<float> inputs;   ///< [groups][rows][inputs * taps]
+  std::vector<float> outputs;  ///< [groups][rows][outputs], before any activation
+};
+
+struct LayerProblem {
+  WeightView view;
+  const Tensor* weight = nullptr;  ///< f32
+  std::span<const float> scale;    ///< by output channel (of a group), or one
+  CodeLimits limits;
+  bool free_bias = true;  ///< the layer has a bias of its own, which takes out the mean error
+};
+
+struct LayerRounding {
+  Tensor codes;              ///< i8, in the shape of the weight
+  std::vector<float> scale;  ///< as many as the problem's
+  std::vector<float> bias;   ///< by output channel; empty without free_bias
+  double nearest_error = 0;  ///< mean square error of all output channels with nearest codes
+  double error = 0;          ///< with these
+};
+
+/// Rounds row by row (round_row.h). No output channel has a larger mean square error over the
+/// samples than with nearest codes of the given scale. Takes the samples apart. The same numbers
+/// for any thread count.
+[[nodiscard]] Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samples);
+
+}  // namespace octet
