@@ -18,8 +18,15 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   nlohmann::ordered_json json;
   json["method"] = name(options.method);
   json["target"] = options.target;
-  const int bits = options.reduce_range ? options.weight_bits - 1 : options.weight_bits;
+  const int most_bits = options.reduce_range ? 7 : 8;
+  const int bits = std::min(options.weight_bits, most_bits);
   json["weights"] = options.weights == WeightType::float16 ? "float16" : fmt::format("int{}", bits);
+  for (const auto& [key, own] : {std::pair("bits_first_last", options.edge_weight_bits),
+                                 std::pair("bits_depthwise", options.depthwise_weight_bits)}) {
+    const int of_layer = std::min(own.value_or(bits), most_bits);
+    if (options.weights != WeightType::float16 && of_layer != bits) json[key] = of_layer;
+  }
+  if (options.weights == WeightType::int4) json["packed"] = true;
   if (options.method == Method::dynamic) {
     json["dynamic_form"] = options.dynamic_form == DynamicForm::qdq ? "qdq" : "integer";
   }
@@ -29,6 +36,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     const auto& skip = options.skip;
     json["equalize"] = options.equalize;
     json["refine_bias"] = options.refine_bias;
+    json["adaround"] = options.learn_rounding;
     if (request.data_free) json["data_free"] = true;
     json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
   }

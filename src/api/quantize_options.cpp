@@ -17,7 +17,8 @@ Result<WeightType> parse_weights(const std::string& text) {
   if (text == "int8") return WeightType::int8;
   if (text == "int4") return WeightType::int4;
   if (text == "float16") return WeightType::float16;
-  return fail(ErrorKind::usage, "--weights {} is not in this version; int8, int4 and float16 are", text);
+  return fail(ErrorKind::usage, "--weights {} is not in this version; int8, int4 and float16 are",
+              text);
 }
 
 Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) {
@@ -166,6 +167,18 @@ Status check_format(const QuantizeRequest& request, const TargetProfile& target)
               target.name);
 }
 
+/// What runs the model on samples can do with neither their statistics nor none.
+Status check_samples(const QuantizeRequest& request) {
+  const bool from_file = !request.statistics.empty();
+  std::string_view asked;
+  if (request.learn_rounding.value_or(false)) asked = "--adaround";
+  if (request.refine_bias.value_or(false)) asked = "--refine-bias";
+  if (from_file && request.equalize.value_or(false)) asked = "--equalize";
+  if (asked.empty() || (!from_file && !request.data_free)) return {};
+  return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
+              from_file ? "--stats" : "--data-free");
+}
+
 /// What --optimize and the single switches choose.
 Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& options) {
   const std::string level = request.optimize.empty() ? "fast" : request.optimize;
@@ -174,20 +187,13 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   }
   if (options.method != Method::static_ranges) return {};
   const bool per_tensor = options.weight_granularity == Granularity::per_tensor;
+  OCTET_TRY(check_samples(request));
   const bool from_file = !request.statistics.empty();
-  if (from_file && (request.equalize.value_or(false) || request.refine_bias.value_or(false))) {
-    return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not --stats",
-                request.equalize.value_or(false) ? "--equalize" : "--refine-bias");
-  }
-  if (request.data_free && request.refine_bias.value_or(false)) {
-    return fail(ErrorKind::usage, "--refine-bias needs samples, which --data-free has not");
-  }
+  const bool samples = !from_file && !request.data_free;
   options.equalize = !from_file && request.equalize.value_or(level != "none" && per_tensor);
   const bool corrected = request.bias_correction.value_or(level != "none");
-  options.refine_bias = !from_file && !request.data_free &&
-                        request.refine_bias.value_or(corrected && level == "best");
-  options.learn_rounding = !from_file && !request.data_free &&
-                           request.learn_rounding.value_or(level == "best");
+  options.refine_bias = samples && request.refine_bias.value_or(corrected && level == "best");
+  options.learn_rounding = samples && request.learn_rounding.value_or(level == "best");
   if (!corrected) options.skip.emplace_back("correct_bias");
   return {};
 }

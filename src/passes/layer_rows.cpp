@@ -125,7 +125,8 @@ std::vector<float> LayerRows::window(const TapView& input, const Quantization* q
         rest /= geometry->output[d];
         rest_of_tap /= geometry->kernel[d];
         const auto extent = input.shape[d + 2];
-        const auto x = o * geometry->strides[d] - geometry->pads_begin[d] + k * geometry->dilations[d];
+        const auto x =
+            o * geometry->strides[d] - geometry->pads_begin[d] + k * geometry->dilations[d];
         inside = inside && x >= 0 && x < extent;
         offset += x * step;
         step *= extent;

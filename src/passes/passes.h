@@ -40,6 +40,8 @@ struct PassContext {
   [[nodiscard]] DType activation_storage() const;
   /// The target's scheme for the weights of a layer, with the options' width and granularity.
   [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
+  /// Bits of a layer's weights, see layer_bits().
+  [[nodiscard]] int weight_bits(NodeId id) const;
   /// The same for scales along `axis`, -1 for a single one.
   [[nodiscard]] QuantScheme weight_scheme(int axis) const;
   /// Integer Conv, Gemm and MatMul nodes, in id order.
@@ -109,7 +111,17 @@ namespace passes {
 
 /// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
 /// sum of products and bias would overflow int32 or come within `reserve` of that. Accumulators of
-/// 16-bit inputs have 64 bits and need no room.
+/// 16-bit inputs have 64 bits and need no room; the layers that `round_weights` decided have it.
 [[nodiscard]] Status make_accumulator_room(PassContext& context, NodeId id, double reserve);
+
+/// More than corrections add to a bias: half a code of error for a million products and more.
+inline constexpr double correction_reserve = 0x1.0p27;
+
+/// By weight scale: the least with which the bias of the node as it is now leaves the accumulators
+/// that room. The scale floor where there is no such bias.
+[[nodiscard]] std::vector<float> least_weight_scales(const PassContext& context, NodeId id);
+
+/// Whether the accumulators of a node hold the codes and the bias that it has now.
+[[nodiscard]] bool accumulators_fit(const PassContext& context, NodeId id);
 
 }  // namespace octet

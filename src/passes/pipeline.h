@@ -23,8 +23,8 @@ enum class Method : std::uint8_t {
 [[nodiscard]] std::string_view name(Method method);
 [[nodiscard]] std::optional<Method> method_from_name(std::string_view name);
 
-/// How a file keeps weights: codes of more than 4 bits are int8 whatever is asked; float16 goes with
-/// weight-only models.
+/// How a file keeps weights: codes of more than 4 bits are int8 whatever is asked; float16 goes
+/// with weight-only models.
 enum class WeightType : std::uint8_t { int8, int4, float16 };
 
 struct QuantizeOptions {
@@ -38,8 +38,8 @@ struct QuantizeOptions {
   std::optional<int> edge_weight_bits;       ///< of first and last layers; default: weight_bits
   std::optional<int> depthwise_weight_bits;  ///< of depthwise convolutions; default: weight_bits
   bool learn_rounding = false;               ///< needs samples
-  int activation_bits = 8;                  ///< 16: symmetric, where the target has them
-  std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
+  int activation_bits = 8;                   ///< 16: symmetric, where the target has them
+  std::optional<DType> activation_storage;   ///< i8 or u8 in the file; default: the target's
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
   bool equalize = false;      ///< needs samples or moments

@@ -24,9 +24,6 @@ ValueId own_constant(Graph& graph, const Use& use) {
 
 namespace {
 
-/// More than bias correction adds to a bias: half a code of error for a million products and more.
-constexpr double correction_reserve = 0x1.0p27;
-
 /// Largest magnitude in each slice along `axis`, or in the whole tensor for axis -1.
 std::vector<float> largest_magnitudes(const Tensor& weight, int axis) {
   std::int64_t inner = 1;

@@ -174,12 +174,8 @@ class Refiner {
   /// What makes `input` in the model, with the biases as they are now.
   Result<QuantizedGraph> up_to(ValueId input) const {
     QuantizeReport report;
-    PassContext trial{context_.model,
-                      context_.options,
-                      context_.target,
-                      context_.sources,
-                      report,
-                      context_.placement};
+    PassContext trial{context_.model,   context_.options, context_.target,
+                      context_.sources, report,           context_.placement};
     OCTET_TRY(derive_bias(trial));
     trial.model.graph.outputs = {input};
     trial.model.graph.remove_dead_nodes();

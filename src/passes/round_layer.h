@@ -22,7 +22,8 @@ struct LayerSamples {
 struct LayerProblem {
   WeightView view;
   const Tensor* weight = nullptr;  ///< f32
-  std::span<const float> scale;    ///< by output channel (of a group), or one
+  std::span<const float> scale;    ///< by output channel, or one
+  std::vector<float> least_scale;  ///< as many
   CodeLimits limits;
   bool free_bias = true;  ///< the layer has a bias of its own, which takes out the mean error
 };

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "arithmetic/params.h"
 #include "arithmetic/round.h"
 #include "passes/vector_sums.h"
 
@@ -23,6 +22,15 @@ std::int8_t code_of(double value, float scale, const CodeLimits& limits) {
   const double code = round_half_even(value / static_cast<double>(scale));
   return static_cast<std::int8_t>(
       saturate(code, static_cast<double>(limits.low), static_cast<double>(limits.high)));
+}
+
+std::vector<float> weights_of(const RoundedRow& rounded) {
+  std::vector<float> weights;
+  weights.reserve(rounded.codes.size());
+  for (const auto code : rounded.codes) {
+    weights.push_back(rounded.scale * static_cast<float>(code));
+  }
+  return weights;
 }
 
 /// Lower triangle L of a = L L' in place; fails where a is not positive definite.
@@ -48,7 +56,7 @@ Status factor(std::vector<double>& a, std::int64_t n) {
 }  // namespace
 
 Result<RowRounder> RowRounder::make(std::vector<float> moments, std::int64_t inputs,
-                                    double damping) {
+                                    const Damping& damping) {
   RowRounder rounder;
   rounder.inputs_ = inputs;
   double trace = 0;
@@ -56,9 +64,11 @@ Result<RowRounder> RowRounder::make(std::vector<float> moments, std::int64_t inp
     trace += static_cast<double>(moments[at(i * inputs + i)]);
   }
   // Inputs that never vary leave the weights where they are.
-  rounder.damping_ = trace > 0 ? damping * trace / static_cast<double>(inputs) : 1.0;
+  rounder.held_outputs_ = damping.outputs;
+  rounder.held_weights_ = trace > 0 ? damping.weights * trace / static_cast<double>(inputs) : 1.0;
+  for (auto& moment : moments) moment *= static_cast<float>(1 + damping.outputs);
   for (std::int64_t i = 0; i < inputs; ++i) {
-    moments[at(i * inputs + i)] += static_cast<float>(rounder.damping_);
+    moments[at(i * inputs + i)] += static_cast<float>(rounder.held_weights_);
   }
   rounder.order_.resize(at(inputs));
   std::iota(rounder.order_.begin(), rounder.order_.end(), 0);
@@ -69,8 +79,8 @@ Result<RowRounder> RowRounder::make(std::vector<float> moments, std::int64_t inp
   rounder.lower_.resize(at(inputs * inputs));
   for (std::int64_t i = 0; i < inputs; ++i) {
     for (std::int64_t j = 0; j < inputs; ++j) {
-      rounder.lower_[at(i * inputs + j)] = static_cast<double>(
-          moments[at(rounder.order_[at(i)] * inputs + rounder.order_[at(j)])]);
+      rounder.lower_[at(i * inputs + j)] =
+          static_cast<double>(moments[at(rounder.order_[at(i)] * inputs + rounder.order_[at(j)])]);
     }
   }
   OCTET_TRY(factor(rounder.lower_, inputs));
@@ -84,37 +94,49 @@ Result<RowRounder> RowRounder::make(std::vector<float> moments, std::int64_t inp
   return rounder;
 }
 
-std::vector<float> RowRounder::moments_times(const RoundedRow& rounded) const {
+std::vector<float> RowRounder::moments_times(std::span<const float> v) const {
   std::vector<float> product(at(inputs_), 0.0F);
   for (std::int64_t k = 0; k < inputs_; ++k) {
-    if (rounded.codes[at(k)] == 0) continue;
-    const float v = rounded.scale * static_cast<float>(rounded.codes[at(k)]);
-    sums::add_scaled(moments_.data() + k * inputs_, v, inputs_, product.data());
+    if (v[at(k)] == 0) continue;
+    sums::add_scaled(moments_.data() + k * inputs_, v[at(k)], inputs_, product.data());
   }
   return product;
 }
 
+RowTarget RowRounder::target(std::span<const float> weights, std::span<const float> products,
+                             float least_scale) const {
+  RowTarget row{weights, products, moments_times(weights), least_scale};
+  const double share = held_outputs_ / (1 + held_outputs_);
+  for (std::size_t k = 0; k < row.damped.size(); ++k) {
+    const double held = held_weights_ * static_cast<double>(weights[k]);
+    const double outputs = share * (static_cast<double>(row.damped[k]) - held);
+    row.damped[k] = static_cast<float>(static_cast<double>(products[k]) + outputs + held);
+  }
+  return row;
+}
+
 double RowRounder::damped_error(const RowTarget& row, const RoundedRow& rounded) const {
-  const auto product = moments_times(rounded);
+  const auto v = weights_of(rounded);
+  const auto product = moments_times(v);
   double error = 0;
-  for (std::int64_t k = 0; k < inputs_; ++k) {
-    const double v =
-        static_cast<double>(rounded.scale) * static_cast<double>(rounded.codes[at(k)]);
-    const double r = static_cast<double>(row.products[at(k)]) +
-                     damping_ * static_cast<double>(row.weights[at(k)]);
-    error += v * (static_cast<double>(product[at(k)]) - 2 * r);
+  for (std::size_t k = 0; k < v.size(); ++k) {
+    error += static_cast<double>(v[k]) *
+             (static_cast<double>(product[k]) - 2 * static_cast<double>(row.damped[k]));
   }
   return error;
 }
 
 double RowRounder::plain_error(const RowTarget& row, const RoundedRow& rounded) const {
-  double error = damped_error(row, rounded);
-  for (std::int64_t k = 0; k < inputs_; ++k) {
-    const double v =
-        static_cast<double>(rounded.scale) * static_cast<double>(rounded.codes[at(k)]);
-    error -= damping_ * v * (v - 2 * static_cast<double>(row.weights[at(k)]));
+  const auto v = weights_of(rounded);
+  const auto product = moments_times(v);
+  double squares = 0;
+  double products = 0;
+  for (std::size_t k = 0; k < v.size(); ++k) {
+    const auto value = static_cast<double>(v[k]);
+    squares += value * (static_cast<double>(product[k]) - held_weights_ * value);
+    products += value * static_cast<double>(row.products[k]);
   }
-  return error;
+  return squares / (1 + held_outputs_) - 2 * products;
 }
 
 RoundedRow RowRounder::nearest(const RowTarget& row, float scale, const CodeLimits& limits) const {
@@ -127,13 +149,11 @@ RoundedRow RowRounder::nearest(const RowTarget& row, float scale, const CodeLimi
   return rounded;
 }
 
-/// L^-1 (r + d w) in the order of the factor.
+/// L^-1 of the damped products, in the order of the factor.
 std::vector<double> RowRounder::factored_target(const RowTarget& row) const {
   std::vector<double> c(at(inputs_));
   for (std::int64_t k = 0; k < inputs_; ++k) {
-    const auto from = at(order_[at(k)]);
-    const double r =
-        static_cast<double>(row.products[from]) + damping_ * static_cast<double>(row.weights[from]);
+    const auto r = static_cast<double>(row.damped[at(order_[at(k)])]);
     const double* lower = lower_.data() + k * inputs_;
     c[at(k)] = (r - sums::dot(lower, c.data(), k)) / lower[k];
   }
@@ -177,7 +197,7 @@ RoundedRow RowRounder::search_scale(const RowTarget& row, float scale, const Cod
   RoundedRow best;
   for (const double share : shares) {
     const auto candidate =
-        std::max(static_cast<float>(static_cast<double>(scale) * share), scale_floor);
+        std::max(static_cast<float>(static_cast<double>(scale) * share), row.least_scale);
     auto rounded = successive(factored, candidate, limits);
     if (best.codes.empty() || rounded.error < best.error) best = std::move(rounded);
   }
@@ -189,11 +209,8 @@ void RowRounder::descend(const RowTarget& row, const CodeLimits& limits,
   const float scale = rounded.scale;
   for (int round = 0; round < most_descents; ++round) {
     // Half the gradient, exact again in each round.
-    auto gradient = moments_times(rounded);
-    for (std::int64_t k = 0; k < inputs_; ++k) {
-      gradient[at(k)] -=
-          row.products[at(k)] + static_cast<float>(damping_) * row.weights[at(k)];
-    }
+    auto gradient = moments_times(weights_of(rounded));
+    for (std::size_t k = 0; k < gradient.size(); ++k) gradient[k] -= row.damped[k];
     int moves = 0;
     for (std::int64_t k = 0; k < inputs_; ++k) {
       const float* moments = moments_.data() + k * inputs_;
@@ -216,19 +233,18 @@ void RowRounder::descend(const RowTarget& row, const CodeLimits& limits,
 }
 
 void RowRounder::fit_scale(const RowTarget& row, RoundedRow& rounded) const {
-  const auto product = moments_times(rounded);
+  const auto product = moments_times(weights_of(rounded));
   double wanted = 0;
   double given = 0;
-  for (std::int64_t k = 0; k < inputs_; ++k) {
-    const auto code = static_cast<double>(rounded.codes[at(k)]);
-    wanted += code * (static_cast<double>(row.products[at(k)]) +
-                      damping_ * static_cast<double>(row.weights[at(k)]));
-    given += code * static_cast<double>(product[at(k)]);
+  for (std::size_t k = 0; k < product.size(); ++k) {
+    const auto code = static_cast<double>(rounded.codes[k]);
+    wanted += code * static_cast<double>(row.damped[k]);
+    given += code * static_cast<double>(product[k]);
   }
   if (!(given > 0) || !(wanted > 0)) return;
   RoundedRow fitted = rounded;
   fitted.scale = static_cast<float>(static_cast<double>(rounded.scale) * wanted / given);
-  if (!(fitted.scale >= scale_floor) || !std::isfinite(fitted.scale)) return;
+  if (!(fitted.scale >= row.least_scale) || !std::isfinite(fitted.scale)) return;
   fitted.error = damped_error(row, fitted);
   if (fitted.error < rounded.error) rounded = std::move(fitted);
 }

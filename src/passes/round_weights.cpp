@@ -15,8 +15,9 @@
 // codes, their scales and the bias are chosen so that the layer gives on samples what the float
 // model has there. The inputs are those that the integer engine computes with the layers before as
 // they have been rounded, so that each layer also makes up for what those got wrong (asymmetric
-// reconstruction: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization",
-// section 3.4). Where a layer's result is added to another value, the sum is what is reconstructed.
+// reconstruction: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training
+// Quantization", section 3.4). Where a layer's result is added to another value, the sum is what is
+// reconstructed.
 
 namespace octet::passes {
 namespace {
@@ -29,6 +30,8 @@ constexpr std::int64_t most_rows = 16384;
 constexpr std::int64_t row_bytes = std::int64_t{96} << 20;
 /// Bytes of float outputs that one sweep gathers for the layers to come.
 constexpr std::int64_t target_bytes = std::int64_t{192} << 20;
+/// Rows for each input of an output channel with which weights can be fitted to them.
+constexpr std::int64_t least_rows = 2;
 /// Inputs of an output channel beyond which moments would take too much memory and time.
 constexpr std::int64_t longest_row = 4608;
 
@@ -39,10 +42,10 @@ using BySample = std::vector<std::vector<float>>;
 struct Layer {
   NodeId id = NodeId::none;
   LayerRows rows;
-  std::int64_t positions = 0;        ///< drawn of each sample, at most
-  ValueId target = ValueId::none;    ///< what is reconstructed: the layer's output, or a sum
-  ValueId addend = ValueId::none;    ///< the sum's other operand
-  BySample outputs;                  ///< of the float model
+  std::int64_t positions = 0;      ///< drawn of each sample, at most
+  ValueId target = ValueId::none;  ///< what is reconstructed: the layer's output, or a sum
+  ValueId addend = ValueId::none;  ///< the sum's other operand
+  BySample outputs;                ///< of the float model
 };
 
 class Rounder {
@@ -54,6 +57,9 @@ class Rounder {
 
   Status run() {
     OCTET_TRY(find_layers());
+    if (!layers_.empty()) {
+      OCTET_ASSIGN(samples_, store_.read());
+    }
     for (std::size_t first = 0; first < layers_.size();) {
       const auto last = first + layers_of_one_sweep(first);
       OCTET_TRY(read_targets(first, last));
@@ -68,8 +74,8 @@ class Rounder {
     }
     if (left_ > 0) {
       context_.report.notes.push_back(fmt::format(
-          "{} layer{} of a kind that is not reconstructed: nearest rounding", left_,
-          left_ == 1 ? "" : "s"));
+          "{} layer{} not rounded by samples, whose kind, few rows or large biases do not allow it",
+          left_, left_ == 1 ? "" : "s"));
     }
     return {};
   }
@@ -118,19 +124,10 @@ class Rounder {
   /// Positions of one sample: the rows are shared out evenly.
   [[nodiscard]] std::vector<std::int64_t> draw(const Layer& layer, std::int64_t total,
                                                std::int64_t sample) const {
-    const auto samples = std::max<std::int64_t>(samples_, 1);
-    const auto count = std::max<std::int64_t>(1, layer.positions / samples);
-    const auto seed = static_cast<std::uint64_t>(index(layer.id)) * 1000003 +
-                      static_cast<std::uint64_t>(sample);
+    const auto count = std::max<std::int64_t>(1, layer.positions / samples_);
+    const auto seed =
+        static_cast<std::uint64_t>(index(layer.id)) * 1000003 + static_cast<std::uint64_t>(sample);
     return draw_positions(total, count, seed);
-  }
-
-  Status count_samples() {
-    if (samples_ > 0) return {};
-    OCTET_ASSIGN(samples_, context_.sources.samples(
-                               float_graph_, sample_limit,
-                               [](int, const Batch&) -> Status { return {}; }));
-    return {};
   }
 
   /// The sum that the layer's result alone goes into, when its other operand is final.
@@ -171,7 +168,6 @@ class Rounder {
   }
 
   Status read_targets(std::size_t first, std::size_t last) {
-    OCTET_TRY(count_samples());
     std::multimap<ValueId, Layer*> by_value;
     std::set<NodeId> before = pending_;
     for (auto i = first; i < last; ++i) {
@@ -210,12 +206,8 @@ class Rounder {
   /// The quantized model as far as these values.
   Result<std::unique_ptr<Program>> compile_up_to(const std::vector<ValueId>& values) const {
     QuantizeReport report;
-    PassContext trial{context_.model,
-                      context_.options,
-                      context_.target,
-                      context_.sources,
-                      report,
-                      context_.placement};
+    PassContext trial{context_.model,   context_.options, context_.target,
+                      context_.sources, report,           context_.placement};
     OCTET_TRY(derive_bias(trial));
     auto model = std::move(trial.model);
     model.graph.outputs = values;
@@ -285,7 +277,7 @@ class Rounder {
     auto& plan = context_.model.plan;
     const auto weight = graph.node(layer.id).input(1);
     auto& quantization = plan.values.at(weight);
-    if (samples.rows == 0) {
+    if (samples.rows < least_rows * layer.rows.row_length()) {
       ++left_;
       return {};
     }
@@ -293,19 +285,40 @@ class Rounder {
     problem.view = layer.rows.view();
     problem.weight = graph.constant(weight);
     problem.scale = quantization.params.scale;
+    problem.least_scale = least_weight_scales(context_, layer.id);
     problem.limits = {static_cast<std::int32_t>(quantization.scheme.qmin()),
                       static_cast<std::int32_t>(quantization.scheme.qmax())};
     problem.free_bias = !graph.node(layer.id).is("MatMul");
     OCTET_ASSIGN(auto rounding, round_layer(problem, std::move(samples)));
-    if (problem.free_bias) {
-      OCTET_ASSIGN(const auto bias, own_bias(graph, layer.id, problem.view.output_channels()));
-      context_.float_biases[layer.id] = *graph.constant(bias);
-      float* values = graph.value(bias).constant->mutable_data<float>();
-      std::copy(rounding.bias.begin(), rounding.bias.end(), values);
+    return take(layer, std::move(rounding));
+  }
+
+  /// Unless the accumulators have no room for it.
+  Status take(const Layer& layer, LayerRounding rounding) {
+    Graph& graph = context_.model.graph;
+    auto& plan = context_.model.plan;
+    const auto weight = graph.node(layer.id).input(1);
+    Tensor* bias = nullptr;
+    if (!rounding.bias.empty()) {
+      const auto channels = static_cast<std::int64_t>(rounding.bias.size());
+      OCTET_ASSIGN(const auto id, own_bias(graph, layer.id, channels));
+      bias = &*graph.value(id).constant;
     }
-    quantization.params.scale = std::move(rounding.scale);
-    plan.payloads[weight] = std::move(rounding.codes);
-    context_.rounded.insert(layer.id);
+    const Tensor float_bias = bias == nullptr ? Tensor() : *bias;
+    if (bias != nullptr) *bias = Tensor::from<float>(std::move(rounding.bias), bias->shape());
+    auto& scale = plan.values.at(weight).params.scale;
+    auto& codes = plan.payloads.at(weight);
+    std::swap(scale, rounding.scale);
+    std::swap(codes, rounding.codes);
+    if (accumulators_fit(context_, layer.id)) {
+      context_.rounded.insert(layer.id);
+      if (bias != nullptr) context_.float_biases[layer.id] = float_bias;
+      return {};
+    }
+    std::swap(scale, rounding.scale);
+    std::swap(codes, rounding.codes);
+    if (bias != nullptr) *bias = float_bias;
+    ++left_;
     return {};
   }
 
@@ -323,8 +336,7 @@ class Rounder {
 Status round_weights(PassContext& context) {
   if (!context.options.learn_rounding) return {};
   if (!context.sources.samples) {
-    context.report.notes.emplace_back(
-        "learned rounding needs samples, which statistics are not: nearest rounding");
+    context.report.notes.emplace_back("weights are rounded to the nearest: there are no samples");
     return {};
   }
   return Rounder(context).run();

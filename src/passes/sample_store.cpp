@@ -8,10 +8,13 @@
 
 namespace octet {
 
+namespace {
+
 /// One session for each worker.
-class SampleStore::Runner {
+class Runner {
  public:
-  Runner(const Program& program, const std::vector<ValueId>& values, const SampleTap& tap)
+  Runner(const Program& program, const std::vector<ValueId>& values,
+         const SampleStore::SampleTap& tap)
       : program_(program),
         values_(values),
         tap_(tap),
@@ -38,44 +41,46 @@ class SampleStore::Runner {
   };
   const Program& program_;
   const std::vector<ValueId>& values_;
-  const SampleTap& tap_;
+  const SampleStore::SampleTap& tap_;
   std::vector<Worker> workers_;
 };
 
-Status SampleStore::sweep(const Program& program, const std::vector<ValueId>& values,
-                          const SampleTap& tap) {
-  Runner runner(program, values, tap);
-  if (!complete_) return read(runner);
-  std::vector<Status> states(samples_.size());
-  parallel_for_workers(slots(), [&](int worker, std::int64_t sample) {
-    const auto& inputs = samples_[static_cast<std::size_t>(sample)];
-    if (inputs.empty()) return;
-    states[static_cast<std::size_t>(sample)] = runner.run(worker, sample, inputs);
-  });
-  for (const auto& status : states) OCTET_TRY(status);
-  return {};
-}
+}  // namespace
 
-Status SampleStore::read(Runner& runner) {
+Result<std::int64_t> SampleStore::read() {
   std::mutex mutex;
   std::size_t bytes = 0;
-  samples_.clear();
-  const auto visit = [&](int worker, const Batch& batch) -> Status {
-    {
-      const std::lock_guard lock(mutex);
-      const auto slot = static_cast<std::size_t>(batch.first);
-      if (samples_.size() <= slot) samples_.resize(slot + 1);
-      for (const auto& input : batch.inputs) bytes += input.bytes();
-      if (bytes <= byte_limit_) samples_[slot] = batch.inputs;
-    }
-    return runner.run(worker, batch.first, batch.inputs);
+  const auto visit = [&](int, const Batch& batch) -> Status {
+    const std::lock_guard lock(mutex);
+    for (const auto& input : batch.inputs) bytes += input.bytes();
+    const auto slot = static_cast<std::size_t>(batch.first);
+    if (samples_.size() <= slot) samples_.resize(slot + 1);
+    if (bytes <= byte_limit_) samples_[slot] = batch.inputs;
+    return {};
   };
   OCTET_ASSIGN(const auto count, source_(graph_, sample_limit_, visit));
-  complete_ = bytes <= byte_limit_;
-  if (!complete_) {
-    for (auto& sample : samples_) sample.clear();
-  }
   if (count == 0) return bad_input("no samples to round the weights on");
+  if (bytes > byte_limit_) samples_ = {};
+  return count;
+}
+
+Status SampleStore::sweep(const Program& program, const std::vector<ValueId>& values,
+                          const SampleTap& tap) const {
+  Runner runner(program, values, tap);
+  if (!kept()) {
+    OCTET_TRY(source_(graph_, sample_limit_, [&](int worker, const Batch& batch) {
+      return runner.run(worker, batch.first, batch.inputs);
+    }));
+    return {};
+  }
+  std::vector<Status> states(samples_.size());
+  parallel_for_workers(static_cast<std::int64_t>(samples_.size()),
+                       [&](int worker, std::int64_t sample) {
+                         const auto i = static_cast<std::size_t>(sample);
+                         if (samples_[i].empty()) return;  // one that could not be decoded
+                         states[i] = runner.run(worker, sample, samples_[i]);
+                       });
+  for (const auto& status : states) OCTET_TRY(status);
   return {};
 }
 

@@ -8,34 +8,32 @@
 
 namespace octet {
 
-/// Keeps decoded samples up to a limit of bytes; what does not fit is read again in each sweep.
+/// Keeps decoded samples where all of them take no more than a limit of bytes; otherwise each sweep
+/// reads them again, so that memory does not grow with their number.
 class SampleStore {
  public:
   SampleStore(const SampleSource& source, const Graph& graph, std::int64_t sample_limit,
               std::size_t byte_limit)
       : source_(source), graph_(graph), sample_limit_(sample_limit), byte_limit_(byte_limit) {}
 
-  /// Gets tapped values of sample number `sample`; from several threads, but for one sample from
-  /// one.
+  /// Reads all samples once; how many there are. Fails where there are none.
+  [[nodiscard]] Result<std::int64_t> read();
+  [[nodiscard]] bool kept() const { return !samples_.empty(); }
+
+  /// Gets tapped values of sample number `sample`, below the limit of samples; from several
+  /// threads, but for one sample from one.
   using SampleTap = std::function<void(std::int64_t sample, const TapView& view)>;
 
-  /// Runs a program on all samples.
+  /// Runs a program on all samples that were read.
   [[nodiscard]] Status sweep(const Program& program, const std::vector<ValueId>& values,
-                             const SampleTap& tap);
-
-  /// Upper bound of the sample numbers, from the first sweep on.
-  [[nodiscard]] std::int64_t slots() const { return static_cast<std::int64_t>(samples_.size()); }
+                             const SampleTap& tap) const;
 
  private:
-  class Runner;
-  [[nodiscard]] Status read(Runner& runner);
-
   const SampleSource& source_;
   const Graph& graph_;
   std::int64_t sample_limit_;
   std::size_t byte_limit_;
-  bool complete_ = false;  ///< all samples are kept
-  std::vector<std::vector<Tensor>> samples_;
+  std::vector<std::vector<Tensor>> samples_;  ///< by number; empty when they are not kept
 };
 
 }  // namespace octet

@@ -1,18 +1,14 @@
 #include "passes/vector_sums.h"
 
+#include "engine/float/vector_clones.h"
+
 namespace octet::sums {
 namespace {
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define OCTET_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define OCTET_CLONES
-#endif
 
 constexpr std::int64_t lanes = 16;
 
 template <class T>
-inline __attribute__((always_inline)) T add_up(const T* a, const T* b, std::int64_t count) {
+OCTET_INLINE T add_up(const T* a, const T* b, std::int64_t count) {
   T partial[lanes] = {};
   std::int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
@@ -27,16 +23,16 @@ inline __attribute__((always_inline)) T add_up(const T* a, const T* b, std::int6
 
 }  // namespace
 
-OCTET_CLONES float dot(const float* a, const float* b, std::int64_t count) {
+OCTET_VECTOR_CLONES float dot(const float* a, const float* b, std::int64_t count) {
   return add_up(a, b, count);
 }
 
-OCTET_CLONES double dot(const double* a, const double* b, std::int64_t count) {
+OCTET_VECTOR_CLONES double dot(const double* a, const double* b, std::int64_t count) {
   return add_up(a, b, count);
 }
 
-OCTET_CLONES void add_scaled(const float* __restrict values, float factor, std::int64_t count,
-                             float* __restrict sums) {
+OCTET_VECTOR_CLONES void add_scaled(const float* __restrict values, float factor,
+                                    std::int64_t count, float* __restrict sums) {
   for (std::int64_t i = 0; i < count; ++i) sums[i] += factor * values[i];
 }
 

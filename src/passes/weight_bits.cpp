@@ -12,9 +12,8 @@ std::vector<bool> behind_layers(const Graph& graph, const std::vector<NodeId>& o
   std::vector<bool> behind(graph.node_slots(), false);
   for (const auto id : order) {
     behind[index(id)] = std::any_of(
-        before[index(id)].begin(), before[index(id)].end(), [&](NodeId other) {
-          return behind[index(other)] || is_layer(graph, graph.node(other));
-        });
+        before[index(id)].begin(), before[index(id)].end(),
+        [&](NodeId other) { return behind[index(other)] || is_layer(graph, graph.node(other)); });
   }
   return behind;
 }

@@ -73,7 +73,12 @@ TEST(Method, RefusalsSayWhatThereIs) {
   refuse({"--data-free", "--refine-bias"}, "samples");
   refuse({"--stats", "s", "--equalize"}, "samples");
   refuse({"--method", "magic"}, "weight-only");
-  refuse({"--weights", "int4"}, "float16");
+  refuse({"--weights", "int5"}, "float16");
+  refuse({"--weights", "int4", "--method", "dynamic"}, "weight-only");
+  refuse({"--weights", "int4", "--bits-weights", "5", "--data", train}, "5 bits");
+  refuse({"--bits-first-last", "9", "--data", train}, "2 to 8");
+  refuse({"--stats", "s", "--adaround"}, "samples");
+  refuse({"--data-free", "--adaround"}, "samples");
   refuse({"--weights", "float16", "--method", "dynamic"}, "weight-only");
   refuse({"--dynamic-form", "qdq", "--data", train}, "dynamic");
   refuse({"--dynamic-form", "x"}, "integer");
