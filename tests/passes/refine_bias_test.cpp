@@ -16,7 +16,8 @@ using testing::GraphBuilder;
 constexpr int sample_count = 24;
 const Shape image = {1, 8, 12, 12};
 
-std::vector<Tensor> sample(int i) { return {GraphBuilder::pseudo_random(image, 500 + i)}; }
+/// Each image three times: one of three samples measures means, the others judge.
+std::vector<Tensor> sample(int i) { return {GraphBuilder::pseudo_random(image, 500 + i / 3)}; }
 
 QuantizeSources sources_of_samples() {
   QuantizeSources sources;
