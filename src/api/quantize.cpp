@@ -10,6 +10,7 @@
 #include "api/quantize_options.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "data/held_dataset.h"
 #include "passes/data_free.h"
 #include "passes/dequantize.h"
 #include "passes/input_layout.h"
@@ -19,8 +20,11 @@ namespace octet {
 namespace {
 
 constexpr std::int64_t default_samples = 512;
-/// Samples that channels are profiled on: their sums are kept by sample.
-constexpr std::int64_t profile_samples = 64;
+/// Samples that channels are profiled on, and by --optimize best: their sums are kept by sample.
+constexpr std::int64_t profile_samples = 32;
+constexpr std::int64_t profile_samples_best = 128;
+/// Bytes of undecoded samples that are kept where there is more than one sweep over them.
+constexpr std::size_t held_bytes = std::size_t{64} << 20;
 
 using Clock = std::chrono::steady_clock;
 
@@ -57,14 +61,18 @@ struct Sweep {
   ObserverKind observer;
   const Progress& progress;
   const std::string& model_hash;
+  bool repeated = false;  ///< there is more than one sweep over the samples
   std::int64_t skipped = 0;
   std::optional<OpenData> opened;
 
   /// The data, opened once: the inputs of a graph stay what they are from pass to pass.
   Result<const OpenData*> open(const Graph& graph) {
-    if (!opened) {
-      OCTET_ASSIGN(opened, open_data(source, graph, default_samples));
+    if (opened) return &*opened;
+    OCTET_ASSIGN(auto data, open_data(source, graph, default_samples));
+    if (repeated) {
+      OCTET_ASSIGN(data.dataset, hold_samples(std::move(data.dataset), data.selection, held_bytes));
     }
+    opened = std::move(data);
     return &*opened;
   }
 
@@ -187,7 +195,13 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
   QuantizeReport report;
 
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  Sweep sweep{request.data,
+              options.observer,
+              request.progress,
+              file.hash,
+              options.equalize || options.refine_bias,
+              0,
+              {}};
   std::optional<Statistics> statistics;
   const auto source = [&](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
@@ -215,7 +229,8 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
       return sweep.some(current, limit, visit);
     };
     sources.profiles = [&](const Graph& current, const std::vector<ProfileRequest>& requests) {
-      return profile_channels(current, requests, sources.samples, profile_samples);
+      const auto limit = request.optimize == "best" ? profile_samples_best : profile_samples;
+      return profile_channels(current, requests, sources.samples, limit);
     };
   }
   const bool with_data = options.method == Method::static_ranges;
@@ -275,7 +290,7 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_TRY(simplify(file.model.graph));
   OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0, {}};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, false, 0, {}};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
   OCTET_TRY(check_cancel());
   OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));

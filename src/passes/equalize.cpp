@@ -21,7 +21,7 @@
 namespace octet::passes {
 namespace {
 
-constexpr double headroom = 0.8;
+constexpr double headroom = 0.6;
 /// Log of the largest factor.
 constexpr double widest_scale = 10;
 /// Channels are taken to reach and to vary at least this share of what the largest does.

@@ -109,6 +109,9 @@ namespace passes {
 [[nodiscard]] Status quantize_weight(PassContext& context, const Use& use,
                                      const QuantScheme& scheme);
 
+/// The model as it is now, with codes for its biases: what the engines run.
+[[nodiscard]] Result<QuantizedGraph> with_bias_codes(const PassContext& context);
+
 /// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
 /// sum of products and bias would overflow int32 or come within `reserve` of that. Accumulators of
 /// 16-bit inputs have 64 bits and need no room; the layers that `round_weights` decided have it.

@@ -1,14 +1,14 @@
 #include <algorithm>
 #include <cmath>
-#include <mutex>
+#include <memory>
 
 #include "arithmetic/quantize.h"
 #include "calibration/channel_means.h"
-#include "core/parallel.h"
-#include "core/progress.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "octet/runtime.h"
 #include "passes/passes.h"
+#include "passes/sample_runs.h"
 #include "passes/weight_view.h"
 
 // Bias correction with feedback. The mean of a layer's quantized result differs from the float one
@@ -23,11 +23,16 @@
 // (Nagel et al. 2019, section 4.2), layer by layer in execution order, each behind layers that are
 // corrected already. (All layers at once do not converge in a few rounds: what one takes out, the
 // next takes out again.)
+//
+// Right means do not make every network better, so other samples judge: the refined biases stay
+// only where the squared error of the outputs becomes smaller on them.
 
 namespace octet::passes {
 namespace {
 
-constexpr std::int64_t sample_limit = 32;
+/// Samples that are held in memory.
+constexpr std::int64_t sample_limit = 96;
+constexpr std::size_t period = 3;
 
 /// A layer whose bias follows the mean of its input.
 struct Layer {
@@ -82,11 +87,32 @@ class Refiner {
   Status run() {
     OCTET_TRY(find_layers());
     if (layers_.empty()) return {};
-    OCTET_TRY(read_samples());
-    Graph original = context_.model.graph;
+    OCTET_TRY(read());
+    const Graph unrefined = context_.model.graph;
+    Graph original = unrefined;
     for (const auto& [id, bias] : context_.float_biases) {
       original.value(original.node(id).input(2)).constant = bias;
     }
+    OCTET_ASSIGN(const auto error, OutputError::against(original, judging_));
+    OCTET_ASSIGN(const double before, error_of_trial(error));
+    OCTET_TRY(refine(original));
+    OCTET_ASSIGN(const double after, error_of_trial(error));
+    if (after < before) return {};
+    context_.model.graph = unrefined;
+    context_.report.notes.push_back(fmt::format(
+        "biases were not refined: that would take the relative squared error of the outputs from "
+        "{:.3g} to {:.3g}",
+        before, after));
+    return {};
+  }
+
+ private:
+  Result<double> error_of_trial(const OutputError& error) const {
+    OCTET_ASSIGN(auto model, with_bias_codes(context_));
+    return error.of(std::move(model));
+  }
+
+  Status refine(const Graph& original) {
     OCTET_ASSIGN(const auto floats, compile_float(original, inputs_));
     OCTET_ASSIGN(const auto wanted, measure(*floats, inputs_, nullptr));
     for (std::size_t k = 0; k < layers_.size();) {
@@ -101,7 +127,6 @@ class Refiner {
     return {};
   }
 
- private:
   Status find_layers() {
     Graph& graph = context_.model.graph;
     OCTET_ASSIGN(const auto order, graph.topological_order());
@@ -129,40 +154,28 @@ class Refiner {
     return {};
   }
 
-  Status read_samples() {
-    std::mutex mutex;
-    samples_.resize(static_cast<std::size_t>(sample_limit));
-    OCTET_TRY(context_.sources.samples(
-        context_.model.graph, sample_limit, [&](int, const Batch& batch) -> Status {
-          const std::lock_guard lock(mutex);
-          samples_[static_cast<std::size_t>(batch.first)] = batch.inputs;
-          return {};
-        }));
-    std::erase_if(samples_, [](const auto& inputs) { return inputs.empty(); });
+  /// One of `period` samples measures means, the others judge.
+  Status read() {
+    OCTET_ASSIGN(auto samples,
+                 read_samples(context_.sources.samples, context_.model.graph, sample_limit));
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      (i % period == 0 ? measured_ : judging_).push_back(std::move(samples[i]));
+    }
+    if (judging_.empty()) judging_ = measured_;
     return {};
   }
 
   Result<Means> measure(const Program& program, const std::vector<ValueId>& values,
                         const QuantPlan* plan) const {
-    const auto workers = static_cast<std::size_t>(std::max(thread_count(), 1));
-    std::vector<std::unique_ptr<Session>> sessions(workers);
-    std::vector<std::unique_ptr<MeanTaps>> taps(workers);
-    std::vector<Status> states(samples_.size());
-    parallel_for_workers(static_cast<std::int64_t>(samples_.size()),
-                         [&](int worker, std::int64_t at) {
-                           const auto w = static_cast<std::size_t>(worker);
-                           const auto i = static_cast<std::size_t>(at);
-                           states[i] = [&]() -> Status {
-                             OCTET_TRY(check_cancel());
-                             if (!sessions[w]) {
-                               OCTET_ASSIGN(sessions[w], program.session());
-                               taps[w] = std::make_unique<MeanTaps>(values, plan);
-                             }
-                             OCTET_TRY(sessions[w]->run(samples_[i], taps[w]->request()));
-                             return {};
-                           }();
-                         });
-    for (const auto& state : states) OCTET_TRY(state);
+    std::vector<std::unique_ptr<MeanTaps>> taps(
+        static_cast<std::size_t>(std::max(thread_count(), 1)));
+    OCTET_TRY(run_samples(program, measured_,
+                          [&](int worker) {
+                            auto& own = taps[static_cast<std::size_t>(worker)];
+                            if (!own) own = std::make_unique<MeanTaps>(values, plan);
+                            return own->request();
+                          },
+                          {}));
     Means all;
     for (const auto& one : taps) {
       if (!one) continue;
@@ -173,13 +186,10 @@ class Refiner {
 
   /// What makes `input` in the model, with the biases as they are now.
   Result<QuantizedGraph> up_to(ValueId input) const {
-    QuantizeReport report;
-    PassContext trial{context_.model,   context_.options, context_.target,
-                      context_.sources, report,           context_.placement};
-    OCTET_TRY(derive_bias(trial));
-    trial.model.graph.outputs = {input};
-    trial.model.graph.remove_dead_nodes();
-    return std::move(trial.model);
+    OCTET_ASSIGN(auto model, with_bias_codes(context_));
+    model.graph.outputs = {input};
+    model.graph.remove_dead_nodes();
+    return model;
   }
 
   void move(const Layer& layer, const Means& wanted, const Means& found) {
@@ -214,7 +224,7 @@ class Refiner {
   PassContext& context_;
   std::vector<Layer> layers_;
   std::vector<ValueId> inputs_;
-  std::vector<std::vector<Tensor>> samples_;
+  Samples measured_, judging_;
 };
 
 }  // namespace

@@ -205,11 +205,7 @@ class Rounder {
 
   /// The quantized model as far as these values.
   Result<std::unique_ptr<Program>> compile_up_to(const std::vector<ValueId>& values) const {
-    QuantizeReport report;
-    PassContext trial{context_.model,   context_.options, context_.target,
-                      context_.sources, report,           context_.placement};
-    OCTET_TRY(derive_bias(trial));
-    auto model = std::move(trial.model);
+    OCTET_ASSIGN(auto model, with_bias_codes(context_));
     model.graph.outputs = values;
     model.graph.remove_dead_nodes();
     return compile_integer(model);

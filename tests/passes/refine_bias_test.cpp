@@ -16,7 +16,8 @@ using testing::GraphBuilder;
 constexpr int sample_count = 24;
 const Shape image = {1, 8, 12, 12};
 
-std::vector<Tensor> sample(int i) { return {GraphBuilder::pseudo_random(image, 500 + i)}; }
+/// Each image three times: one of three samples measures means, the others judge.
+std::vector<Tensor> sample(int i) { return {GraphBuilder::pseudo_random(image, 500 + i / 3)}; }
 
 QuantizeSources sources_of_samples() {
   QuantizeSources sources;
@@ -36,10 +37,14 @@ QuantizeSources sources_of_samples() {
     OCTET_ASSIGN(const auto program, compile_float(graph, values));
     OCTET_ASSIGN(const auto session, program->session());
     Statistics statistics;
-    statistics.observer = ObserverKind::minmax;  // cuts off nothing of the output itself
+    statistics.observer = ObserverKind::minmax;
     TapRequest taps{values, [&](const TapView& view) {
                       auto& seen = statistics.values[graph.value(view.value).name];
                       seen.histogram.observe(view.values);
+                      // Room for the noise of 3-bit weights, so that nothing is cut off.
+                      const float reach =
+                          1.5F * *std::max_element(view.values.begin(), view.values.end());
+                      seen.histogram.observe_range(std::vector<float>{-reach, reach});
                       seen.means.observe(view);
                     }};
     for (int i = 0; i < sample_count; ++i) OCTET_TRY(session->run(sample(i), &taps));
@@ -77,11 +82,11 @@ std::vector<double> output_means(const Program& program) {
   return all;
 }
 
-/// Largest difference of an output channel's mean from float, in steps of the output's codes.
+/// Largest difference of an output channel's mean from float, in steps of the bias of the channel.
 double worst_shift(bool refine) {
   QuantizeOptions options;
   options.weight_bits = 3;
-  options.activation_bits = 5;
+  options.activation_bits = 8;
   options.refine_bias = refine;
   QuantizeReport report;
   auto graph = network();
@@ -89,11 +94,11 @@ double worst_shift(bool refine) {
   const auto model = quantize_static(graph, options, sources_of_samples(), report);
   EXPECT_TRUE(model) << model.error().message;
   const auto found = output_means(*compile_integer(*model).value());
-  const auto step =
-      static_cast<double>(model->plan.find(model->graph.outputs[0])->params.scale.front());
+  const auto last = model->graph.producers()[index(model->graph.outputs[0])];
+  const auto& steps = model->plan.find(model->graph, {last, 2})->params.scale;
   double worst = 0;
   for (std::size_t c = 0; c < exact.size(); ++c) {
-    worst = std::max(worst, std::abs(found[c] - exact[c]) / step);
+    worst = std::max(worst, std::abs(found[c] - exact[c]) / static_cast<double>(steps[c]));
   }
   return worst;
 }
@@ -101,9 +106,9 @@ double worst_shift(bool refine) {
 TEST(RefineBias, BringsMeansBackBehindQuantizedLayers) {
   const double before = worst_shift(false);
   const double after = worst_shift(true);
-  EXPECT_GT(before, 0.2);
-  // What is left is how the last rounding to codes falls.
-  EXPECT_LT(after, 0.05);
+  EXPECT_GT(before, 2);
+  // What is left is that biases are rounded, and how the outputs' codes fall.
+  EXPECT_LT(after, 0.6);
 }
 
 }  // namespace
