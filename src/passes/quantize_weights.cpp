@@ -4,6 +4,7 @@
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
+#include "passes/weight_bits.h"
 
 namespace octet {
 
@@ -60,6 +61,16 @@ QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, int& 
   return params;
 }
 
+/// Whether the file keeps the weight that `use` reads two codes to a byte. LiteRT has such kernels
+/// for convolutions and FULLY_CONNECTED; depthwise weights are few.
+bool is_packed(const PassContext& context, const Use& use, const QuantScheme& scheme) {
+  if (context.options.weights != WeightType::int4 || scheme.bits > 4) return false;
+  const Graph& graph = context.model.graph;
+  const Node& node = graph.node(use.node);
+  return !context.target.litert || node.is("Gemm") ||
+         (node.is("Conv") && !is_depthwise(graph, node));
+}
+
 /// Whether all readers of a weight would quantize it alike.
 bool same_for_all_readers(const PassContext& context, const std::vector<Use>& readers,
                           const Use& use, const QuantScheme& scheme) {
@@ -91,9 +102,9 @@ Status quantize_weight(PassContext& context, const Use& use, const QuantScheme& 
         "node {}: {} of {} output channels have only zero weights; they take the largest scale",
         graph.node(use.node).name, dead, params.count()));
   }
-  const bool packed = context.options.weights == WeightType::int4 && scheme.bits <= 4;
-  plan.values[weight] = {scheme, std::move(params), Origin::observed,
-                         packed ? DType::i4 : context.target.weight_storage};
+  plan.values[weight] = {
+      scheme, std::move(params), Origin::observed,
+      is_packed(context, use, scheme) ? DType::i4 : context.target.weight_storage};
   plan.payloads[weight] = std::move(codes);
   return {};
 }

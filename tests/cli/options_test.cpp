@@ -158,6 +158,15 @@ TEST(Provenance, NamesMethodOptionsAndData) {
   EXPECT_EQ(made["statistics"].get<std::string>().size(), 32U);
   EXPECT_FALSE(made["version"].get<std::string>().empty());
 
+  json_of(quantize(folder / "f.onnx", {"--data", train, "--samples", "50", "--weights", "int4",
+                                       "--bits-first-last", "7", "--adaround"}));
+  const auto few = json_of({"inspect", folder / "f.onnx"})["provenance"]["options"];
+  EXPECT_EQ(few["weights"], "int4");
+  EXPECT_EQ(few["bits_first_last"], 7);
+  EXPECT_EQ(few["bits_depthwise"], 8);
+  EXPECT_EQ(few["packed"], true);
+  EXPECT_EQ(few["adaround"], true);
+
   json_of(quantize(folder / "d.onnx", {}));
   const auto dynamic = json_of({"inspect", folder / "d.onnx"});
   EXPECT_EQ(dynamic["provenance"]["options"]["method"], "dynamic");

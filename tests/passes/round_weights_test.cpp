@@ -6,6 +6,7 @@
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
 #include "passes/quantize_fixture.h"
+#include "passes/sample_store.h"
 #include "passes/weight_bits.h"
 
 namespace octet {
@@ -14,7 +15,7 @@ namespace {
 using testing::GraphBuilder;
 using testing::Ints;
 
-constexpr int sample_count = 24;
+constexpr int sample_count = 64;
 const Shape sample_shape = {1, 4, 9, 9};
 
 Tensor sample(int i) { return GraphBuilder::pseudo_random(sample_shape, 100 + i); }
@@ -172,6 +173,64 @@ TEST(RoundWeights, WithoutSamplesSaysSo) {
   ASSERT_TRUE(model);
   ASSERT_FALSE(report.notes.empty());
   EXPECT_NE(report.notes.back().find("no samples"), std::string::npos);
+}
+
+/// Between roundings and the file nothing may change a code that was decided.
+TEST(RoundWeights, LargeBiasesLeaveTheDecidedCodes) {
+  auto graph = network();
+  // A channel whose weights are tiny beside its bias: its scale must be raised for int32.
+  Tensor& weight = *graph.value(graph.find_value("w1")).constant;
+  for (std::int64_t i = 0; i < 16 * 9; ++i) weight.mutable_data<float>()[i] *= 1e-9F;
+  graph.value(graph.find_value("b1")).constant->mutable_data<float>()[0] = 0.9F;
+  auto wanted = options(true);
+  wanted.refine_bias = true;
+  QuantizeReport report;
+  const QuantizeSources sources{statistics(), {}, samples()};
+  const auto model = quantize_static(graph, wanted, sources, report);
+  ASSERT_TRUE(model) << model.error().message;
+  int raised = 0;
+  for (const auto& note : report.notes) {
+    EXPECT_EQ(note.find("not rounded by samples"), std::string::npos) << note;
+    raised += note.find("c1_node: weight scale raised") != std::string::npos ? 1 : 0;
+  }
+  // Once, for nearest rounding: what was decided later had room.
+  EXPECT_EQ(raised, 1);
+  const auto bias = model->graph.find_value("b1");
+  const auto& codes = model->plan.payloads.at(bias);
+  EXPECT_LE(std::abs(static_cast<double>(codes.data<std::int32_t>()[0])), 0x1.0p30);
+}
+
+TEST(RoundWeights, BiasRefinementLeavesItsLayersAlone) {
+  auto wanted = options(true);
+  const auto before = quantized(wanted);
+  wanted.refine_bias = true;
+  const auto after = quantized(wanted);
+  for (const auto& [id, payload] : before.plan.payloads) {
+    EXPECT_TRUE(identical(payload, after.plan.payloads.at(id))) << before.graph.value(id).name;
+  }
+}
+
+/// Samples that are kept and samples that are read again are the same samples.
+TEST(SampleStore, SweepsAllSamplesWhetherKeptOrNot) {
+  const auto graph = network();
+  const auto program = compile_float(graph);
+  ASSERT_TRUE(program);
+  const auto source = samples();
+  std::vector<std::vector<float>> seen[2];
+  for (const bool keep : {false, true}) {
+    SampleStore store(source, graph, 16, keep ? std::size_t{1} << 20 : 4000);
+    const auto count = store.read();
+    ASSERT_TRUE(count);
+    EXPECT_EQ(*count, 16);
+    EXPECT_EQ(store.kept(), keep);
+    auto& outputs = seen[keep ? 1 : 0];
+    outputs.resize(16);
+    ASSERT_TRUE(store.sweep(**program, graph.outputs, [&](std::int64_t i, const TapView& view) {
+      outputs[static_cast<std::size_t>(i)].assign(view.values.begin(), view.values.end());
+    }));
+  }
+  EXPECT_EQ(seen[0], seen[1]);
+  EXPECT_EQ(seen[0][7].size(), 10U);
 }
 
 TEST(WeightBits, FirstLastAndDepthwiseLayersHaveTheirOwn) {
