@@ -9,32 +9,31 @@ seconds on the clock, seconds of processor time, and the largest memory of `octe
 """
 
 import argparse
-import os
-import subprocess
+import resource
 import tempfile
-import time
 
 import common
 
 ROWS = [
-    ("nearest", "--no-adaround --optimize none"),
-    ("nearest +bias", "--no-adaround"),
-    ("second order", "--adaround"),
+    ("nearest", "--optimize none"),
+    ("nearest +bias", "--no-adaround --no-equalize"),
+    ("nearest +bias +equalize", "--no-adaround"),
+    ("second order", "--no-equalize"),
+    ("second order +equalize", ""),
 ]
 MODELS = ["resnet20", "resnet56", "mobilenet_v1_075_224"]
 
 
+def processor_time():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def quantize(octet, model, output, options, seed):
     """Seconds on the clock and of processor time, and peak bytes."""
-    command = octet.command("quantize", model.path, "-o", output, *model.data_options, "--seed", seed, "--per-channel",
-                            "--weights", "int4", *options.split(), "--quiet")
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    start = processor_time()
+    summary = octet.quantize(model, output, "--seed", seed, "--per-channel", "--weights", "int4", *options.split())
+    return summary["seconds"], processor_time() - start, summary["peak_rss_bytes"]
 
 
 def spread(values, digits):

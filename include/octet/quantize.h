@@ -39,7 +39,7 @@ struct QuantizeRequest {
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
   std::optional<bool> learn_rounding;   ///< round weights by what layers give on samples;
-                                        ///< default: with optimize best
+                                        ///< default: with less than 8 bits
   int weight_bits = 0;                  ///< 2 to 8; 0: 8, or 4 with weights int4
   int edge_weight_bits = 0;             ///< of first and last layers; 0: 8
   int activation_bits = 8;

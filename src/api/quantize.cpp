@@ -250,6 +250,11 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
       request.equalize.value_or(true)) {
     report.notes.emplace_back("channels were not equalized: that needs --data, not --stats");
   }
+  const bool no_samples = !request.statistics.empty() || request.data_free;
+  if (with_data && no_samples && options.weight_bits < 8 && request.optimize != "none" &&
+      request.learn_rounding.value_or(true)) {
+    report.notes.emplace_back("weights were rounded to the nearest: better codes need --data");
+  }
   if (const auto unused = unused_options(request, options); !unused.empty()) {
     report.notes.push_back(fmt::format("{} quantization with {} weights has no use for {}",
                                        name(options.method), request.weights, unused));

@@ -190,10 +190,12 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   OCTET_TRY(check_samples(request));
   const bool from_file = !request.statistics.empty();
   const bool samples = !from_file && !request.data_free;
-  options.equalize = !from_file && request.equalize.value_or(level != "none" && per_tensor);
+  const bool few_bits = options.weight_bits < 8;
+  options.equalize =
+      !from_file && request.equalize.value_or(level != "none" && (per_tensor || few_bits));
   const bool corrected = request.bias_correction.value_or(level != "none");
   options.refine_bias = samples && request.refine_bias.value_or(corrected && level == "best");
-  options.learn_rounding = samples && request.learn_rounding.value_or(level == "best");
+  options.learn_rounding = samples && request.learn_rounding.value_or(level != "none" && few_bits);
   if (!corrected) options.skip.emplace_back("correct_bias");
   return {};
 }

@@ -160,7 +160,7 @@ void add_pipeline_options(CLI::App& command, Options& options) {
                        "Take the mean error of the rounded weights out of the bias (default: on)");
   options.rounding_option = command.add_flag(
       "--adaround,!--no-adaround", options.learn_rounding,
-      "Round weights by what each layer gives on samples (default: with --optimize best)");
+      "Round weights by what each layer gives on samples (default: with less than 8 bits)");
   command.add_option("--keep-float", request.keep_float,
                      "Keep nodes whose name fits the pattern in float");
   command.add_flag("--requantize", request.requantize,
