@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "arithmetic/params.h"
+#include "arithmetic/round.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "engine/float/onednn.h"
@@ -25,6 +27,8 @@ constexpr std::int64_t chunks_at_once = 4;
 constexpr Damping damping{1.0, 0.02};
 /// Alternations of codes and scale.
 constexpr int scale_rounds = 3;
+/// How often a layer is rounded again for what its activation cuts off.
+constexpr int saturation_rounds = 2;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -49,7 +53,6 @@ struct GroupData {
   std::vector<double> output_means;
   std::vector<float> moments;   ///< [length][length]
   std::vector<float> products;  ///< [channels][length]
-  std::vector<double> power;    ///< of each output channel
 };
 
 std::vector<double> take_out_means(std::span<float> values, std::int64_t rows,
@@ -108,13 +111,6 @@ Status find_moments(GroupData& data, bool free_bias) {
                                            data.length, data.rows));
   OCTET_ASSIGN(data.products, cross_moments(data.outputs.data(), data.channels, data.inputs.data(),
                                             data.length, data.rows));
-  data.power.assign(at(data.channels), 0);
-  for (std::int64_t r = 0; r < data.rows; ++r) {
-    for (std::int64_t c = 0; c < data.channels; ++c) {
-      const double y = static_cast<double>(data.outputs[at(r * data.channels + c)]);
-      data.power[at(c)] += y * y / static_cast<double>(data.rows);
-    }
-  }
   return {};
 }
 
@@ -154,7 +150,7 @@ class GroupRounder {
         rounder_.fit_scale(row, rounded);
         rounder_.descend(row, problem_.limits, rounded);
       }
-      rows[at(o)] = better(row, std::move(rounded), scale);
+      rows[at(o)] = std::move(rounded);
     });
     return rows;
   }
@@ -178,25 +174,11 @@ class GroupRounder {
     return rows;
   }
 
-  /// Mean square error of all rows.
-  [[nodiscard]] double error_of(const std::vector<RoundedRow>& rows) const {
-    double error = 0;
-    for (std::int64_t o = 0; o < problem_.view.outputs; ++o) {
-      error += data_.power[at(o)] + rounder_.plain_error(target(o), rows[at(o)]);
-    }
-    return error;
-  }
-
  private:
   [[nodiscard]] float of_row(std::span<const float> scales, std::int64_t o) const {
     return scales[scales.size() == 1 ? 0 : at(group_ * problem_.view.outputs + o)];
   }
   [[nodiscard]] float scale_of(std::int64_t o) const { return of_row(problem_.scale, o); }
-  /// What was found, or nearest codes of the given scale where they are better.
-  [[nodiscard]] RoundedRow better(const RowTarget& row, RoundedRow found, float scale) const {
-    auto nearest = rounder_.nearest(row, scale, problem_.limits);
-    return rounder_.plain_error(row, found) <= rounder_.plain_error(row, nearest) ? found : nearest;
-  }
 
   const LayerProblem& problem_;
   const GroupData& data_;
@@ -258,14 +240,23 @@ Result<float> shared_scale(const std::vector<GroupRounder>& groups, const LayerP
   return best;
 }
 
-}  // namespace
+struct Roundings {
+  LayerRounding found;
+  LayerRounding nearest;
+};
 
-Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samples) {
+LayerRounding empty_rounding(const LayerProblem& problem) {
+  LayerRounding rounding;
+  rounding.codes = Tensor(DType::i8, problem.weight->shape());
+  rounding.scale.assign(problem.scale.begin(), problem.scale.end());
+  if (problem.free_bias) rounding.bias.resize(at(problem.view.output_channels()));
+  return rounding;
+}
+
+/// By the error before the activation. Takes the samples apart.
+Result<Roundings> round_rows(const LayerProblem& problem, LayerSamples samples) {
   const auto& view = problem.view;
-  LayerRounding result;
-  result.codes = Tensor(DType::i8, problem.weight->shape());
-  result.scale.assign(problem.scale.begin(), problem.scale.end());
-  if (problem.free_bias) result.bias.resize(at(view.output_channels()));
+  Roundings result{empty_rounding(problem), empty_rounding(problem)};
   std::vector<GroupData> data(at(view.groups));
   std::vector<std::optional<RowRounder>> rounders(at(view.groups));
   std::vector<Status> states(at(view.groups));
@@ -285,28 +276,165 @@ Result<LayerRounding> round_layer(const LayerProblem& problem, LayerSamples samp
   }
   const bool own_scales = problem.scale.size() > 1;
   if (!own_scales) {
-    OCTET_ASSIGN(result.scale[0], shared_scale(groups, problem));
+    OCTET_ASSIGN(result.found.scale[0], shared_scale(groups, problem));
   }
-  std::vector<std::vector<RoundedRow>> rows(at(view.groups));
-  std::vector<std::vector<RoundedRow>> nearest(at(view.groups));
+  const float scale = result.found.scale[0];
   parallel_for(view.groups, [&](std::int64_t g) {
     const auto& group = groups[at(g)];
-    rows[at(g)] = own_scales ? group.with_own_scales() : group.with_scale(result.scale[0], true);
-    nearest[at(g)] = group.nearest();
+    store(problem, data[at(g)], g,
+          own_scales ? group.with_own_scales() : group.with_scale(scale, true), result.found);
+    store(problem, data[at(g)], g, group.nearest(), result.nearest);
   });
-  for (std::int64_t g = 0; g < view.groups; ++g) {
-    result.error += groups[at(g)].error_of(rows[at(g)]);
-    result.nearest_error += groups[at(g)].error_of(nearest[at(g)]);
-  }
-  if (!own_scales && result.error > result.nearest_error) {
-    result.scale[0] = problem.scale[0];
-    result.error = result.nearest_error;
-    rows = std::move(nearest);
-  }
-  for (std::int64_t g = 0; g < view.groups; ++g) {
-    store(problem, data[at(g)], g, rows[at(g)], result);
-  }
   return result;
+}
+
+/// The weights of a group as they are with a rounding, [outputs][length].
+std::vector<float> group_weights(const LayerProblem& problem, const LayerRounding& rounding,
+                                 std::int64_t group) {
+  const auto& view = problem.view;
+  const auto* codes = rounding.codes.data<std::int8_t>();
+  std::vector<float> weights;
+  for (std::int64_t o = 0; o < view.outputs; ++o) {
+    const float scale =
+        rounding.scale[rounding.scale.size() == 1 ? 0 : at(group * view.outputs + o)];
+    for (std::int64_t k = 0; k < view.inputs * view.taps; ++k) {
+      weights.push_back(scale *
+                        static_cast<float>(codes[view.at(group, o, k / view.taps, k % view.taps)]));
+    }
+  }
+  return weights;
+}
+
+/// Some rows of a group: what the layer gives, and where that stands among the samples' outputs.
+struct Given {
+  std::int64_t group;
+  std::size_t first;
+  std::vector<float> values;  ///< [rows][outputs]
+};
+
+/// Calls visit(chunk number, given) for all rows, from several threads, in fixed chunks.
+template <class Visitor>
+Status visit_given(const LayerProblem& problem, const LayerRounding& rounding,
+                   const LayerSamples& samples, const Visitor& visit) {
+  const auto& view = problem.view;
+  const auto length = view.inputs * view.taps;
+  const auto chunks = (samples.rows + chunk_rows - 1) / chunk_rows;
+  std::vector<std::vector<float>> weights;
+  for (std::int64_t g = 0; g < view.groups; ++g) {
+    weights.push_back(group_weights(problem, rounding, g));
+  }
+  std::vector<Status> states(at(view.groups * chunks));
+  parallel_for(view.groups * chunks, [&](std::int64_t i) {
+    const ThreadScope single(1);
+    const auto group = i / chunks;
+    const auto first = group * samples.rows + i % chunks * chunk_rows;
+    const auto rows = std::min(chunk_rows, (group + 1) * samples.rows - first);
+    Given given{group, at(first * view.outputs), std::vector<float>(at(rows * view.outputs))};
+    states[at(i)] = matrix_product(false, true, rows, view.outputs, length, 1.0F,
+                                   samples.inputs.data() + first * length,
+                                   weights[at(group)].data(), 0.0F, given.values.data());
+    for (std::size_t j = 0; j < given.values.size() && !rounding.bias.empty(); ++j) {
+      given.values[j] += rounding.bias[at(group * view.outputs) + j % at(view.outputs)];
+    }
+    visit(at(i), given);
+  });
+  for (const auto& state : states) OCTET_TRY(state);
+  return check_cancel();
+}
+
+float addend_at(const LayerSamples& samples, std::size_t i) {
+  return samples.addends.empty() ? 0.0F : samples.addends[i];
+}
+
+/// Mean square error behind the activation, by output channel.
+Result<std::vector<double>> errors_behind(const LayerProblem& problem,
+                                          const LayerRounding& rounding,
+                                          const LayerSamples& samples) {
+  const auto& view = problem.view;
+  const auto channels = at(view.outputs);
+  const auto chunks = (samples.rows + chunk_rows - 1) / chunk_rows;
+  std::vector<std::vector<double>> partial(at(view.groups * chunks));
+  OCTET_TRY(visit_given(problem, rounding, samples, [&](std::size_t chunk, const Given& given) {
+    partial[chunk].assign(channels, 0.0);
+    for (std::size_t j = 0; j < given.values.size(); ++j) {
+      const float addend = addend_at(samples, given.first + j);
+      const float wanted = samples.outputs[given.first + j] + addend;
+      const auto error =
+          static_cast<double>(saturate(given.values[j] + addend, problem.low, problem.high)) -
+          static_cast<double>(saturate(wanted, problem.low, problem.high));
+      partial[chunk][j % channels] += error * error / static_cast<double>(samples.rows);
+    }
+  }));
+  std::vector<double> errors(at(view.output_channels()), 0.0);
+  for (std::size_t chunk = 0; chunk < partial.size(); ++chunk) {
+    const auto group = chunk / at(chunks);
+    for (std::size_t c = 0; c < channels; ++c) errors[group * channels + c] += partial[chunk][c];
+  }
+  return errors;
+}
+
+/// Outputs that are as good behind the activation as the samples' and nearest to what is given.
+Result<std::vector<float>> reachable_outputs(const LayerProblem& problem,
+                                             const LayerRounding& rounding,
+                                             const LayerSamples& samples) {
+  std::vector<float> outputs = samples.outputs;
+  OCTET_TRY(visit_given(problem, rounding, samples, [&](std::size_t, const Given& given) {
+    for (std::size_t j = 0; j < given.values.size(); ++j) {
+      const float addend = addend_at(samples, given.first + j);
+      float& output = outputs[given.first + j];
+      const float wanted = output + addend;
+      const float sum = given.values[j] + addend;
+      if (wanted <= problem.low) output = std::min(sum, problem.low) - addend;
+      if (wanted >= problem.high) output = std::max(sum, problem.high) - addend;
+    }
+  }));
+  return outputs;
+}
+
+/// Nearest codes where they err less: for each channel, or for all where they share a scale.
+void take_better(const LayerProblem& problem, const LayerRounding& nearest,
+                 const std::vector<double>& nearest_errors, const std::vector<double>& errors,
+                 LayerRounding& found) {
+  const auto& view = problem.view;
+  found.error = std::accumulate(errors.begin(), errors.end(), 0.0);
+  found.nearest_error = std::accumulate(nearest_errors.begin(), nearest_errors.end(), 0.0);
+  if (found.scale.size() == 1 && found.error > found.nearest_error) {
+    const double error = found.nearest_error;
+    found = nearest;
+    found.error = found.nearest_error = error;
+  }
+  if (found.scale.size() == 1) return;
+  auto* codes = found.codes.mutable_data<std::int8_t>();
+  for (std::size_t c = 0; c < errors.size(); ++c) {
+    if (errors[c] <= nearest_errors[c]) continue;
+    found.error += nearest_errors[c] - errors[c];
+    found.scale[c] = nearest.scale[c];
+    if (problem.free_bias) found.bias[c] = nearest.bias[c];
+    const auto channel = static_cast<std::int64_t>(c);
+    for (std::int64_t k = 0; k < view.inputs * view.taps; ++k) {
+      const auto i =
+          view.at(channel / view.outputs, channel % view.outputs, k / view.taps, k % view.taps);
+      codes[i] = nearest.codes.data<std::int8_t>()[i];
+    }
+  }
+}
+
+}  // namespace
+
+Result<LayerRounding> round_layer(const LayerProblem& problem, const LayerSamples& samples) {
+  OCTET_ASSIGN(auto roundings, round_rows(problem, samples));
+  auto& found = roundings.found;
+  const bool saturates = std::isfinite(problem.low) || std::isfinite(problem.high);
+  for (int i = 0; i < saturation_rounds && saturates && problem.free_bias; ++i) {
+    auto again = samples;
+    OCTET_ASSIGN(again.outputs, reachable_outputs(problem, found, samples));
+    OCTET_ASSIGN(auto next, round_rows(problem, std::move(again)));
+    found = std::move(next.found);
+  }
+  OCTET_ASSIGN(const auto errors, errors_behind(problem, found, samples));
+  OCTET_ASSIGN(const auto nearest_errors, errors_behind(problem, roundings.nearest, samples));
+  take_better(problem, roundings.nearest, nearest_errors, errors, found);
+  return found;
 }
 
 }  // namespace octet

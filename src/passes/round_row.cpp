@@ -105,7 +105,7 @@ std::vector<float> RowRounder::moments_times(std::span<const float> v) const {
 
 RowTarget RowRounder::target(std::span<const float> weights, std::span<const float> products,
                              float least_scale) const {
-  RowTarget row{weights, products, moments_times(weights), least_scale};
+  RowTarget row{weights, moments_times(weights), least_scale};
   const double share = held_outputs_ / (1 + held_outputs_);
   for (std::size_t k = 0; k < row.damped.size(); ++k) {
     const double held = held_weights_ * static_cast<double>(weights[k]);
@@ -124,19 +124,6 @@ double RowRounder::damped_error(const RowTarget& row, const RoundedRow& rounded)
              (static_cast<double>(product[k]) - 2 * static_cast<double>(row.damped[k]));
   }
   return error;
-}
-
-double RowRounder::plain_error(const RowTarget& row, const RoundedRow& rounded) const {
-  const auto v = weights_of(rounded);
-  const auto product = moments_times(v);
-  double squares = 0;
-  double products = 0;
-  for (std::size_t k = 0; k < v.size(); ++k) {
-    const auto value = static_cast<double>(v[k]);
-    squares += value * (static_cast<double>(product[k]) - held_weights_ * value);
-    products += value * static_cast<double>(row.products[k]);
-  }
-  return squares / (1 + held_outputs_) - 2 * products;
 }
 
 RoundedRow RowRounder::nearest(const RowTarget& row, float scale, const CodeLimits& limits) const {

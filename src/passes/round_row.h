@@ -37,9 +37,8 @@ struct RoundedRow {
 
 /// What one output channel should be; RowRounder::target makes it.
 struct RowTarget {
-  std::span<const float> weights;   ///< w
-  std::span<const float> products;  ///< r
-  std::vector<float> damped;        ///< r + k H w + d w
+  std::span<const float> weights;  ///< w
+  std::vector<float> damped;       ///< r + k H w + d w
   float least_scale = scale_floor;
 };
 
@@ -73,8 +72,6 @@ class RowRounder {
   void descend(const RowTarget& row, const CodeLimits& limits, RoundedRow& rounded) const;
   /// Best scale for the codes as they are; they stay the same.
   void fit_scale(const RowTarget& row, RoundedRow& rounded) const;
-  /// E(v), without its constant.
-  [[nodiscard]] double plain_error(const RowTarget& row, const RoundedRow& rounded) const;
 
  private:
   [[nodiscard]] std::vector<double> factored_target(const RowTarget& row) const;

@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "passes/integer_rules.h"
 #include "passes/layer_rows.h"
 #include "passes/passes.h"
 #include "passes/round_layer.h"
@@ -262,13 +263,22 @@ class Rounder {
         for (std::size_t i = first; i < first + at(rows[s] * view.outputs); ++i) {
           const float addend = layer.addend == ValueId::none ? 0.0F : addends[s][i];
           all.outputs.push_back(layer.outputs[s][i] - addend);
+          if (layer.addend != ValueId::none) all.addends.push_back(addend);
         }
       }
     }
     return all;
   }
 
-  Status decide(const Layer& layer, LayerSamples samples) {
+  /// Bounds of the Relu or Clip that alone reads a value.
+  [[nodiscard]] ActivationBounds activation_behind(ValueId value) const {
+    const Graph& graph = context_.model.graph;
+    const auto uses = graph.uses()[index(value)];
+    if (uses.size() != 1 || graph.is_output(value)) return {};
+    return activation_limits(graph, graph.node(uses[0].node)).value_or(ActivationBounds{});
+  }
+
+  Status decide(const Layer& layer, const LayerSamples& samples) {
     Graph& graph = context_.model.graph;
     auto& plan = context_.model.plan;
     const auto weight = graph.node(layer.id).input(1);
@@ -285,7 +295,12 @@ class Rounder {
     problem.limits = {static_cast<std::int32_t>(quantization.scheme.qmin()),
                       static_cast<std::int32_t>(quantization.scheme.qmax())};
     problem.free_bias = !graph.node(layer.id).is("MatMul");
-    OCTET_ASSIGN(auto rounding, round_layer(problem, std::move(samples)));
+    if (problem.free_bias) {
+      const auto bounds = activation_behind(layer.target);
+      problem.low = bounds.low;
+      problem.high = bounds.high;
+    }
+    OCTET_ASSIGN(auto rounding, round_layer(problem, samples));
     return take(layer, std::move(rounding));
   }
 

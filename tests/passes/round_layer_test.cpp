@@ -58,17 +58,29 @@ struct Case {
     problem.scale = scale;
     problem.least_scale.assign(scale.size(), scale_floor);
     problem.limits = limits;
+    problem.low = low;
+    problem.high = high;
     return problem;
   }
 
-  /// Mean square error of an output channel, with a bias that takes out its mean where `bias` is
-  /// nullptr.
+  float low = -1e30F, high = 1e30F;
+
+  /// Mean square error of an output channel behind the activation, with a bias that takes out the
+  /// mean error before it where `bias` is nullptr.
   template <class Code>
   [[nodiscard]] double error(std::int64_t channel, float of_codes, const Code* codes,
                              const float* bias) const {
     const auto group = channel / 6;
-    std::vector<double> differences;
+    std::vector<double> given;
     double mean = 0;
+    const auto wanted = [&](std::int64_t row) {
+      const auto at = static_cast<std::size_t>((group * samples.rows + row) * 6 + channel % 6);
+      return static_cast<double>(samples.outputs[at]);
+    };
+    const auto addend = [&](std::int64_t row) {
+      const auto at = static_cast<std::size_t>((group * samples.rows + row) * 6 + channel % 6);
+      return samples.addends.empty() ? 0.0 : static_cast<double>(samples.addends[at]);
+    };
     for (std::int64_t row = 0; row < samples.rows; ++row) {
       const auto at = static_cast<std::size_t>(group * samples.rows + row);
       double y = bias == nullptr ? 0 : static_cast<double>(*bias);
@@ -76,13 +88,16 @@ struct Case {
         y += static_cast<double>(of_codes) * static_cast<double>(codes[k]) *
              static_cast<double>(samples.inputs[at * 12 + k]);
       }
-      y -= static_cast<double>(samples.outputs[at * 6 + static_cast<std::size_t>(channel % 6)]);
-      differences.push_back(y);
-      mean += y / static_cast<double>(samples.rows);
+      given.push_back(y);
+      mean += (y - wanted(row)) / static_cast<double>(samples.rows);
     }
     double error = 0;
-    for (const double d : differences) {
-      const double e = d - (bias == nullptr ? mean : 0);
+    for (std::int64_t row = 0; row < samples.rows; ++row) {
+      const auto limited = [&](double sum) {
+        return std::clamp(sum + addend(row), static_cast<double>(low), static_cast<double>(high));
+      };
+      const double y = given[static_cast<std::size_t>(row)] - (bias == nullptr ? mean : 0);
+      const double e = limited(y) - limited(wanted(row));
       error += e * e / static_cast<double>(samples.rows);
     }
     return error;
@@ -127,6 +142,35 @@ TEST(RoundLayer, NoChannelEndsWorseThanWithNearestRounding) {
       }
     }
   }
+}
+
+TEST(RoundLayer, CountsWhatTheActivationLetsThrough) {
+  double linear = 0;
+  double limited = 0;
+  for (int seed = 0; seed < 8; ++seed) {
+    Case of(3, false, seed);
+    std::mt19937 random(static_cast<unsigned>(seed));
+    std::normal_distribution<float> normal;
+    for (std::size_t i = 0; i < of.samples.outputs.size(); ++i) {
+      of.samples.addends.push_back(normal(random));
+    }
+    const auto before = round_layer(of.problem(), of.samples);
+    of.low = 0;
+    of.high = 6;
+    const auto rounding = round_layer(of.problem(), of.samples);
+    ASSERT_TRUE(before);
+    ASSERT_TRUE(rounding);
+    double all = 0;
+    for (std::int64_t channel = 0; channel < 12; ++channel) {
+      const double error = rounded_error(of, *rounding, channel);
+      EXPECT_LE(error, of.nearest_error(channel) * 1.001 + 1e-9) << "channel " << channel;
+      all += error;
+      linear += rounded_error(of, *before, channel);
+    }
+    EXPECT_NEAR(rounding->error, all, 1e-3 * all);
+    limited += all;
+  }
+  EXPECT_LT(limited, linear);
 }
 
 TEST(RoundLayer, WithOneScaleTheLayerDoesNot) {
@@ -177,7 +221,8 @@ TEST(RoundLayer, InputsThatNeverVaryLeaveNearestCodes) {
 }
 
 /// E(v) + k (v - w)'H(v - w) + d |v - w|^2 less what does not depend on v.
-double objective(const std::vector<float>& moments, const RowTarget& row, double k, double d,
+double objective(const std::vector<float>& moments, const std::vector<float>& weights,
+                 const std::vector<float>& products, double k, double d,
                  const std::vector<int>& codes, float scale) {
   const auto n = codes.size();
   double error = 0;
@@ -185,11 +230,11 @@ double objective(const std::vector<float>& moments, const RowTarget& row, double
     const double v = static_cast<double>(scale) * codes[i];
     for (std::size_t j = 0; j < n; ++j) {
       const double other = static_cast<double>(scale) * codes[j];
-      const auto w = static_cast<double>(row.weights[j]);
+      const auto w = static_cast<double>(weights[j]);
       error += v * static_cast<double>(moments[i * n + j]) * ((1 + k) * other - 2 * k * w);
     }
-    error += v * (d * (v - 2 * static_cast<double>(row.weights[i])) -
-                  2 * static_cast<double>(row.products[i]));
+    error +=
+        v * (d * (v - 2 * static_cast<double>(weights[i])) - 2 * static_cast<double>(products[i]));
   }
   return error;
 }
@@ -224,12 +269,13 @@ TEST(RowRounder, ComesNearTheBestOfAllCodes) {
       std::vector<int> codes;
       for (int rest = number, k = 0; k < static_cast<int>(n); ++k, rest /= 7)
         codes.push_back(rest % 7 - 3);
-      best = std::min(best, objective(moments, row, 0.5, damping, codes, scale));
+      best = std::min(best, objective(moments, weights, products, 0.5, damping, codes, scale));
     }
     auto found = rounder->successive(row, scale, limits);
     rounder->descend(row, limits, found);
     const std::vector<int> codes(found.codes.begin(), found.codes.end());
-    EXPECT_NEAR(found.error, objective(moments, row, 0.5, damping, codes, scale), 1e-3);
+    EXPECT_NEAR(found.error, objective(moments, weights, products, 0.5, damping, codes, scale),
+                1e-3);
     EXPECT_GE(found.error, best - 1e-3);
     gap += found.error - best;
     nearest_gap += rounder->nearest(row, scale, limits).error - best;
