@@ -28,7 +28,7 @@ constexpr Damping damping{1.0, 0.02};
 /// Alternations of codes and scale.
 constexpr int scale_rounds = 3;
 /// How often a layer is rounded again for what its activation cuts off.
-constexpr int saturation_rounds = 2;
+constexpr int saturation_rounds = 1;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
