@@ -1,9 +1,5 @@
 # Warnings, sanitizers and reproducible floating point, as one interface target.
 
-# The build type of the sanitizer presets: quick enough for real models, readable stacks.
-set(CMAKE_C_FLAGS_SANITIZE "-O1 -g1" CACHE STRING "")
-set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1" CACHE STRING "")
-
 add_library(octet_compiler INTERFACE)
 target_compile_options(octet_compiler INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Werror

@@ -30,9 +30,10 @@ struct QuantizeRequest {
   /// By which octet requantizes the model: onnx, openvino, xnnpack, tflite; "": the target's.
   std::string rule;
   std::string observer = "mse";
-  std::optional<bool> per_channel;  ///< of the weights; default: what the target takes
-  bool reduce_range = false;        ///< 7-bit weights
-  std::string optimize;             ///< none, fast or best; "": fast (docs/algorithms.md)
+  std::string weight_observer = "minmax";  ///< or mse
+  std::optional<bool> per_channel;         ///< of the weights; default: what the target takes
+  bool reduce_range = false;               ///< 7-bit weights
+  std::string optimize;                    ///< none, fast or best; "": fast (docs/algorithms.md)
   /// Measure what quantized layers do to means, and take that out of the biases, too.
   std::optional<bool> refine_bias;
   std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize

@@ -40,6 +40,9 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     if (request.data_free) json["data_free"] = true;
     json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
   }
+  if (options.weight_observer != WeightObserver::minmax) {
+    json["weight_observer"] = name(options.weight_observer);
+  }
   if (request.per_channel) json["per_channel"] = *request.per_channel;
   if (!request.activation_storage.empty()) json["storage"] = request.activation_storage;
   if (request.io != "float") json["io"] = request.io;
@@ -47,8 +50,9 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
-  if (with_data && request.statistics.empty() && !request.data_free)
+  if (with_data && request.statistics.empty() && !request.data_free) {
     json["seed"] = request.data.seed;
+  }
   return json;
 }
 

@@ -210,6 +210,12 @@ Result<ObserverKind> parse_observer(const std::string& text) {
               text);
 }
 
+Result<WeightObserver> parse_weight_observer(const std::string& text) {
+  const auto observer = weight_observer_from_name(text);
+  if (observer) return *observer;
+  return fail(ErrorKind::usage, "no weight observer '{}'; there are minmax and mse", text);
+}
+
 std::string default_target(const std::string& path) {
   return is_tflite_path(path) ? "tflite" : "onnxruntime";
 }
@@ -248,6 +254,7 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   OCTET_TRY(parse_input_layout(request.input_layout));
   OCTET_TRY(parse_rule(request.rule));
   OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  OCTET_ASSIGN(options.weight_observer, parse_weight_observer(request.weight_observer));
   OCTET_TRY(parse_activations(request, *target, options));
   OCTET_ASSIGN(options.io, parse_io(request, options));
   if (request.per_channel) {

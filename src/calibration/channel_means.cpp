@@ -15,18 +15,27 @@ namespace {
 #endif
 
 /// totals[c] += values[p][c] over pixels. The order of additions is fixed: f32 over runs of 64
-/// pixels, then double.
+/// pixels, then double. `Channels` sums stay in registers over a run.
+template <std::int64_t Channels>
+inline __attribute__((always_inline)) void add_run(const float* values, std::int64_t pixels,
+                                                   std::int64_t stride, double* totals) {
+  float run[Channels] = {};
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    for (std::int64_t c = 0; c < Channels; ++c) run[c] += values[p * stride + c];
+  }
+  for (std::int64_t c = 0; c < Channels; ++c) totals[c] += static_cast<double>(run[c]);
+}
+
 OCTET_CLONES void add_channels_last(const float* values, std::int64_t pixels, std::int64_t channels,
-                                    float* run, double* totals) {
+                                    double* totals) {
   constexpr std::int64_t run_length = 64;
   for (std::int64_t begin = 0; begin < pixels; begin += run_length) {
-    const auto end = std::min(pixels, begin + run_length);
-    for (std::int64_t c = 0; c < channels; ++c) run[c] = 0.0F;
-    for (std::int64_t p = begin; p < end; ++p) {
-      const float* pixel = values + p * channels;
-      for (std::int64_t c = 0; c < channels; ++c) run[c] += pixel[c];
-    }
-    for (std::int64_t c = 0; c < channels; ++c) totals[c] += static_cast<double>(run[c]);
+    const float* first = values + begin * channels;
+    const auto length = std::min(pixels - begin, run_length);
+    std::int64_t c = 0;
+    for (; c + 64 <= channels; c += 64) add_run<64>(first + c, length, channels, totals + c);
+    for (; c + 16 <= channels; c += 16) add_run<16>(first + c, length, channels, totals + c);
+    for (; c < channels; ++c) add_run<1>(first + c, length, channels, totals + c);
   }
 }
 
@@ -52,13 +61,12 @@ void ChannelMeans::observe(const TapView& view) {
     valid_ = false;
     return;
   }
-  std::vector<float> run(count);
   std::vector<double> totals(count);
   for (std::int64_t n = 0; n < samples; ++n) {
     const float* values = view.values.data() + n * channels * pixels;
     std::fill(totals.begin(), totals.end(), 0.0);
     if (view.channels_last) {
-      add_channels_last(values, pixels, channels, run.data(), totals.data());
+      add_channels_last(values, pixels, channels, totals.data());
     } else {
       add_plain(values, pixels, channels, totals.data());
     }

@@ -106,6 +106,7 @@ ChannelProfile to_profile(const std::vector<ChannelSums>& samples) {
   ChannelProfile profile;
   if (samples.empty()) return profile;
   const auto count = samples[0].sum.size();
+  profile.samples = static_cast<std::int64_t>(samples.size());
   profile.mean.assign(count, 0);
   profile.variance.assign(count, 0);
   profile.inside.assign(count, 0);

@@ -17,6 +17,7 @@ struct ChannelProfile {
   std::vector<double> variance;
   std::vector<double> minimum;
   std::vector<double> maximum;
+  std::int64_t samples = 0;    ///< seen; 0 where the profile is derived
   std::vector<double> inside;  ///< share of the elements strictly between the request's bounds
 
   [[nodiscard]] std::size_t channels() const { return mean.size(); }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "calibration/histogram_kernels.h"
 #include "calibration/observer.h"
@@ -8,12 +9,13 @@
 namespace octet {
 namespace {
 
+constexpr auto bins = static_cast<std::size_t>(Histogram::bin_count);
+/// Values scanned and then counted while the cache holds them.
+constexpr std::size_t cached_block = 16384;
 constexpr std::size_t index_block = 512;
 /// Below this many values, clearing and adding up the interleaved counters costs more than it
 /// saves.
 constexpr std::size_t interleave_from = 8192;
-constexpr std::size_t lanes = 4;
-constexpr auto bins = static_cast<std::size_t>(Histogram::bin_count);
 
 std::int64_t bin_of(double value, int exponent) {
   return static_cast<std::int64_t>(std::floor(std::ldexp(value, -exponent)));
@@ -23,47 +25,76 @@ std::int64_t halve(std::int64_t bin, int times) {
   return times > 62 ? (bin < 0 ? -1 : 0) : bin >> times;
 }
 
+/// Calls fn(bins, count) for all values but some of those in zero's bin, which it counts: the
+/// number is returned.
 template <class Fn>
-void for_each_index_block(std::span<const float> values, const HistogramWindow& window, Fn fn) {
-  alignas(64) std::array<std::int32_t, index_block> indices;
+std::size_t for_each_index_block(std::span<const float> values, const HistogramWindow& window,
+                                 Fn fn) {
+  alignas(64) std::array<std::uint16_t, index_block + 32> indices;
+  std::size_t left_out = 0;
   for (std::size_t start = 0; start < values.size(); start += index_block) {
     const std::size_t count = std::min(index_block, values.size() - start);
-    bin_indices(values.data() + start, count, window.width_exponent,
-                static_cast<std::int32_t>(window.first_bin), indices.data());
-    fn(indices.data(), count);
+    const std::size_t kept =
+        bins_but_zero(values.data() + start, count, window.width_exponent,
+                      static_cast<std::int32_t>(window.first_bin), indices.data());
+    fn(indices.data(), kept);
+    left_out += count - kept;
   }
+  return left_out;
 }
 
-/// Counts into four interleaved tables: equal values in a row (the zeros of a Relu) would otherwise
-/// wait for each other's store.
-void count_interleaved(std::span<const float> values, const HistogramWindow& window,
-                       std::vector<std::uint64_t>& counts) {
-  std::vector<std::uint32_t> tables(lanes * bins, 0);
-  std::uint32_t* t0 = tables.data();
-  std::uint32_t* t1 = t0 + bins;
-  std::uint32_t* t2 = t1 + bins;
-  std::uint32_t* t3 = t2 + bins;
-  for_each_index_block(values, window, [=](const std::int32_t* index, std::size_t count) {
-    std::size_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-      ++t0[index[i]];
-      ++t1[index[i + 1]];
-      ++t2[index[i + 2]];
-      ++t3[index[i + 3]];
-    }
-    for (; i < count; ++i) ++t0[index[i]];
-  });
-  for (std::size_t i = 0; i < bins; ++i) {
-    counts[i] += std::uint64_t{t0[i]} + t1[i] + t2[i] + t3[i];
+/// Counters in four interleaved tables, small enough for the first cache: equal values in a row
+/// would otherwise wait for each other's store.
+class InterleavedCounts {
+ public:
+  void add(std::span<const float> values, const HistogramWindow& window) {
+    std::uint16_t* t0 = tables_.data();
+    std::uint16_t* t1 = t0 + bins;
+    std::uint16_t* t2 = t1 + bins;
+    std::uint16_t* t3 = t2 + bins;
+    const auto count_block = [=](const std::uint16_t* index, std::size_t count) {
+      std::size_t i = 0;
+      for (; i + lanes <= count; i += lanes) {
+        ++t0[index[i]];
+        ++t1[index[i + 1]];
+        ++t2[index[i + 2]];
+        ++t3[index[i + 3]];
+      }
+      for (; i < count; ++i) ++t0[index[i]];
+    };
+    zeros_ += for_each_index_block(values, window, count_block);
+    held_ += values.size();
   }
-}
+
+  /// The next cached_block values could overflow a counter.
+  [[nodiscard]] bool full() const { return held_ + cached_block > most; }
+
+  void flush(const HistogramWindow& window, std::vector<std::uint64_t>& counts) {
+    if (held_ == 0) return;
+    add_four_tables(tables_.data(), bins, counts.data());
+    counts[static_cast<std::size_t>(-window.first_bin)] += zeros_;
+    tables_.fill(0);
+    zeros_ = 0;
+    held_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t lanes = 4;
+  /// A block's last indices all go to the first table, hence not lanes * 65535.
+  static constexpr std::size_t most = std::size_t{1} << 17;
+  alignas(64) std::array<std::uint16_t, lanes * bins> tables_{};
+  std::size_t zeros_ = 0;
+  std::size_t held_ = 0;
+};
 
 void count_directly(std::span<const float> values, const HistogramWindow& window,
                     std::vector<std::uint64_t>& counts) {
   std::uint64_t* table = counts.data();
-  for_each_index_block(values, window, [=](const std::int32_t* index, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) ++table[index[i]];
-  });
+  const std::size_t zeros =
+      for_each_index_block(values, window, [=](const std::uint16_t* index, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) ++table[index[i]];
+      });
+  table[-window.first_bin] += zeros;
 }
 
 std::vector<float> finite_values(std::span<const float> values) {
@@ -93,6 +124,10 @@ HistogramWindow histogram_window(float minimum, float maximum) {
 
 bool Histogram::extend(float low, float high, std::uint64_t count, bool with_counts) {
   const bool binned = with_counts && (total_ == 0 || has_counts());
+  if (binned && low >= minimum_ && high <= maximum_) {
+    total_ += count;
+    return true;
+  }
   minimum_ = std::min(minimum_, low);
   maximum_ = std::max(maximum_, high);
   total_ += count;
@@ -121,23 +156,29 @@ bool Histogram::extend(float low, float high, std::uint64_t count, bool with_cou
 }
 
 void Histogram::observe(std::span<const float> values) {
-  // The interleaved counters have 32 bits.
-  constexpr std::size_t most = std::size_t{1} << 31;
-  for (; values.size() > most; values = values.subspan(most)) observe(values.first(most));
-  if (values.empty()) return;
-  const ValueRange range = scan_range(values.data(), values.size());
-  if (!range.finite) {
-    const std::vector<float> finite = finite_values(values);
-    non_finite_ += values.size() - finite.size();
-    return observe(finite);
+  std::optional<InterleavedCounts> interleaved;
+  if (values.size() >= interleave_from) interleaved.emplace();
+  std::vector<float> finite;
+  for (std::size_t start = 0; start < values.size(); start += cached_block) {
+    auto block = values.subspan(start, std::min(cached_block, values.size() - start));
+    ValueRange range = scan_range(block.data(), block.size());
+    if (!range.finite) {
+      finite = finite_values(block);
+      non_finite_ += block.size() - finite.size();
+      if (finite.empty()) continue;
+      block = finite;
+      range = scan_range(block.data(), block.size());
+    }
+    const bool grows = range.low < minimum_ || range.high > maximum_;
+    if (interleaved && (grows || interleaved->full())) interleaved->flush(window(), counts_);
+    if (!extend(range.low, range.high, block.size(), true)) continue;
+    if (interleaved) {
+      interleaved->add(block, window());
+    } else {
+      count_directly(block, window(), counts_);
+    }
   }
-  if (!extend(range.low, range.high, values.size(), true)) return;
-  const HistogramWindow window{width_exponent_, first_bin_};
-  if (values.size() < interleave_from) {
-    count_directly(values, window, counts_);
-  } else {
-    count_interleaved(values, window, counts_);
-  }
+  if (interleaved) interleaved->flush(window(), counts_);
 }
 
 void Histogram::observe_range(std::span<const float> values) {

@@ -18,6 +18,13 @@ enum class ObserverKind : std::uint8_t { minmax, moving_average, percentile, mse
 [[nodiscard]] std::string_view name(ObserverKind kind);
 [[nodiscard]] std::optional<ObserverKind> observer_from_name(std::string_view name);
 
+/// What a histogram's bins cover: bin i starts at (first_bin + i) * 2^width_exponent.
+struct HistogramWindow {
+  int width_exponent = 0;
+  std::int64_t first_bin = 0;
+  friend bool operator==(const HistogramWindow&, const HistogramWindow&) = default;
+};
+
 /// Fixed-size histogram whose bin width is a power of two and whose bin edges are multiples of it.
 /// When a value falls outside, the width doubles until it fits and neighbours merge: counts stay
 /// exact, and the result depends only on the multiset of values seen, not on their order or on how
@@ -57,6 +64,7 @@ class Histogram {
   friend class StatisticsCodec;
   /// Takes `count` more finite values with this range into account; true when bins are kept.
   bool extend(float low, float high, std::uint64_t count, bool with_counts);
+  [[nodiscard]] HistogramWindow window() const { return {width_exponent_, first_bin_}; }
 
   std::vector<std::uint64_t> counts_;
   std::int64_t first_bin_ = 0;
@@ -67,12 +75,7 @@ class Histogram {
   float maximum_ = -std::numeric_limits<float>::infinity();
 };
 
-/// Bin width and first bin that the canonical form demands for values in [minimum, maximum].
-struct HistogramWindow {
-  int width_exponent = 0;
-  std::int64_t first_bin = 0;
-  friend bool operator==(const HistogramWindow&, const HistogramWindow&) = default;
-};
+/// The canonical form's bin width and first bin for values in [minimum, maximum].
 [[nodiscard]] HistogramWindow histogram_window(float minimum, float maximum);
 
 }  // namespace octet

@@ -125,6 +125,10 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command
       .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
       ->capture_default_str();
+  command
+      .add_option("--weight-observer", request.weight_observer,
+                  "minmax|mse: the range of weights, for each scale")
+      ->capture_default_str();
   command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
   command.add_flag("--per-tensor", options.per_tensor, "One weight scale per tensor");
   command.add_option("--activations", request.activation_storage,

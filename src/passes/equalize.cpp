@@ -21,7 +21,10 @@
 namespace octet::passes {
 namespace {
 
-constexpr double headroom = 0.6;
+/// Share of a bound that a channel may reach after scaling; the less was seen, the less.
+constexpr double headroom = 0.8;
+constexpr double headroom_of_few = 0.6;
+constexpr std::int64_t few_samples = 64;
 /// Log of the largest factor.
 constexpr double widest_scale = 10;
 /// Channels are taken to reach and to vary at least this share of what the largest does.
@@ -121,24 +124,27 @@ class Equalizer {
     for (const auto clip : one.clips) {
       const auto limits = *activation_limits(graph_, graph_.node(clip));
       const auto* profile = profile_of(graph_.node(clip).output(), one.channels);
+      const bool few = profile != nullptr && profile->samples > 0 && profile->samples < few_samples;
+      const double room = few ? headroom_of_few : headroom;
+      constexpr double unknown = 1e30;
       for (std::size_t c = 0; c < count; ++c) {
         limit(bounds, c, static_cast<double>(limits.high),
-              profile == nullptr ? 1e30 : profile->maximum[c]);
+              profile == nullptr ? unknown : profile->maximum[c], room);
         limit(bounds, c, static_cast<double>(-limits.low),
-              profile == nullptr ? 1e30 : -profile->minimum[c]);
+              profile == nullptr ? unknown : -profile->minimum[c], room);
       }
     }
     return bounds;
   }
 
   /// Keeps channel c, which reaches up to `largest`, from being changed by a bound.
-  static void limit(ScaleClass& bounds, std::size_t c, double bound, double largest) {
+  static void limit(ScaleClass& bounds, std::size_t c, double bound, double largest, double room) {
     if (bound == 0 || !std::isfinite(bound)) return;
-    if (largest >= touching * bound) {
+    if (bound < 0 || largest >= touching * bound) {
       bounds.lowest[c] = bounds.highest[c] = 0;
     } else if (bounds.highest[c] > 0 && largest > 0) {
       bounds.highest[c] =
-          std::min(bounds.highest[c], std::max(0.0, std::log(bound * headroom / largest)));
+          std::min(bounds.highest[c], std::max(0.0, std::log(bound * room / largest)));
     }
   }
 

@@ -10,6 +10,7 @@
 #include "calibration/statistics.h"
 #include "graph/plan.h"
 #include "passes/target.h"
+#include "passes/weight_range.h"
 
 namespace octet {
 
@@ -33,6 +34,7 @@ struct QuantizeOptions {
   DynamicForm dynamic_form = DynamicForm::integer_operators;
   std::string target = "onnxruntime";
   ObserverKind observer = ObserverKind::mse;
+  WeightObserver weight_observer = WeightObserver::minmax;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
   std::optional<int> edge_weight_bits;       ///< of first and last layers; default: weight_bits

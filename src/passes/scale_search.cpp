@@ -16,7 +16,7 @@ namespace {
 #define OCTET_CLONES
 #endif
 
-constexpr int steps = 40;
+constexpr int steps = 30;
 constexpr double first_step = 0.25;
 /// Rounds over all classes that make ranges equal.
 constexpr int start_sweeps = 3;

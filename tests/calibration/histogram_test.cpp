@@ -54,7 +54,7 @@ void expect_counts(const Histogram& histogram, std::span<const float> values) {
 
 TEST(Histogram, CountsEqualExactArithmetic) {
   for (const double decades : {0.1, 3.0, 20.0, 37.0}) {
-    for (const std::size_t count : {1UL, 7UL, 513UL, 20000UL}) {
+    for (const std::size_t count : {1UL, 7UL, 513UL, 20000UL, 150001UL}) {
       const auto values = wild_values(count, static_cast<unsigned>(count), decades);
       const auto histogram = histogram_of(values);
       expect_counts(histogram, values);
@@ -63,6 +63,24 @@ TEST(Histogram, CountsEqualExactArithmetic) {
       EXPECT_EQ(histogram.maximum(), *std::max_element(values.begin(), values.end()));
     }
   }
+}
+
+TEST(Histogram, EqualValuesDoNotOverflowItsCounters) {
+  std::vector<float> values(600'000, 3.5F);
+  std::fill_n(values.begin(), 200'000, 0.0F);
+  std::fill_n(values.end() - 5, 5, 9.0F);
+  expect_counts(histogram_of(values), values);
+}
+
+TEST(Histogram, NonFiniteValuesInLaterBlocksAreLeftOut) {
+  auto values = wild_values(50'000, 5, 2.0);
+  const auto clean = histogram_of(values);
+  values.insert(values.begin() + 30'000, {std::nanf(""), Limits::infinity(), -Limits::infinity()});
+  auto histogram = histogram_of(values);
+  EXPECT_EQ(histogram.non_finite(), 3U);
+  EXPECT_EQ(histogram.counts(), clean.counts());
+  EXPECT_EQ(histogram.minimum(), clean.minimum());
+  EXPECT_EQ(histogram.maximum(), clean.maximum());
 }
 
 TEST(Histogram, DependsOnTheMultisetAlone) {
