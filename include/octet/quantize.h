@@ -22,7 +22,7 @@ struct QuantizeRequest {
   /// static, dynamic or weight-only; "": weight-only for float16 weights, static where there are
   /// data or statistics, else dynamic.
   std::string method;
-  std::string weights = "int8";  ///< or float16 (weight-only)
+  std::string weights = "int8";  ///< or int4, or float16 (weight-only)
   std::string dynamic_form;      ///< integer (default) or qdq: how the file states the operators
   /// onnxruntime, openvino, tflite or tflite-micro; "": tflite for a .tflite output, else
   /// onnxruntime.
@@ -30,21 +30,28 @@ struct QuantizeRequest {
   /// By which octet requantizes the model: onnx, openvino, xnnpack, tflite; "": the target's.
   std::string rule;
   std::string observer = "mse";
-  std::optional<bool> per_channel;      ///< of the weights; default: what the target takes
-  bool reduce_range = false;            ///< 7-bit weights
-  std::string optimize;                 ///< none or fast (bias correction); "": fast
+  std::string weight_observer = "minmax";  ///< or mse
+  std::optional<bool> per_channel;         ///< of the weights; default: what the target takes
+  bool reduce_range = false;               ///< 7-bit weights
+  std::string optimize;                    ///< none, fast or best; "": fast (docs/algorithms.md)
+  /// Measure what quantized layers do to means, and take that out of the biases, too.
+  std::optional<bool> refine_bias;
+  std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
-  int weight_bits = 8;
+  std::optional<bool> learn_rounding;   ///< round weights by what layers give on samples;
+                                        ///< default: with less than 8 bits
+  int weight_bits = 0;                  ///< 2 to 8; 0: 8, or 4 with weights int4
+  int edge_weight_bits = 0;             ///< of first and last layers; 0: 8
   int activation_bits = 8;
   /// int8, uint8 or int16 (symmetric, targets tflite and tflite-micro); "": what the target takes.
   std::string activation_storage;
   /// Type of a .tflite model's inputs and outputs: float, int8, uint8, or int16 with int16
   /// activations.
   std::string io = "float";
-  std::string input_layout;             ///< nchw or nhwc: axes of image inputs; "": as they are
-  bool requantize = false;              ///< dequantize a model that is quantized already first
-  bool data_free = false;               ///< not in this version
+  std::string input_layout;  ///< nchw or nhwc: axes of image inputs; "": as they are
+  bool requantize = false;   ///< dequantize a model that is quantized already first
+  bool data_free = false;  ///< ranges from BatchNormalization statistics; needs the images' recipe
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names

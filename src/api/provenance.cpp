@@ -18,8 +18,15 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   nlohmann::ordered_json json;
   json["method"] = name(options.method);
   json["target"] = options.target;
-  const int bits = options.reduce_range ? options.weight_bits - 1 : options.weight_bits;
+  const int most_bits = options.reduce_range ? 7 : 8;
+  const int bits = std::min(options.weight_bits, most_bits);
   json["weights"] = options.weights == WeightType::float16 ? "float16" : fmt::format("int{}", bits);
+  for (const auto& [key, own] : {std::pair("bits_first_last", options.edge_weight_bits),
+                                 std::pair("bits_depthwise", options.depthwise_weight_bits)}) {
+    const int of_layer = std::min(own.value_or(bits), most_bits);
+    if (options.weights != WeightType::float16 && of_layer != bits) json[key] = of_layer;
+  }
+  if (options.weights == WeightType::int4) json["packed"] = true;
   if (options.method == Method::dynamic) {
     json["dynamic_form"] = options.dynamic_form == DynamicForm::qdq ? "qdq" : "integer";
   }
@@ -27,7 +34,14 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["observer"] = name(provenance.statistics->observer);
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
+    json["equalize"] = options.equalize;
+    json["refine_bias"] = options.refine_bias;
+    json["adaround"] = options.learn_rounding;
+    if (request.data_free) json["data_free"] = true;
     json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
+  }
+  if (options.weight_observer != WeightObserver::minmax) {
+    json["weight_observer"] = name(options.weight_observer);
   }
   if (request.per_channel) json["per_channel"] = *request.per_channel;
   if (!request.activation_storage.empty()) json["storage"] = request.activation_storage;
@@ -36,7 +50,9 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
-  if (with_data && request.statistics.empty()) json["seed"] = request.data.seed;
+  if (with_data && request.statistics.empty() && !request.data_free) {
+    json["seed"] = request.data.seed;
+  }
   return json;
 }
 
@@ -52,7 +68,7 @@ void write_provenance(QuantizedGraph& model, const Provenance& provenance) {
   metadata["octet.options"] = options_json(provenance).dump();
   metadata["octet.float_model"] = provenance.source_hash;
   state_rule(model, provenance.request.output);
-  if (provenance.statistics == nullptr) return;
+  if (provenance.statistics == nullptr || provenance.request.data_free) return;
   const auto& statistics = *provenance.statistics;
   const auto bytes = encode(statistics);
   metadata["octet.statistics"] = content_hash(std::as_bytes(std::span(bytes)));

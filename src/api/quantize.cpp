@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "api/engine_choice.h"
@@ -9,6 +10,8 @@
 #include "api/quantize_options.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "data/held_dataset.h"
+#include "passes/data_free.h"
 #include "passes/dequantize.h"
 #include "passes/input_layout.h"
 #include "passes/pipeline.h"
@@ -17,6 +20,11 @@ namespace octet {
 namespace {
 
 constexpr std::int64_t default_samples = 512;
+/// Samples that channels are profiled on, and by --optimize best: their sums are kept by sample.
+constexpr std::int64_t profile_samples = 32;
+constexpr std::int64_t profile_samples_best = 128;
+/// Bytes of undecoded samples that are kept where there is more than one sweep over them.
+constexpr std::size_t held_bytes = std::size_t{64} << 20;
 
 using Clock = std::chrono::steady_clock;
 
@@ -53,10 +61,24 @@ struct Sweep {
   ObserverKind observer;
   const Progress& progress;
   const std::string& model_hash;
+  bool repeated = false;  ///< there is more than one sweep over the samples
   std::int64_t skipped = 0;
+  std::optional<OpenData> opened;
+
+  /// The data, opened once: the inputs of a graph stay what they are from pass to pass.
+  Result<const OpenData*> open(const Graph& graph) {
+    if (opened) return &*opened;
+    OCTET_ASSIGN(auto data, open_data(source, graph, default_samples));
+    if (repeated) {
+      OCTET_ASSIGN(data.dataset, hold_samples(std::move(data.dataset), data.selection, held_bytes));
+    }
+    opened = std::move(data);
+    return &*opened;
+  }
 
   Result<Statistics> run(const Graph& graph, const std::vector<ValueId>& values) {
-    OCTET_ASSIGN(const auto data, open_data(source, graph, default_samples));
+    OCTET_ASSIGN(const auto* found, open(graph));
+    const auto& data = *found;
     const auto recipe_json = data.recipe == Recipe{} ? std::string() : to_json(data.recipe);
     CalibrationOptions options;
     options.observer = observer;
@@ -68,6 +90,23 @@ struct Sweep {
     statistics.recipe = recipe_json;
     skipped = static_cast<std::int64_t>(data.selection.size()) - statistics.samples;
     return statistics;
+  }
+
+  /// A SampleSource: at most `limit` samples, spread evenly over the selection.
+  Result<std::int64_t> some(const Graph& graph, std::int64_t limit, const BatchVisitor& visit) {
+    OCTET_ASSIGN(const auto* found, open(graph));
+    const auto& data = *found;
+    const auto all = static_cast<std::int64_t>(data.selection.size());
+    const auto count = std::min(all, limit);
+    std::vector<std::int64_t> selection;
+    for (std::int64_t i = 0; i < count; ++i) {
+      selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
+    }
+    LoaderOptions loader;
+    loader.batch_size = calibration_batch;
+    loader.undecodable = source.skip_undecodable ? Undecodable::skip : Undecodable::error;
+    OCTET_ASSIGN(const auto report, for_each_batch(*data.dataset, selection, loader, visit));
+    return report.samples;
   }
 };
 
@@ -97,19 +136,46 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   if (!request.activation_storage.empty()) unused.emplace_back("--activations");
   if (request.activation_bits != 8) unused.emplace_back("--bits-activations");
   if (request.bias_correction.value_or(false)) unused.emplace_back("--bias-correction");
+  if (request.refine_bias.value_or(false)) unused.emplace_back("--refine-bias");
+  if (request.equalize.value_or(false)) unused.emplace_back("--equalize");
+  if (request.learn_rounding.value_or(false)) unused.emplace_back("--adaround");
   if (options.weights == WeightType::float16) {
-    if (request.weight_bits != 8) unused.emplace_back("--bits-weights");
+    if (request.weight_bits != 0) unused.emplace_back("--bits-weights");
     if (request.per_channel) unused.emplace_back("--per-channel and --per-tensor");
     if (request.reduce_range) unused.emplace_back("--reduce-range");
   }
   return fmt::format("{}", fmt::join(unused, ", "));
 }
 
+/// What the first input can hold: all pixels, by the recipe of the request or of the model.
+Result<std::vector<InputRange>> input_ranges(const QuantizeRequest& request, const Graph& graph) {
+  Recipe recipe;
+  const auto stored = graph.metadata.find(recipe_key);
+  if (!request.data.recipe.empty()) {
+    OCTET_ASSIGN(recipe, read_recipe(request.data.recipe));
+  } else if (stored != graph.metadata.end()) {
+    OCTET_ASSIGN(recipe, parse_recipe(stored->second));
+  } else {
+    return std::vector<InputRange>();
+  }
+  InputRange range;
+  constexpr double white = 255;
+  const auto channels = std::max({recipe.mean.size(), recipe.std.size(), std::size_t{1}});
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto of = [c](const std::vector<float>& all, double fallback) {
+      return all.empty() ? fallback : static_cast<double>(all[all.size() == 1 ? 0 : c]);
+    };
+    range.lowest.push_back(-of(recipe.mean, 0) / of(recipe.std, 1));
+    range.highest.push_back((white * recipe.scale - of(recipe.mean, 0)) / of(recipe.std, 1));
+  }
+  return std::vector<InputRange>{range};
+}
+
 /// The recipe by which the samples were made goes along; without samples, the one that was given.
 Status store_recipe(const QuantizeRequest& request, const std::optional<Statistics>& statistics,
                     Graph& graph) {
   if (statistics && !statistics->recipe.empty()) graph.metadata[recipe_key] = statistics->recipe;
-  if (statistics || request.data.recipe.empty()) return {};
+  if ((statistics && !request.data_free) || request.data.recipe.empty()) return {};
   OCTET_ASSIGN(const auto recipe, read_recipe(request.data.recipe));
   graph.metadata[recipe_key] = to_json(recipe);
   return {};
@@ -129,7 +195,13 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
   QuantizeReport report;
 
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
+  Sweep sweep{request.data,
+              options.observer,
+              request.progress,
+              file.hash,
+              options.equalize || options.refine_bias,
+              0,
+              {}};
   std::optional<Statistics> statistics;
   const auto source = [&](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
@@ -141,8 +213,28 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     return *statistics;
   };
   auto& graph = file.model.graph;
+  QuantizeSources sources{source, {}, {}};
+  if (request.data_free) {
+    OCTET_ASSIGN(const auto ranges, input_ranges(request, graph));
+    const auto derived = data_free_sources(ranges, options.observer);
+    sources.profiles = derived.profiles;
+    sources.statistics = [&statistics, derived](
+                             const Graph& current,
+                             const std::vector<ValueId>& values) -> Result<Statistics> {
+      OCTET_ASSIGN(statistics, derived.statistics(current, values));
+      return *statistics;
+    };
+  } else if (request.statistics.empty()) {
+    sources.samples = [&](const Graph& current, std::int64_t limit, const BatchVisitor& visit) {
+      return sweep.some(current, limit, visit);
+    };
+    sources.profiles = [&](const Graph& current, const std::vector<ProfileRequest>& requests) {
+      const auto limit = request.optimize == "best" ? profile_samples_best : profile_samples;
+      return profile_channels(current, requests, sources.samples, limit);
+    };
+  }
   const bool with_data = options.method == Method::static_ranges;
-  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, source, report)
+  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
                                      : quantize_without_data(std::move(graph), options, report));
   // Last, so that samples and statistics are those of the model that was given.
   if (layout) {
@@ -152,6 +244,16 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   if (!with_data && has_data(request)) {
     report.notes.push_back(
         fmt::format("{} quantization needs no data: it was not read", name(options.method)));
+  }
+  const bool one_scale = options.weight_granularity == Granularity::per_tensor;
+  if (with_data && !request.statistics.empty() && one_scale && request.optimize != "none" &&
+      request.equalize.value_or(true)) {
+    report.notes.emplace_back("channels were not equalized: that needs --data, not --stats");
+  }
+  const bool no_samples = !request.statistics.empty() || request.data_free;
+  if (with_data && no_samples && options.weight_bits < 8 && request.optimize != "none" &&
+      request.learn_rounding.value_or(true)) {
+    report.notes.emplace_back("weights were rounded to the nearest: better codes need --data");
   }
   if (const auto unused = unused_options(request, options); !unused.empty()) {
     report.notes.push_back(fmt::format("{} quantization with {} weights has no use for {}",
@@ -193,7 +295,7 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_TRY(simplify(file.model.graph));
   OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, 0};
+  Sweep sweep{request.data, options.observer, request.progress, file.hash, false, 0, {}};
   OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
   OCTET_TRY(check_cancel());
   OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));

@@ -15,14 +15,17 @@ bool has_data(const QuantizeRequest& request) {
 
 Result<WeightType> parse_weights(const std::string& text) {
   if (text == "int8") return WeightType::int8;
+  if (text == "int4") return WeightType::int4;
   if (text == "float16") return WeightType::float16;
-  return fail(ErrorKind::usage, "--weights {} is not in this version; int8 and float16 are", text);
+  return fail(ErrorKind::usage, "--weights {} is not in this version; int8, int4 and float16 are",
+              text);
 }
 
 Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) {
   if (request.method.empty()) {
     if (weights == WeightType::float16) return Method::weight_only;
-    return has_data(request) ? Method::static_ranges : Method::dynamic;
+    const bool static_ranges = has_data(request) || request.data_free;
+    return static_ranges ? Method::static_ranges : Method::dynamic;
   }
   const auto method = method_from_name(request.method);
   if (!method) {
@@ -37,31 +40,48 @@ Result<Method> parse_method(const QuantizeRequest& request, WeightType weights) 
 }
 
 Status check_sources(const QuantizeRequest& request, Method method) {
-  if (request.data_free) {
-    return fail(ErrorKind::usage,
-                "--data-free is not in this version; give --data, or take --method dynamic, which "
-                "needs none");
+  if (request.data_free && (has_data(request) || method != Method::static_ranges)) {
+    return fail(ErrorKind::usage, "--data-free goes with {}",
+                has_data(request) ? "neither --data nor --stats" : "--method static");
   }
   if (!request.data.path.empty() && !request.statistics.empty()) {
     return fail(ErrorKind::usage, "give either --data or --stats, not both");
   }
-  if (method == Method::static_ranges && !has_data(request)) {
+  if (method == Method::static_ranges && !has_data(request) && !request.data_free) {
     return fail(ErrorKind::usage,
                 "--method static needs data: give --data or --stats; octet never invents any "
-                "(--method dynamic needs none; --data-free is not in this version)");
+                "(--method dynamic needs none, --data-free takes what BatchNormalization knows)");
   }
   return {};
 }
 
 Status check_bits(const QuantizeRequest& request) {
-  if (request.weight_bits < 2 || request.weight_bits > 8) {
-    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", request.weight_bits);
+  for (const int bits : {request.weight_bits, request.edge_weight_bits}) {
+    if (bits == 0 || (bits >= 2 && bits <= 8)) continue;
+    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", bits);
   }
   if (request.activation_bits < 2 || request.activation_bits > 8) {
     return fail(ErrorKind::usage,
                 "activations of {} bits; 2 to 8 are possible, and 16 by --activations int16",
                 request.activation_bits);
   }
+  return {};
+}
+
+/// Few bits are for the layers between: the first and the last, and depthwise ones, which have few
+/// weights and feel each of them, keep 8 unless told otherwise.
+Status parse_weight_bits(const QuantizeRequest& request, QuantizeOptions& options) {
+  const bool packed = options.weights == WeightType::int4;
+  options.weight_bits = request.weight_bits != 0 ? request.weight_bits : packed ? 4 : 8;
+  if (packed && options.weight_bits > 4) {
+    return fail(ErrorKind::usage, "--weights int4 has no room for {} bits", options.weight_bits);
+  }
+  if (packed && options.method == Method::dynamic) {
+    return fail(ErrorKind::usage, "--weights int4 goes with --method static and weight-only");
+  }
+  const int kept = std::max(8, options.weight_bits);
+  options.edge_weight_bits = request.edge_weight_bits != 0 ? request.edge_weight_bits : kept;
+  options.depthwise_weight_bits = kept;
   return {};
 }
 
@@ -147,16 +167,37 @@ Status check_format(const QuantizeRequest& request, const TargetProfile& target)
               target.name);
 }
 
-Result<bool> parse_bias_correction(const QuantizeRequest& request) {
-  if (request.optimize == "best") {
-    return fail(ErrorKind::usage,
-                "--optimize best is not in this version; none and fast (bias correction) are");
+/// What runs the model on samples can do with neither their statistics nor none.
+Status check_samples(const QuantizeRequest& request) {
+  const bool from_file = !request.statistics.empty();
+  std::string_view asked;
+  if (request.learn_rounding.value_or(false)) asked = "--adaround";
+  if (request.refine_bias.value_or(false)) asked = "--refine-bias";
+  if (from_file && request.equalize.value_or(false)) asked = "--equalize";
+  if (asked.empty() || (!from_file && !request.data_free)) return {};
+  return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
+              from_file ? "--stats" : "--data-free");
+}
+
+/// What --optimize and the single switches choose.
+Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& options) {
+  const std::string level = request.optimize.empty() ? "fast" : request.optimize;
+  if (level != "none" && level != "fast" && level != "best") {
+    return fail(ErrorKind::usage, "no optimization '{}'; there are none, fast and best", level);
   }
-  if (!request.optimize.empty() && request.optimize != "none" && request.optimize != "fast") {
-    return fail(ErrorKind::usage, "no optimization '{}'; there are none and fast",
-                request.optimize);
-  }
-  return request.bias_correction.value_or(request.optimize != "none");
+  if (options.method != Method::static_ranges) return {};
+  const bool per_tensor = options.weight_granularity == Granularity::per_tensor;
+  OCTET_TRY(check_samples(request));
+  const bool from_file = !request.statistics.empty();
+  const bool samples = !from_file && !request.data_free;
+  const bool few_bits = options.weight_bits < 8;
+  options.equalize =
+      !from_file && request.equalize.value_or(level != "none" && (per_tensor || few_bits));
+  const bool corrected = request.bias_correction.value_or(level != "none");
+  options.refine_bias = samples && request.refine_bias.value_or(corrected && level == "best");
+  options.learn_rounding = samples && request.learn_rounding.value_or(level != "none" && few_bits);
+  if (!corrected) options.skip.emplace_back("correct_bias");
+  return {};
 }
 
 }  // namespace
@@ -167,6 +208,12 @@ Result<ObserverKind> parse_observer(const std::string& text) {
   return fail(ErrorKind::usage,
               "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy",
               text);
+}
+
+Result<WeightObserver> parse_weight_observer(const std::string& text) {
+  const auto observer = weight_observer_from_name(text);
+  if (observer) return *observer;
+  return fail(ErrorKind::usage, "no weight observer '{}'; there are minmax and mse", text);
 }
 
 std::string default_target(const std::string& path) {
@@ -207,20 +254,18 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   OCTET_TRY(parse_input_layout(request.input_layout));
   OCTET_TRY(parse_rule(request.rule));
   OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  OCTET_ASSIGN(options.weight_observer, parse_weight_observer(request.weight_observer));
   OCTET_TRY(parse_activations(request, *target, options));
   OCTET_ASSIGN(options.io, parse_io(request, options));
   if (request.per_channel) {
     options.weight_granularity =
         *request.per_channel ? Granularity::per_channel : Granularity::per_tensor;
   }
-  options.weight_bits = request.weight_bits;
+  OCTET_TRY(parse_weight_bits(request, options));
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
   options.skip = request.skip;
-  OCTET_ASSIGN(const bool bias_correction, parse_bias_correction(request));
-  if (!bias_correction && options.method == Method::static_ranges) {
-    options.skip.emplace_back("correct_bias");
-  }
+  OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;
   options.dump = request.dump;
   return options;

@@ -13,6 +13,12 @@ struct Options {
   bool per_tensor = false;
   bool bias_correction = true;
   CLI::Option* bias_correction_option = nullptr;
+  bool equalize = true;
+  CLI::Option* equalize_option = nullptr;
+  bool refine_bias = true;
+  CLI::Option* refine_bias_option = nullptr;
+  bool learn_rounding = true;
+  CLI::Option* rounding_option = nullptr;
 };
 
 constexpr int most_nodes_listed = 20;
@@ -80,6 +86,9 @@ Status finish_request(Options& options) {
   if (options.bias_correction_option->count() > 0) {
     request.bias_correction = options.bias_correction;
   }
+  if (options.equalize_option->count() > 0) request.equalize = options.equalize;
+  if (options.refine_bias_option->count() > 0) request.refine_bias = options.refine_bias;
+  if (options.rounding_option->count() > 0) request.learn_rounding = options.learn_rounding;
   if (options.per_channel) request.per_channel = true;
   if (options.per_tensor) request.per_channel = false;
   if (request.output.empty() && !request.dry_run) {
@@ -105,7 +114,7 @@ void add_scheme_options(CLI::App& command, Options& options) {
   auto& request = options.request;
   command.add_option("--method", request.method,
                      "static|dynamic|weight-only (default: static with data, dynamic without)");
-  command.add_option("--weights", request.weights, "int8|float16")->capture_default_str();
+  command.add_option("--weights", request.weights, "int8|int4|float16")->capture_default_str();
   command.add_option("--dynamic-form", request.dynamic_form,
                      "integer|qdq: how the file states dynamic operators (default: integer)");
   command.add_option("--target", request.target,
@@ -116,12 +125,18 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command
       .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
       ->capture_default_str();
+  command
+      .add_option("--weight-observer", request.weight_observer,
+                  "minmax|mse: the range of weights, for each scale")
+      ->capture_default_str();
   command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
   command.add_flag("--per-tensor", options.per_tensor, "One weight scale per tensor");
   command.add_option("--activations", request.activation_storage,
                      "int8|uint8|int16: how the file stores them");
-  command.add_option("--bits-weights", request.weight_bits, "Bits of weight codes, 2 to 8")
-      ->capture_default_str();
+  command.add_option("--bits-weights", request.weight_bits,
+                     "Bits of weight codes, 2 to 8 (default: 8, or 4 with --weights int4)");
+  command.add_option("--bits-first-last", request.edge_weight_bits,
+                     "Bits of weight codes in first and last layers (default: 8)");
   command
       .add_option("--bits-activations", request.activation_bits, "Bits of activation codes, 2 to 8")
       ->capture_default_str();
@@ -137,15 +152,25 @@ void add_scheme_options(CLI::App& command, Options& options) {
 /// What else happens on the way.
 void add_pipeline_options(CLI::App& command, Options& options) {
   auto& request = options.request;
-  command.add_option("--optimize", request.optimize, "none|fast (default: fast)");
+  command.add_option("--optimize", request.optimize, "none|fast|best (default: fast)");
+  options.refine_bias_option =
+      command.add_flag("--refine-bias,!--no-refine-bias", options.refine_bias,
+                       "Measure how quantized layers move means, and take that out, too");
+  options.equalize_option =
+      command.add_flag("--equalize,!--no-equalize", options.equalize,
+                       "Scale channels across layers so that quantization adds less noise");
   options.bias_correction_option =
       command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
                        "Take the mean error of the rounded weights out of the bias (default: on)");
+  options.rounding_option = command.add_flag(
+      "--adaround,!--no-adaround", options.learn_rounding,
+      "Round weights by what each layer gives on samples (default: with less than 8 bits)");
   command.add_option("--keep-float", request.keep_float,
                      "Keep nodes whose name fits the pattern in float");
   command.add_flag("--requantize", request.requantize,
                    "Dequantize a model that is quantized already first");
-  command.add_flag("--data-free", request.data_free, "Not in this version");
+  command.add_flag("--data-free", request.data_free,
+                   "Ranges from BatchNormalization statistics instead of data");
   command.add_option("--skip", request.skip, "Skip a pass by name");
   command.add_option("--dump-after", request.dump_after, "Print the graph to stderr after a pass");
   command.add_flag("--dry-run", request.dry_run, "Do everything but write");

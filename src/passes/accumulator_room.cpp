@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "arithmetic/params.h"
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
@@ -22,6 +23,7 @@ constexpr double rounding_slack = 1024;
 /// The weight and the bias of a node, element (o, c, i) of the weight in output channel c.
 struct Layer {
   std::span<const float> weight;
+  std::span<const std::int8_t> codes;  ///< where they are decided; empty: the nearest of the weight
   std::int64_t outer = 1;
   std::int64_t channels = 1;
   std::int64_t inner = 1;
@@ -31,10 +33,11 @@ struct Layer {
   std::int32_t qmin = 0;
   std::int32_t qmax = 0;
 
-  template <class Function>
-  void for_each_weight(std::int64_t channel, Function&& fn) const {
-    for (std::int64_t o = 0; o < outer; ++o) {
-      const auto* row = weight.data() + (o * channels + channel) * inner;
+  /// Over the elements of an output channel, of the weight or of its codes.
+  template <class Element, class Function>
+  void for_each(std::span<const Element> all, std::int64_t channel, Function&& fn) const {
+    for (std::int64_t o = 0; o < outer && !all.empty(); ++o) {
+      const auto* row = all.data() + (o * channels + channel) * inner;
       for (std::int64_t i = 0; i < inner; ++i) fn(row[i]);
     }
   }
@@ -50,8 +53,11 @@ struct Layer {
   /// Largest |accumulator| that weights quantized with `scale` can cause.
   [[nodiscard]] double load(std::int64_t channel, float scale) const {
     std::int64_t sum = 0;
-    for_each_weight(channel,
-                    [&](float w) { sum += std::abs(quantize_value(w, scale, 0, qmin, qmax)); });
+    for_each(codes, channel, [&](std::int8_t code) { sum += std::abs(int{code}); });
+    if (codes.empty()) {
+      for_each(weight, channel,
+               [&](float w) { sum += std::abs(quantize_value(w, scale, 0, qmin, qmax)); });
+    }
     return reach * static_cast<double>(sum) + bias_load(channel, scale);
   }
 };
@@ -108,7 +114,7 @@ float fitting_scale(const Layer& layer, std::int64_t first, std::int64_t last, f
   float largest = 0;
   double worst = 0;
   for (auto c = first; c < last; ++c) {
-    layer.for_each_weight(c, [&](float w) { largest = std::max(largest, std::abs(w)); });
+    layer.for_each(layer.weight, c, [&](float w) { largest = std::max(largest, std::abs(w)); });
     worst = std::max(worst, layer.load(c, scale));
   }
   const double share = static_cast<double>(largest / scale) * (limit / worst);
@@ -156,7 +162,7 @@ bool can_overflow(const Layer& layer, const QuantParams& params) {
 }  // namespace
 
 Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
-  if (context.target.activation.bits > 8) return {};
+  if (context.target.activation.bits > 8 || context.rounded.contains(id)) return {};
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
   const Layer layer = layer_of(context, id);
@@ -180,6 +186,33 @@ Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
   plan.values[weight] = std::move(quantization);
   plan.payloads[weight] = std::move(codes);
   return {};
+}
+
+std::vector<float> least_weight_scales(const PassContext& context, NodeId id) {
+  const auto& params = context.model.plan.values.at(context.model.graph.node(id).input(1)).params;
+  std::vector<float> least(params.count(), scale_floor);
+  if (context.target.activation.bits > 8) return least;
+  const Layer layer = layer_of(context, id);
+  for (std::int64_t c = 0; c < layer.channels; ++c) {
+    float& scale = least[params.per_channel() ? static_cast<std::size_t>(c) : 0];
+    const double needed = layer.bias_load(c, 1.0F) / (bias_limit - correction_reserve);
+    scale = std::max(scale, static_cast<float>(needed));
+  }
+  return least;
+}
+
+bool accumulators_fit(const PassContext& context, NodeId id) {
+  if (context.target.activation.bits > 8) return true;
+  const auto weight = context.model.graph.node(id).input(1);
+  Layer layer = layer_of(context, id);
+  layer.codes = context.model.plan.payloads.at(weight).values<std::int8_t>();
+  const auto& params = context.model.plan.values.at(weight).params;
+  for (std::int64_t c = 0; c < layer.channels; ++c) {
+    const float scale = params.scale[params.per_channel() ? static_cast<std::size_t>(c) : 0];
+    if (layer.bias_load(c, scale) > bias_limit) return false;
+    if (layer.load(c, scale) > accumulator_limit - rounding_slack) return false;
+  }
+  return true;
 }
 
 }  // namespace octet

@@ -81,7 +81,7 @@ void find_fixed(const PassContext& context, std::map<ValueId, Group>& groups) {
 Status calibrate(PassContext& context) {
   const Graph& graph = context.model.graph;
   const Placement& placement = context.placement;
-  OCTET_ASSIGN(const auto statistics, context.source(graph, placement.observed()));
+  OCTET_ASSIGN(const auto statistics, context.sources.statistics(graph, placement.observed()));
   std::map<ValueId, Group> groups;
   for (const auto id : placement.sources) {
     const auto it = statistics.values.find(graph.value(id).name);

@@ -15,11 +15,13 @@ DType PassContext::activation_storage() const {
   return options.activation_storage.value_or(target.activation_storage);
 }
 
-QuantScheme PassContext::weight_scheme(const Node& node) const {
+QuantScheme PassContext::weight_scheme(NodeId id) const {
+  const Node& node = model.graph.node(id);
   // Along an axis of a grouped ConvTranspose lie the channels of one group: what shares an index
   // has little in common.
   const bool grouped = node.is("ConvTranspose") && node.int_attribute("group", 1) != 1;
   auto scheme = weight_scheme(grouped ? -1 : output_channel_axis(node));
+  scheme.bits = weight_bits(id);
   const bool one_scale = node.is("Gemm") && target.gemm_weight == Granularity::per_tensor;
   if (one_scale && !options.weight_granularity) {
     scheme.granularity = Granularity::per_tensor;
@@ -30,11 +32,16 @@ QuantScheme PassContext::weight_scheme(const Node& node) const {
 
 QuantScheme PassContext::weight_scheme(int axis) const {
   auto scheme = target.weight;
-  scheme.bits = options.reduce_range ? std::min(options.weight_bits, 7) : options.weight_bits;
+  scheme.bits = std::min(options.weight_bits, options.reduce_range ? 7 : 8);
   scheme.granularity =
       axis < 0 ? Granularity::per_tensor : options.weight_granularity.value_or(scheme.granularity);
   scheme.axis = scheme.granularity == Granularity::per_channel ? axis : 0;
   return scheme;
+}
+
+int PassContext::weight_bits(NodeId id) const {
+  const int wanted = index(id) < layer_bits.size() ? layer_bits[index(id)] : 0;
+  return std::min(wanted > 0 ? wanted : options.weight_bits, options.reduce_range ? 7 : 8);
 }
 
 std::vector<NodeId> PassContext::accumulate_nodes() const {

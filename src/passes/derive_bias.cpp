@@ -68,3 +68,16 @@ Status derive_bias(PassContext& context) {
 }
 
 }  // namespace octet::passes
+
+namespace octet {
+
+Result<QuantizedGraph> with_bias_codes(const PassContext& context) {
+  QuantizeReport report;
+  PassContext copy{context.model,   context.options, context.target,
+                   context.sources, report,          context.placement};
+  copy.rounded = context.rounded;
+  OCTET_TRY(passes::derive_bias(copy));
+  return std::move(copy.model);
+}
+
+}  // namespace octet

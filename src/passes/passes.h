@@ -2,7 +2,9 @@
 // The passes of the pipeline and the state they hand on.
 
 #include <map>
+#include <set>
 
+#include "calibration/channel_profile.h"
 #include "passes/placement.h"
 
 namespace octet {
@@ -18,20 +20,28 @@ struct PassContext {
   QuantizedGraph model;
   const QuantizeOptions& options;
   const TargetProfile& target;
-  const StatisticsSource& source;
+  const QuantizeSources& sources;
   QuantizeReport& report;
-  Placement placement;  ///< from `place` on; indexes the graph as it was then
+  Placement placement = {};  ///< from `place` on; indexes the graph as it was then
   /// By value: mean per channel over the calibration data, from `calibrate` on.
-  std::map<ValueId, ChannelMeans> means;
+  std::map<ValueId, ChannelMeans> means = {};
   /// By Placement::group: the params that its values share, from `calibrate` on.
-  std::map<ValueId, Quantization> group_quantizations;
-  std::vector<WeightSite> sites;  ///< from `place_weights` on
+  std::map<ValueId, Quantization> group_quantizations = {};
+  std::vector<WeightSite> sites = {};  ///< from `place_weights` on
+  /// Biases of the float function, where `round_weights` or `correct_bias` has changed them.
+  std::map<NodeId, Tensor> float_biases = {};
+  std::vector<int> layer_bits = {};  ///< by node slot, see weight_bits.h; from `fit_target` on
+  /// Layers whose codes and bias reproduce what the float layer gives on the samples, from
+  /// `round_weights` on: there is nothing left to correct.
+  std::set<NodeId> rounded = {};
 
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
   [[nodiscard]] DType activation_storage() const;
-  /// The target's scheme for the weights of `node`, with the options' width and granularity.
-  [[nodiscard]] QuantScheme weight_scheme(const Node& node) const;
+  /// The target's scheme for the weights of a layer, with the options' width and granularity.
+  [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
+  /// Bits of a layer's weights, see layer_bits().
+  [[nodiscard]] int weight_bits(NodeId id) const;
   /// The same for scales along `axis`, -1 for a single one.
   [[nodiscard]] QuantScheme weight_scheme(int axis) const;
   /// Integer Conv, Gemm and MatMul nodes, in id order.
@@ -42,6 +52,8 @@ struct PassContext {
 
 namespace passes {
 
+/// Scales channels across layers so that quantization adds less noise; the float function stays.
+[[nodiscard]] Status equalize(PassContext& context);
 /// Decides which nodes run in integers.
 [[nodiscard]] Status place(PassContext& context);
 /// Gets the statistics and gives every source value its params, one set for a group of values that
@@ -55,8 +67,12 @@ namespace passes {
 [[nodiscard]] Status share_params(PassContext& context);
 /// Params and codes of weights and of constant operands; see make_accumulator_room.
 [[nodiscard]] Status quantize_weights(PassContext& context);
+/// Chooses weight codes and scales, and biases, by what the layer gives on samples.
+[[nodiscard]] Status round_weights(PassContext& context);
 /// Moves each bias by the mean error that rounding the weights causes on the calibration data.
 [[nodiscard]] Status correct_bias(PassContext& context);
+/// Moves each bias by what the quantized layers before it did to the mean of its input.
+[[nodiscard]] Status refine_bias(PassContext& context);
 /// Bias = input scale * weight scale in int32, in int64 with 16-bit inputs.
 [[nodiscard]] Status derive_bias(PassContext& context);
 /// Lets float readers of a value that exists as floats read it so: what integer nodes read becomes
@@ -96,9 +112,22 @@ namespace passes {
 [[nodiscard]] Status quantize_weight(PassContext& context, const Use& use,
                                      const QuantScheme& scheme);
 
+/// The model as it is now, with codes for its biases: what the engines run.
+[[nodiscard]] Result<QuantizedGraph> with_bias_codes(const PassContext& context);
+
 /// Raises the weight scales of a node's output channels, and notes it, where the bias or the worst
 /// sum of products and bias would overflow int32 or come within `reserve` of that. Accumulators of
-/// 16-bit inputs have 64 bits and need no room.
+/// 16-bit inputs have 64 bits and need no room; the layers that `round_weights` decided have it.
 [[nodiscard]] Status make_accumulator_room(PassContext& context, NodeId id, double reserve);
+
+/// More than corrections add to a bias: half a code of error for a million products and more.
+inline constexpr double correction_reserve = 0x1.0p27;
+
+/// By weight scale: the least with which the bias of the node as it is now leaves the accumulators
+/// that room. The scale floor where there is no such bias.
+[[nodiscard]] std::vector<float> least_weight_scales(const PassContext& context, NodeId id);
+
+/// Whether the accumulators of a node hold the codes and the bias that it has now.
+[[nodiscard]] bool accumulators_fit(const PassContext& context, NodeId id);
 
 }  // namespace octet

@@ -14,6 +14,7 @@
 #include "graph/verify.h"
 #include "passes/litert.h"
 #include "passes/passes.h"
+#include "passes/weight_bits.h"
 
 namespace octet {
 namespace {
@@ -21,7 +22,9 @@ namespace {
 Status run_simplify(PassContext& context) { return simplify(context.model.graph); }
 
 Status run_fit_target(PassContext& context) {
-  return fit_target(context.model.graph, context.options);
+  OCTET_TRY(fit_target(context.model.graph, context.options));
+  OCTET_ASSIGN(context.layer_bits, layer_bits(context.model.graph, context.options));
+  return {};
 }
 
 enum class Skippable : std::uint8_t { no, yes };
@@ -36,12 +39,15 @@ struct Pass {
 constexpr std::array static_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
     Pass{"fit_target", "", Skippable::no, run_fit_target},
+    Pass{"equalize", "fit_target", Skippable::yes, passes::equalize},
     Pass{"place", "fit_target", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
     Pass{"widen_ranges", "calibrate", Skippable::no, passes::widen_ranges},
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
     Pass{"quantize_weights", "share_params", Skippable::no, passes::quantize_weights},
+    Pass{"round_weights", "quantize_weights", Skippable::yes, passes::round_weights},
     Pass{"correct_bias", "quantize_weights", Skippable::yes, passes::correct_bias},
+    Pass{"refine_bias", "quantize_weights", Skippable::yes, passes::refine_bias},
     Pass{"derive_bias", "quantize_weights", Skippable::no, passes::derive_bias},
     Pass{"absorb_activations", "share_params", Skippable::yes, passes::absorb_activations},
     Pass{"state_limits", "share_params", Skippable::no, passes::state_limits},
@@ -106,8 +112,10 @@ Status check_options(const QuantizeOptions& options) {
     }
   }
   const auto between_2_and_8 = [](int bits) { return bits >= 2 && bits <= 8; };
-  if (!between_2_and_8(options.weight_bits)) {
-    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", options.weight_bits);
+  for (const int bits : {options.weight_bits, options.edge_weight_bits.value_or(8),
+                         options.depthwise_weight_bits.value_or(8)}) {
+    if (between_2_and_8(bits)) continue;
+    return fail(ErrorKind::usage, "weights of {} bits; 2 to 8 are possible", bits);
   }
   if (!between_2_and_8(options.activation_bits) && options.activation_bits != 16) {
     return fail(ErrorKind::usage, "activations of {} bits; 2 to 8 and 16 are possible",
@@ -205,13 +213,13 @@ Status run_pass(const Pass& pass, PassContext& context) {
 }
 
 Result<QuantizedGraph> run_pipeline(Graph graph, const QuantizeOptions& options,
-                                    const StatisticsSource& statistics, QuantizeReport& report) {
+                                    const QuantizeSources& sources, QuantizeReport& report) {
   OCTET_TRY(check_options(options));
   OCTET_ASSIGN(const auto target, target_of(options));
   OCTET_TRY(check_float_model(graph));
   OCTET_TRY(check_weights(graph));
   OCTET_TRY(infer_shapes(graph));
-  PassContext context{{std::move(graph), {}}, options, target, statistics, report, {}, {}, {}, {}};
+  PassContext context{{std::move(graph), {}}, options, target, sources, report};
   context.model.plan.target = std::string(target.name);
   context.model.plan.rule = target.rule;
   // As .onnx such a model has its weights [out, in], which MatMulInteger does not take.
@@ -282,11 +290,16 @@ Status report_placement(const Graph& simplified, const QuantizeOptions& options,
 }
 
 Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
-                                       const StatisticsSource& statistics, QuantizeReport& report) {
+                                       const QuantizeSources& sources, QuantizeReport& report) {
   if (options.method != Method::static_ranges) {
     return internal_error("quantize_static was asked for method {}", name(options.method));
   }
-  return run_pipeline(std::move(graph), options, statistics, report);
+  return run_pipeline(std::move(graph), options, sources, report);
+}
+
+Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
+                                       const StatisticsSource& statistics, QuantizeReport& report) {
+  return quantize_static(std::move(graph), options, QuantizeSources{statistics, {}, {}}, report);
 }
 
 Result<QuantizedGraph> quantize_without_data(Graph graph, const QuantizeOptions& options,

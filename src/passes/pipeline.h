@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "calibration/channel_profile.h"
 #include "calibration/statistics.h"
 #include "graph/plan.h"
 #include "passes/target.h"
+#include "passes/weight_range.h"
 
 namespace octet {
 
@@ -22,8 +24,9 @@ enum class Method : std::uint8_t {
 [[nodiscard]] std::string_view name(Method method);
 [[nodiscard]] std::optional<Method> method_from_name(std::string_view name);
 
-/// How weights are kept in a dynamic or weight-only model.
-enum class WeightType : std::uint8_t { int8, float16 };
+/// How a file keeps weights: codes of more than 4 bits are int8 whatever is asked; float16 goes
+/// with weight-only models.
+enum class WeightType : std::uint8_t { int8, int4, float16 };
 
 struct QuantizeOptions {
   Method method = Method::static_ranges;
@@ -31,12 +34,18 @@ struct QuantizeOptions {
   DynamicForm dynamic_form = DynamicForm::integer_operators;
   std::string target = "onnxruntime";
   ObserverKind observer = ObserverKind::mse;
+  WeightObserver weight_observer = WeightObserver::minmax;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
-  int activation_bits = 8;                  ///< 16: symmetric, where the target has them
-  std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
+  std::optional<int> edge_weight_bits;       ///< of first and last layers; default: weight_bits
+  std::optional<int> depthwise_weight_bits;  ///< of depthwise convolutions; default: weight_bits
+  bool learn_rounding = false;               ///< needs samples
+  int activation_bits = 8;                   ///< 16: symmetric, where the target has them
+  std::optional<DType> activation_storage;   ///< i8 or u8 in the file; default: the target's
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
+  bool equalize = false;      ///< needs samples or moments
+  bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
@@ -88,7 +97,22 @@ struct QuantizeReport {
 using StatisticsSource =
     std::function<Result<Statistics>(const Graph& simplified, const std::vector<ValueId>& values)>;
 
+/// Supplies profiles of channels of a float graph.
+using ProfileSource =
+    std::function<Result<ChannelProfiles>(const Graph&, const std::vector<ProfileRequest>&)>;
+
+/// Where static quantization gets what it knows of activations. Passes that need a source which is
+/// empty do nothing.
+struct QuantizeSources {
+  StatisticsSource statistics;  ///< never empty
+  ProfileSource profiles;
+  SampleSource samples;
+};
+
 /// Static post-training quantization: runs all passes on a float graph.
+[[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
+                                                     const QuantizeSources& sources,
+                                                     QuantizeReport& report);
 [[nodiscard]] Result<QuantizedGraph> quantize_static(Graph graph, const QuantizeOptions& options,
                                                      const StatisticsSource& statistics,
                                                      QuantizeReport& report);

@@ -3,6 +3,7 @@
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
+#include "passes/weight_bits.h"
 
 namespace octet::passes {
 namespace {
@@ -33,6 +34,7 @@ Status quantize_table(PassContext& context, const Use& use) {
 QuantScheme site_scheme(PassContext& context, const WeightSite& site) {
   auto scheme = context.weight_scheme(site.axis);
   const Node& node = context.model.graph.node(site.use.node);
+  if (site.use.input == 1) scheme.bits = context.weight_bits(site.use.node);
   const bool grouped = node.is("Conv") && node.int_attribute("group", 1) > 1;
   const bool needs_channels = site.dynamic && context.target.litert && grouped;
   if (!needs_channels || scheme.granularity == Granularity::per_channel) return scheme;

@@ -4,6 +4,8 @@
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
+#include "passes/weight_bits.h"
+#include "passes/weight_range.h"
 
 namespace octet {
 
@@ -24,37 +26,19 @@ ValueId own_constant(Graph& graph, const Use& use) {
 
 namespace {
 
-/// More than bias correction adds to a bias: half a code of error for a million products and more.
-constexpr double correction_reserve = 0x1.0p27;
-
-/// Largest magnitude in each slice along `axis`, or in the whole tensor for axis -1.
-std::vector<float> largest_magnitudes(const Tensor& weight, int axis) {
-  std::int64_t inner = 1;
-  for (int i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-  const std::int64_t channels = axis < 0 ? 1 : weight.dim(axis);
-  if (axis < 0) inner = weight.size();
-  std::vector<float> largest(static_cast<std::size_t>(channels), 0.0F);
-  const auto values = weight.values<float>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    auto& channel =
-        largest[static_cast<std::size_t>(static_cast<std::int64_t>(i) / inner % channels)];
-    channel = std::max(channel, std::abs(values[i]));
-  }
-  return largest;
-}
-
-/// Max-abs symmetric params. A channel of zeros takes the largest scale of the others, so that its
+/// Symmetric params. A channel of zeros takes the largest scale of the others, so that its
 /// bias has about the resolution of theirs; `dead` counts such channels.
-QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, int& dead) {
+QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, WeightObserver observer,
+                          int& dead) {
   const bool per_channel = scheme.granularity == Granularity::per_channel;
   QuantParams params;
   params.axis = per_channel ? scheme.axis : -1;
-  const auto largest = largest_magnitudes(weight, params.axis);
-  const float widest = *std::max_element(largest.begin(), largest.end());
+  const auto ranges = weight_ranges(weight, params.axis, scheme, observer);
+  const float widest = *std::max_element(ranges.begin(), ranges.end());
   dead = 0;
-  for (const float magnitude : largest) {
-    const float range = magnitude > 0 ? magnitude : widest > 0 ? widest : 1.0F;
-    dead += magnitude > 0 ? 0 : 1;
+  for (const float own : ranges) {
+    const float range = own > 0 ? own : widest > 0 ? widest : 1.0F;
+    dead += own > 0 ? 0 : 1;
     const auto channel =
         params_from_range(-static_cast<double>(range), static_cast<double>(range), scheme);
     params.scale.push_back(channel.scale[0]);
@@ -63,15 +47,24 @@ QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, int& 
   return params;
 }
 
+/// Whether the file keeps the weight that `use` reads two codes to a byte. LiteRT has such kernels
+/// for convolutions and FULLY_CONNECTED; depthwise weights are few.
+bool is_packed(const PassContext& context, const Use& use, const QuantScheme& scheme) {
+  if (context.options.weights != WeightType::int4 || scheme.bits > 4) return false;
+  const Graph& graph = context.model.graph;
+  const Node& node = graph.node(use.node);
+  return !context.target.litert || node.is("Gemm") ||
+         (node.is("Conv") && !is_depthwise(graph, node));
+}
+
 /// Whether all readers of a weight would quantize it alike.
 bool same_for_all_readers(const PassContext& context, const std::vector<Use>& readers,
                           const Use& use, const QuantScheme& scheme) {
   return std::all_of(readers.begin(), readers.end(), [&](const Use& reader) {
     if (reader == use) return true;
-    const Node& node = context.model.graph.node(reader.node);
     return index(reader.node) < context.placement.kinds.size() &&
            context.placement.kinds[index(reader.node)] == IntegerKind::accumulate &&
-           reader.input == 1 && context.weight_scheme(node) == scheme;
+           reader.input == 1 && context.weight_scheme(reader.node) == scheme;
   });
 }
 
@@ -88,15 +81,16 @@ Status quantize_weight(PassContext& context, const Use& use, const QuantScheme& 
   if (plan.values.contains(weight)) return {};
   int dead = 0;
   const Tensor& values = *graph.constant(weight);
-  auto params = weight_params(values, scheme, dead);
+  auto params = weight_params(values, scheme, context.options.weight_observer, dead);
   OCTET_ASSIGN(auto codes, quantize(values, params, scheme, DType::i8));
   if (dead > 0) {
     context.report.notes.push_back(fmt::format(
         "node {}: {} of {} output channels have only zero weights; they take the largest scale",
         graph.node(use.node).name, dead, params.count()));
   }
-  plan.values[weight] = {scheme, std::move(params), Origin::observed,
-                         context.target.weight_storage};
+  plan.values[weight] = {
+      scheme, std::move(params), Origin::observed,
+      is_packed(context, use, scheme) ? DType::i4 : context.target.weight_storage};
   plan.payloads[weight] = std::move(codes);
   return {};
 }
@@ -129,8 +123,7 @@ Status quantize_operand(PassContext& context, const Use& use) {
 
 Status quantize_weights(PassContext& context) {
   for (const auto id : context.accumulate_nodes()) {
-    OCTET_TRY(
-        quantize_weight(context, {id, 1}, context.weight_scheme(context.model.graph.node(id))));
+    OCTET_TRY(quantize_weight(context, {id, 1}, context.weight_scheme(id)));
   }
   // Before biases are corrected for the codes of the weights, with room for what that changes.
   for (const auto id : context.accumulate_nodes()) {

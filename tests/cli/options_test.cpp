@@ -68,16 +68,23 @@ TEST(Method, RefusalsSayWhatThereIs) {
   };
   refuse({"--method", "static"}, "dynamic");
   refuse({"--method", "static"}, "--data-free");
-  refuse({"--data-free"}, "--data-free");
+  refuse({"--data-free", "--data", train}, "neither");
+  refuse({"--data-free", "--method", "dynamic"}, "--method static");
+  refuse({"--data-free", "--refine-bias"}, "samples");
+  refuse({"--stats", "s", "--equalize"}, "samples");
   refuse({"--method", "magic"}, "weight-only");
-  refuse({"--weights", "int4"}, "float16");
+  refuse({"--weights", "int5"}, "float16");
+  refuse({"--weights", "int4", "--method", "dynamic"}, "weight-only");
+  refuse({"--weights", "int4", "--bits-weights", "5", "--data", train}, "5 bits");
+  refuse({"--bits-first-last", "9", "--data", train}, "2 to 8");
+  refuse({"--stats", "s", "--adaround"}, "samples");
+  refuse({"--data-free", "--adaround"}, "samples");
   refuse({"--weights", "float16", "--method", "dynamic"}, "weight-only");
   refuse({"--dynamic-form", "qdq", "--data", train}, "dynamic");
   refuse({"--dynamic-form", "x"}, "integer");
   refuse({"--io", "uint8", "--data", train}, ".tflite");
   refuse({"--io", "x", "--data", train}, "float");
   refuse({"--input-layout", "x", "--data", train}, "nhwc");
-  refuse({"--optimize", "best", "--data", train}, "fast");
   refuse({"--optimize", "x", "--data", train}, "fast");
   refuse({"--activations", "int16", "--data", train}, "tflite");
   refuse({"--activations", "x", "--data", train}, "uint8");
@@ -150,6 +157,15 @@ TEST(Provenance, NamesMethodOptionsAndData) {
   EXPECT_EQ(made["float_model"].get<std::string>().size(), 32U);
   EXPECT_EQ(made["statistics"].get<std::string>().size(), 32U);
   EXPECT_FALSE(made["version"].get<std::string>().empty());
+
+  json_of(quantize(folder / "f.onnx", {"--data", train, "--samples", "50", "--weights", "int4",
+                                       "--bits-first-last", "7", "--adaround"}));
+  const auto few = json_of({"inspect", folder / "f.onnx"})["provenance"]["options"];
+  EXPECT_EQ(few["weights"], "int4");
+  EXPECT_EQ(few["bits_first_last"], 7);
+  EXPECT_EQ(few["bits_depthwise"], 8);
+  EXPECT_EQ(few["packed"], true);
+  EXPECT_EQ(few["adaround"], true);
 
   json_of(quantize(folder / "d.onnx", {}));
   const auto dynamic = json_of({"inspect", folder / "d.onnx"});

@@ -48,6 +48,25 @@ TEST(Tflite, SuffixPicksTargetAndRule) {
   EXPECT_EQ(micro["provenance"]["rule"], "tflite");
 }
 
+TEST(Int4, RunsAndStaysTheSameInBothFormats) {
+  const TemporaryFolder folder;
+  for (const std::string suffix : {".onnx", ".tflite"}) {
+    const auto path = folder / ("q" + suffix);
+    quantize(path, {"--data", train, "--weights", "int4"});
+    json_of({"convert", path, "-o", folder / ("again" + suffix)});
+    EXPECT_TRUE(read_text(path) == read_text(folder / ("again" + suffix)));
+    int packed = 0;
+    const auto inspection = json_of({"inspect", path});
+    for (const auto& value : inspection["quantized_values"]) {
+      packed += value["storage"] == "i4" ? 1 : 0;
+    }
+    EXPECT_GT(packed, 0);
+    const auto compared = json_of({"compare", model, path, "--data", test, "--no-speed"});
+    EXPECT_GT(compared["second"]["top1"], 0.95);
+    EXPECT_EQ(compared["second"]["engine"], "integer");
+  }
+}
+
 /// What is made for one runtime is not written in another's format.
 TEST(Tflite, OtherTargetsAreRefused) {
   const TemporaryFolder folder;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "data/dataset.h"
+#include "data/held_dataset.h"
 #include "support.h"
 
 namespace octet {
@@ -223,6 +225,79 @@ TEST(SelectSamples, TheDrawIsTheSameOnEveryPlatform) {
   // SplitMix64 and Fisher-Yates, computed apart in Python.
   EXPECT_EQ(select_samples(NumberDataset(100), 5, 42),
             (std::vector<std::int64_t>{2, 9, 13, 83, 86}));
+}
+
+/// Counts how often samples are read.
+class CountingDataset final : public Dataset {
+ public:
+  CountingDataset(std::int64_t size, int& streams) : numbers_(size), streams_(streams) {}
+  std::int64_t size() const override { return numbers_.size(); }
+  const std::string& name() const override { return numbers_.name(); }
+  const std::vector<std::int32_t>& labels() const override { return numbers_.labels(); }
+  int class_count() const override { return 0; }
+  Result<std::unique_ptr<SampleStream>> stream(std::vector<std::int64_t> selection) const override {
+    ++streams_;
+    OCTET_ASSIGN(const auto inner, numbers_.stream(std::move(selection)));
+    std::vector<RawSample> all;
+    while (true) {
+      OCTET_ASSIGN(auto sample, inner->next());
+      if (!sample) break;
+      sample->bytes.resize(10);
+      all.push_back(std::move(*sample));
+    }
+    std::reverse(all.begin(), all.end());  // storage order is not the order of indices
+    return std::unique_ptr<SampleStream>(std::make_unique<Stored>(std::move(all)));
+  }
+  Result<std::vector<Tensor>> decode(const RawSample& sample) const override {
+    return numbers_.decode(sample);
+  }
+
+ private:
+  class Stored final : public SampleStream {
+   public:
+    explicit Stored(std::vector<RawSample> samples) : samples_(std::move(samples)) {}
+    Result<std::optional<RawSample>> next() override {
+      if (at_ == samples_.size()) return std::nullopt;
+      return samples_[at_++];
+    }
+
+   private:
+    std::vector<RawSample> samples_;
+    std::size_t at_ = 0;
+  };
+  NumberDataset numbers_;
+  int& streams_;
+};
+
+std::vector<std::int64_t> indices_of(const Dataset& dataset, std::vector<std::int64_t> selection) {
+  std::vector<std::int64_t> found;
+  const auto stream = dataset.stream(std::move(selection));
+  EXPECT_TRUE(stream) << stream.error().message;
+  while (true) {
+    const auto sample = (*stream)->next();
+    EXPECT_TRUE(sample) << sample.error().message;
+    if (!sample || !*sample) return found;
+    found.push_back((*sample)->index);
+  }
+}
+
+TEST(HoldSamples, ReadsOnceAndKeepsTheOrder) {
+  int streams = 0;
+  const auto held = hold_samples(std::make_unique<CountingDataset>(20, streams), {2, 3, 5, 7}, 40);
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(indices_of(**held, {2, 3, 5, 7}), (std::vector<std::int64_t>{7, 5, 3, 2}));
+  EXPECT_EQ(indices_of(**held, {3, 7}), (std::vector<std::int64_t>{7, 3}));
+  EXPECT_EQ(streams, 1);
+  EXPECT_EQ(indices_of(**held, {3, 8}), (std::vector<std::int64_t>{8, 3}));
+  EXPECT_EQ(streams, 2) << "a sample that is not held comes from the data set";
+}
+
+TEST(HoldSamples, KeepsNothingBeyondTheLimit) {
+  int streams = 0;
+  const auto held = hold_samples(std::make_unique<CountingDataset>(20, streams), {2, 3, 5, 7}, 39);
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(indices_of(**held, {3, 7}), (std::vector<std::int64_t>{7, 3}));
+  EXPECT_EQ(streams, 2);
 }
 
 }  // namespace

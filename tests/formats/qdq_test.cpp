@@ -143,6 +143,26 @@ TEST(Qdq, SecondWriteHasTheSameBytes) {
   EXPECT_EQ(onnx::serialize(onnx::emit_qdq(again).value()).value(), first);
 }
 
+TEST(Qdq, Int4WeightsArePacked) {
+  auto before = quantized_conv();
+  auto& weight = before.model.plan.values[before.w];
+  weight.storage = DType::i4;
+  weight.scheme.bits = 4;
+  before.model.plan.payloads[before.w] =
+      Tensor::from<std::int8_t>({5, -7, 7, -1, 0, 3}, {3, 2, 1, 1});
+  const auto emitted = onnx::emit_qdq(before.model).value();
+  const Tensor& stored = *emitted.constant(emitted.find_value("w"));
+  EXPECT_EQ(stored.dtype(), DType::i4);
+  ASSERT_EQ(stored.bytes(), 3U);
+  // The first code in the low nibble.
+  EXPECT_EQ(static_cast<std::uint8_t>(stored.raw()[0]), 0x95);
+  const auto after = through_file(before.model);
+  expect_same_plan(before.model, after);
+  EXPECT_EQ(after.plan.values.at(after.graph.find_value("w")).scheme.bits, 4);
+  const auto first = onnx::serialize(emitted).value();
+  EXPECT_EQ(onnx::serialize(onnx::emit_qdq(after).value()).value(), first);
+}
+
 TEST(Qdq, EveryStorageType) {
   for (const auto storage : {DType::i8, DType::u8, DType::i16, DType::u16}) {
     auto before = conv_model();

@@ -205,6 +205,25 @@ TEST(TfliteWriterQuantized, OtherParametersNeedAQuantize) {
   file.expect_fixpoint();
 }
 
+TEST(TfliteWriterQuantized, Int4WeightsArePacked) {
+  Network net;
+  const auto w = net.model.graph.find_value("w");
+  auto& weight = net.model.plan.values[w];
+  weight.storage = DType::i4;
+  weight.scheme.bits = 4;
+  auto* codes = net.model.plan.payloads[w].mutable_data<std::int8_t>();
+  for (int i = 0; i < 54; ++i) codes[i] = static_cast<std::int8_t>(i % 15 - 7);
+  const Written file(net.model);
+  EXPECT_EQ(file.operators(), "QUANTIZE CONV_2D.7 DEPTHWISE_CONV_2D.3 DEQUANTIZE.2");
+  EXPECT_EQ(file.tensor("w").type, wire::TensorType::INT4);
+  EXPECT_EQ(file.data<std::uint8_t>(file.tensor("w")).size(), 27U);
+  const auto read = file.read();
+  const auto after = read.graph.find_value("w");
+  EXPECT_TRUE(identical(read.plan.payloads.at(after), net.model.plan.payloads.at(w)));
+  EXPECT_EQ(read.plan.values.at(after).storage, DType::i4);
+  file.expect_fixpoint();
+}
+
 TEST(TfliteWriterQuantized, FixedOutputsAreRequantized) {
   GraphBuilder b;
   const auto x = b.input("x", {2, 4});

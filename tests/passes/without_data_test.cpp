@@ -100,6 +100,34 @@ TEST(WithoutData, WeightOnlyQuantizesConstantsOnly) {
   EXPECT_EQ(q.report.integer_mac_share, 0.0);
 }
 
+TEST(WithoutData, FewBitsLeaveFirstLastAndDepthwiseLayersTheirs) {
+  GraphBuilder b;
+  const Ints same{1, 1, 1, 1};
+  auto x = b.input("x", {1, 4, 8, 8});
+  x = b.node("Conv", {x, b.weights("w0", {64, 4, 3, 3})}, "c0", {{"pads", same}});
+  x = b.node("Conv", {x, b.weights("w1", {64, 1, 3, 3}, 2)}, "c1",
+             {{"pads", same}, {"group", std::int64_t{64}}});
+  x = b.node("Conv", {x, b.weights("w2", {64, 64, 1, 1}, 3)}, "c2");
+  b.output(b.node("Conv", {x, b.weights("w3", {64, 64, 1, 1}, 4)}, "y"));
+  auto options = method(Method::weight_only);
+  options.weights = WeightType::int4;
+  options.weight_bits = 4;
+  options.edge_weight_bits = 8;
+  options.depthwise_weight_bits = 7;
+  for (const auto* target : {"onnxruntime", "tflite"}) {
+    options.target = target;
+    const auto q = quantize_by(b.graph, options);
+    EXPECT_EQ(q.find("w0")->scheme.bits, 8);
+    EXPECT_EQ(q.find("w2")->scheme.bits, 4);
+    EXPECT_EQ(q.find("w2")->storage, DType::i4);
+    EXPECT_EQ(q.find("w3")->scheme.bits, 8);
+    EXPECT_EQ(q.find("w3")->storage, DType::i8);
+    if (q.find("w1") != nullptr) {
+      EXPECT_EQ(q.find("w1")->scheme.bits, 7);
+    }
+  }
+}
+
 TEST(WithoutData, SmallWeightsStayFloat) {
   GraphBuilder b;
   const auto x = b.input("x", {2, 6});

@@ -1,0 +1,115 @@
+#include "passes/sample_runs.h"
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+#include "core/parallel.h"
+#include "core/progress.h"
+#include "engine/float/float_program.h"
+#include "engine/integer/integer_program.h"
+#include "octet/runtime.h"
+
+namespace octet {
+namespace {
+
+void leave_out_softmax(Graph& graph) {
+  const auto producers = graph.producers();
+  for (auto& output : graph.outputs) {
+    const auto producer = producers[index(output)];
+    if (producer == NodeId::none || !graph.node(producer).is("Softmax")) continue;
+    output = graph.node(producer).input(0);
+  }
+  graph.remove_dead_nodes();
+}
+
+struct Sums {
+  double error = 0;
+  double reference = 0;
+};
+
+Sums compare(const std::vector<Tensor>& reference, const std::vector<Tensor>& outputs) {
+  Sums sums;
+  for (std::size_t k = 0; k < std::min(reference.size(), outputs.size()); ++k) {
+    const auto& r = reference[k];
+    const auto& m = outputs[k];
+    if (r.dtype() != DType::f32 || m.dtype() != DType::f32 || r.size() != m.size()) continue;
+    for (std::int64_t i = 0; i < r.size(); ++i) {
+      const auto wanted = static_cast<double>(r.data<float>()[i]);
+      const double difference = static_cast<double>(m.data<float>()[i]) - wanted;
+      sums.error += difference * difference;
+      sums.reference += wanted * wanted;
+    }
+  }
+  return sums;
+}
+
+}  // namespace
+
+Result<Samples> read_samples(const SampleSource& source, const Graph& graph, std::int64_t limit) {
+  std::mutex mutex;
+  Samples samples(static_cast<std::size_t>(limit));
+  OCTET_TRY(source(graph, limit, [&](int, const Batch& batch) -> Status {
+    const std::lock_guard lock(mutex);
+    samples[static_cast<std::size_t>(batch.first)] = batch.inputs;
+    return {};
+  }));
+  std::erase_if(samples, [](const auto& inputs) { return inputs.empty(); });
+  return samples;
+}
+
+Status run_samples(
+    const Program& program, const Samples& samples,
+    const std::function<const TapRequest*(int worker)>& taps,
+    const std::function<void(std::size_t sample, const std::vector<Tensor>& outputs)>& done) {
+  std::vector<std::unique_ptr<Session>> sessions(
+      static_cast<std::size_t>(std::max(thread_count(), 1)));
+  std::vector<Status> states(samples.size());
+  const auto run = [&](int worker, std::size_t at) -> Status {
+    OCTET_TRY(check_cancel());
+    auto& session = sessions[static_cast<std::size_t>(worker)];
+    if (!session) {
+      OCTET_ASSIGN(session, program.session());
+    }
+    OCTET_ASSIGN(const auto outputs, session->run(samples[at], taps ? taps(worker) : nullptr));
+    if (done) done(at, outputs);
+    return {};
+  };
+  parallel_for_workers(static_cast<std::int64_t>(samples.size()), [&](int worker, std::int64_t at) {
+    const auto i = static_cast<std::size_t>(at);
+    states[i] = run(worker, i);
+  });
+  for (const auto& state : states) OCTET_TRY(state);
+  return {};
+}
+
+Result<OutputError> OutputError::against(const Graph& original, const Samples& samples) {
+  OutputError error(samples);
+  Graph graph = original;
+  leave_out_softmax(graph);
+  OCTET_ASSIGN(const auto program, compile_float(graph));
+  error.reference_.resize(samples.size());
+  OCTET_TRY(run_samples(*program, samples, {},
+                        [&](std::size_t sample, const std::vector<Tensor>& outputs) {
+                          error.reference_[sample] = outputs;
+                        }));
+  return error;
+}
+
+Result<double> OutputError::of(QuantizedGraph model) const {
+  leave_out_softmax(model.graph);
+  OCTET_ASSIGN(const auto program, compile_integer(model));
+  std::vector<Sums> sums(samples_.size());
+  OCTET_TRY(run_samples(*program, samples_, {},
+                        [&](std::size_t sample, const std::vector<Tensor>& outputs) {
+                          sums[sample] = compare(reference_[sample], outputs);
+                        }));
+  Sums all;
+  for (const auto& one : sums) {
+    all.error += one.error;
+    all.reference += one.reference;
+  }
+  return all.reference > 0 ? all.error / all.reference : all.error;
+}
+
+}  // namespace octet
