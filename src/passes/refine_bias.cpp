@@ -25,7 +25,7 @@
 // next takes out again.)
 //
 // Right means do not make every network better, so other samples judge: the refined biases stay
-// only where the squared error of the outputs becomes smaller on them.
+// only where the squared error of the outputs becomes smaller on them by more than chance.
 
 namespace octet::passes {
 namespace {
@@ -33,6 +33,8 @@ namespace {
 /// Samples that are held in memory.
 constexpr std::int64_t sample_limit = 96;
 constexpr std::size_t period = 3;
+/// What the error must fall to, as a share: less than this is chance.
+constexpr double least_gain = 0.95;
 
 /// A layer whose bias follows the mean of its input.
 struct Layer {
@@ -97,7 +99,7 @@ class Refiner {
     OCTET_ASSIGN(const double before, error_of_trial(error));
     OCTET_TRY(refine(original));
     OCTET_ASSIGN(const double after, error_of_trial(error));
-    if (after < before) return {};
+    if (after < least_gain * before) return {};
     context_.model.graph = unrefined;
     context_.report.notes.push_back(fmt::format(
         "biases were not refined: that would take the relative squared error of the outputs from "
