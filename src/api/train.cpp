@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "graph/image_layout.h"
+#include "passes/state_bits.h"
 #include "training/fake_quant.h"
 #include "training/trainer.h"
 
@@ -146,10 +147,18 @@ Result<Statistics> calibrate_on(const OpenData& data, const TrainRequest& reques
   return statistics;
 }
 
+QuantizeRequest quantization_of(const TrainRequest& request) {
+  QuantizeRequest quantization = *request.quantization;
+  quantization.model = request.model;
+  quantization.output = request.output;
+  quantization.data = request.data;
+  return quantization;
+}
+
 Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph, const std::string& hash,
                                   const OpenData& data) {
   Trainee trainee;
-  OCTET_ASSIGN(trainee.options, parse_options(*request.quantization));
+  OCTET_ASSIGN(trainee.options, parse_options(quantization_of(request)));
   if (trainee.options->method != Method::static_ranges) {
     return fail(ErrorKind::usage, "octet trains static quantization alone");
   }
@@ -212,10 +221,8 @@ Status write_trained(const TrainRequest& request, const ModelFile& file, const O
   auto& metadata = trainee.model.graph.metadata;
   if (data.recipe != Recipe{}) metadata[recipe_key] = to_json(data.recipe);
   if (trainee.options) {
-    QuantizeRequest written = *request.quantization;
-    written.output = request.output;
-    written.data = request.data;
-    write_provenance(trainee.model, {written, *trainee.options, file.hash, &*trainee.statistics});
+    write_provenance(trainee.model,
+                     {quantization_of(request), *trainee.options, file.hash, &*trainee.statistics});
   }
   metadata["octet.training"] = options_json(request).dump();
   metadata["octet.data"] = data.dataset->name();
@@ -266,6 +273,7 @@ Result<TrainSummary> train(const TrainRequest& request,
       train(network, teacher ? &*teacher : nullptr,
             {*data.dataset, data.selection, layout, data.recipe.label_offset}, options, hooks));
   OCTET_TRY(adopt_parameters(trainee.model, trainee.fake_quant, result.parameters));
+  state_bits(trainee.model);
   for (const auto& epoch : result.epochs) summary.epochs.push_back(public_form(epoch));
   OCTET_TRY(write_history(request.history, summary.epochs));
   OCTET_TRY(write_trained(request, file, data, trainee));
