@@ -27,12 +27,12 @@ struct TrainRequest {
   std::int64_t batch = 128;
   std::int64_t micro_batch = 16;  ///< samples that one worker computes on at a time
   std::string optimizer = "sgd";  ///< sgd, adam or adamw
-  double learning_rate = 0.01;
+  std::optional<double> learning_rate;  ///< highest; default: 0.01, quantization-aware 0.001
   double momentum = 0.9;
   std::string schedule = "cosine";  ///< constant, step, cosine or onecycle
   double warmup_epochs = 0;
   double weight_decay = 0;  ///< of weights; biases, normalizations and scales do not decay
-  double clip_norm = 0;     ///< largest norm of all gradients together; 0: no limit
+  double clip_norm = 1;     ///< largest norm of all gradients together; 0: no limit
   std::string loss = "cross-entropy";  ///< or mse: to reconstruct the input
   double label_smoothing = 0;
   std::string distill;          ///< model whose scores are the target, "self" for the float model

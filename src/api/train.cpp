@@ -29,6 +29,10 @@ Result<T> named(const std::optional<T>& value, std::string_view option, const st
   return fail(ErrorKind::usage, "{} {}: there are {}", option, text, known);
 }
 
+double rate_of(const TrainRequest& r) {
+  return r.learning_rate.value_or(r.quantization ? 0.001 : 0.01);
+}
+
 Status check_numbers(const TrainRequest& r) {
   const auto positive = [](std::int64_t number, std::string_view option) -> Status {
     if (number > 0) return {};
@@ -37,7 +41,7 @@ Status check_numbers(const TrainRequest& r) {
   OCTET_TRY(positive(r.epochs, "--epochs"));
   OCTET_TRY(positive(r.batch, "--batch"));
   OCTET_TRY(positive(r.micro_batch, "--micro-batch"));
-  if (!(r.learning_rate > 0)) return fail(ErrorKind::usage, "--lr must be above 0");
+  if (!(rate_of(r) > 0)) return fail(ErrorKind::usage, "--lr must be above 0");
   if (r.temperature <= 0) return fail(ErrorKind::usage, "--temperature must be above 0");
   if (r.label_smoothing < 0 || r.label_smoothing >= 1) {
     return fail(ErrorKind::usage, "--label-smoothing must be in [0, 1)");
@@ -68,7 +72,7 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
     return fail(ErrorKind::usage, "--scales {}: there are learned, fixed", r.scales);
   }
   o.freeze_scales = r.scales == "fixed";
-  o.learning_rate = r.learning_rate;
+  o.learning_rate = rate_of(r);
   o.warmup_epochs = r.warmup_epochs;
   o.weight_decay = static_cast<float>(r.weight_decay);
   o.clip_norm = r.clip_norm;
@@ -92,7 +96,7 @@ Json options_json(const TrainRequest& r) {
                {"batch", r.batch},
                {"micro_batch", r.micro_batch},
                {"optimizer", r.optimizer},
-               {"lr", r.learning_rate},
+               {"lr", rate_of(r)},
                {"momentum", r.momentum},
                {"schedule", r.schedule},
                {"warmup_epochs", r.warmup_epochs},

@@ -22,8 +22,9 @@ double seconds_since(Clock::time_point start) {
 
 /// Micro-batches over which statistics of BatchNormalization are averaged at the end.
 constexpr std::int64_t moment_batches = 128;
-/// A scale shrinks by no more than this in one step, so that it stays positive.
-constexpr float least_shrink = 0.5F;
+/// A scale changes by no more than this share of itself in one step. LSQ's gradients are made for
+/// scales of about the same size; that of a channel of tiny weights would otherwise jump.
+constexpr float largest_change = 0.02F;
 
 double norm_of(const Parameters& gradients) {
   double sum = 0;
@@ -186,7 +187,8 @@ class Trainer {
                   role == Role::weight ? options_.weight_decay : 0, g, state_.moments.at(id),
                   values);
     for (std::size_t i = 0; i < before.size(); ++i) {
-      values[i] = std::max(values[i], least_shrink * before[i]);
+      values[i] = std::clamp(values[i], before[i] * (1 - largest_change),
+                             before[i] * (1 + largest_change));
     }
   }
 

@@ -142,6 +142,11 @@ std::vector<Case> cases() {
                    const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
                    b.output(b.node("Pad", {x, b.ints("pads", {0, 0, 1, 2, 0, 1, 0, -1})}));
                  }});
+  all.push_back({"Slice", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 7, 6});
+                   b.output(b.node("Slice", {x, b.ints("starts", {0, -2}), b.ints("ends", {7, -7}),
+                                             b.ints("axes", {2, -1}), b.ints("steps", {2, -1})}));
+                 }});
   all.push_back({"ReduceMean", [](ModelBuilder& b, auto& inputs, auto& trained) {
                    const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
                    b.output(b.node("ReduceMean", {x, b.ints("axes", {2, 3})},

@@ -1,6 +1,6 @@
 // Operators that move elements: each element of the result comes from one place, and its gradient
 // goes back there. Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout (as in inference),
-// Transpose, Concat, Pad with a constant.
+// Transpose, Concat, Slice, Pad with a constant.
 
 #include <algorithm>
 #include <array>
@@ -153,7 +153,7 @@ MadeOp make_pad(const OpSource& source) {
   const Shape& in = source.inputs[0];
   const Tensor* given = source.constant(1);
   if (given == nullptr || source.node.string_attribute("mode", "constant") != "constant" ||
-      source.has(3)) {
+      source.node.input(3) != ValueId::none) {
     return bad_input("octet trains paddings by a constant alone, of all axes");
   }
   OCTET_ASSIGN(const auto pads, to_int64(*given));
@@ -171,7 +171,37 @@ MadeOp make_pad(const OpSource& source) {
   return std::make_unique<MoveGradient>(source, std::vector<Move>{move}, filled);
 }
 
+Result<std::vector<std::int64_t>> numbers(const OpSource& source, std::size_t input,
+                                          std::vector<std::int64_t> otherwise) {
+  if (!source.has(input)) return otherwise;
+  const Tensor* given = source.constant(input);
+  if (given == nullptr) return bad_input("where it cuts is not constant");
+  return to_int64(*given);
+}
+
+MadeOp make_slice(const OpSource& source) {
+  const Shape& in = source.inputs[0];
+  OCTET_ASSIGN(const auto starts, numbers(source, 1, {}));
+  std::vector<std::int64_t> all(starts.size());
+  std::iota(all.begin(), all.end(), 0);
+  OCTET_ASSIGN(const auto axes, numbers(source, 3, all));
+  OCTET_ASSIGN(const auto steps, numbers(source, 4, std::vector<std::int64_t>(starts.size(), 1)));
+  Move move{source.output, strides_of(in, false), strides_of(source.output, false)};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const auto rank = static_cast<std::int64_t>(in.size());
+    const auto axis = static_cast<std::size_t>(axes[i] < 0 ? axes[i] + rank : axes[i]);
+    const auto extent = in[axis];
+    // ONNX: negative positions count from the end, and positions outside are moved to the edge.
+    const auto start = std::clamp<std::int64_t>(starts[i] < 0 ? starts[i] + extent : starts[i], 0,
+                                                steps[i] < 0 ? extent - 1 : extent);
+    move.source_start += start * move.from[axis];
+    move.from[axis] *= steps[i];
+  }
+  return std::make_unique<MoveGradient>(source, std::vector<Move>{move}, std::nullopt);
+}
+
 constexpr auto entries = std::to_array<OpEntry>({
+    {"Slice", make_slice},
     {"Reshape", make_reshape},
     {"Flatten", make_reshape},
     {"Squeeze", make_reshape},
