@@ -10,3 +10,4 @@
 #include "octet/result.h"
 #include "octet/run.h"
 #include "octet/runtime.h"
+#include "octet/train.h"

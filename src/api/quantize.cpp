@@ -15,6 +15,7 @@
 #include "passes/dequantize.h"
 #include "passes/input_layout.h"
 #include "passes/pipeline.h"
+#include "passes/state_bits.h"
 
 namespace octet {
 namespace {
@@ -236,6 +237,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   const bool with_data = options.method == Method::static_ranges;
   OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
                                      : quantize_without_data(std::move(graph), options, report));
+  state_bits(model);
   // Last, so that samples and statistics are those of the model that was given.
   if (layout) {
     OCTET_ASSIGN(const int images, set_input_layout(model, *layout));

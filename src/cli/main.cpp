@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
   add_compare(app, context);
   add_run(app, context);
   add_bench(app, context);
+  add_train(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,28 +1,10 @@
-#include "arithmetic/quantize.h"
+#include "arithmetic/bias.h"
 #include "passes/passes.h"
 
 namespace octet::passes {
 namespace {
 
-constexpr double bias_limit = 0x1.fffffffcp30;
-/// What the 16x8 kernels of TFLite-Micro and CMSIS-NN take: 48 bits.
-constexpr double wide_bias_limit = 0x1.0p47 - 1;
-
-template <class Code>
-Tensor bias_codes(const Tensor& bias, const QuantParams& params, DType type, double limit) {
-  Tensor codes(type, bias.shape());
-  auto* out = codes.mutable_data<Code>();
-  const auto values = bias.values<float>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    // In double: a bias code has more digits than f32.
-    const double scale = static_cast<double>(params.scale[params.per_channel() ? i : 0]);
-    const double code = round_half_even(static_cast<double>(values[i]) / scale);
-    out[i] = static_cast<Code>(saturate(code, -limit, limit));
-  }
-  return codes;
-}
-
-Status quantize_bias(PassContext& context, NodeId id, const Use& use, float input_scale) {
+Status state_bias(PassContext& context, NodeId id, const Use& use, float input_scale) {
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
   const QuantParams& weight = plan.values.at(graph.node(id).input(1)).params;
@@ -42,8 +24,7 @@ Status quantize_bias(PassContext& context, NodeId id, const Use& use, float inpu
     scheme.axis = params.axis;
   }
   OCTET_TRY(validate(params, scheme));
-  auto codes = wide ? bias_codes<std::int64_t>(bias, params, DType::i64, wide_bias_limit)
-                    : bias_codes<std::int32_t>(bias, params, DType::i32, bias_limit);
+  auto codes = quantize_bias(bias, params, wide ? BiasWidth::int64 : BiasWidth::int32);
   plan.values[value] = {scheme, std::move(params), Origin::derived, codes.dtype()};
   plan.payloads[value] = std::move(codes);
   return {};
@@ -59,7 +40,7 @@ Status derive_bias(PassContext& context) {
     const auto bias = context.bias_of(id);
     if (!bias || context.target.float_bias) continue;
     const float input_scale = context.model.plan.values.at(graph.node(id).input(0)).params.scale[0];
-    if (auto status = quantize_bias(context, id, *bias, input_scale); !status) {
+    if (auto status = state_bias(context, id, *bias, input_scale); !status) {
       return tl::unexpected(
           status.error().with_context(fmt::format("bias of node {}", graph.node(id).name)));
     }

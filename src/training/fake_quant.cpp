@@ -1,0 +1,322 @@
+#include "training/fake_quant.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "arithmetic/bias.h"
+#include "arithmetic/quantize.h"
+
+namespace octet {
+namespace {
+
+/// Operators whose output holds the codes of their inputs, or that of zero.
+constexpr std::array movers = {"MaxPool", "Reshape",   "Flatten", "Transpose",
+                               "Squeeze", "Unsqueeze", "Concat",  "Identity",
+                               "Pad",     "Relu",      "Clip"};
+
+bool moves_codes(const Node& node) {
+  return node.domain.empty() && std::find(movers.begin(), movers.end(), node.op) != movers.end();
+}
+
+bool is_trainable(const Quantization& q) { return !is_dynamic(q) && q.scheme.bits <= 16; }
+
+/// Values that must keep one scale, as a forest over value slots.
+class Sharing {
+ public:
+  explicit Sharing(const QuantizedGraph& model) : parent_(model.graph.value_slots()) {
+    std::iota(parent_.begin(), parent_.end(), 0U);
+    for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
+      const Node& node = model.graph.node(static_cast<NodeId>(i));
+      if (node.alive && moves_codes(node)) join_through(model, node);
+    }
+  }
+
+  [[nodiscard]] std::size_t root(ValueId id) const {
+    auto slot = index(id);
+    while (parent_[slot] != slot) slot = parent_[slot];
+    return slot;
+  }
+
+ private:
+  void join_through(const QuantizedGraph& model, const Node& node) {
+    const auto* output = model.plan.find(node.output());
+    for (const auto input : node.inputs) {
+      if (input == ValueId::none || output == nullptr) continue;
+      const auto* read = model.plan.find(input);
+      if (read == nullptr || read->params != output->params) continue;
+      parent_[root(input)] = root(node.output());
+    }
+  }
+
+  std::vector<std::size_t> parent_;
+};
+
+class Inserter {
+ public:
+  explicit Inserter(const QuantizedGraph& model)
+      : model_(model),
+        sharing_(model),
+        producers_(model.graph.producers()),
+        uses_(model.graph.uses()),
+        scale_of_(model.graph.value_slots(), -1) {
+    out_.graph = model.graph;
+    out_.graph.opsets["octet"] = 1;
+  }
+
+  Result<FakeQuantGraph> run() {
+    for (const auto& [id, quantization] : model_.plan.values) {
+      if (is_trainable(quantization)) quantize_value(id, quantization);
+    }
+    for (const auto& [use, quantization] : model_.plan.overrides) {
+      if (is_dynamic(quantization)) {
+        return bad_input("node {}: what is quantized at run time has no scale to train",
+                         model_.graph.node(use.node).name);
+      }
+      if (is_trainable(quantization)) quantize_use(use, quantization);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void quantize_value(ValueId id, const Quantization& quantization) {
+    TrainedScale& scale = shared_scale(id, quantization);
+    scale.values.push_back(id);
+    if (holds_codes_already(id)) return;
+    const auto quantized = add_node(id, quantization, scale.constant);
+    for (const auto& use : uses_[index(id)]) {
+      if (model_.plan.overrides.contains(use)) continue;
+      out_.graph.node(use.node).inputs[static_cast<std::size_t>(use.input)] = quantized;
+    }
+    std::replace(out_.graph.outputs.begin(), out_.graph.outputs.end(), id, quantized);
+  }
+
+  void quantize_use(const Use& use, const Quantization& quantization) {
+    const auto input = static_cast<std::size_t>(use.input);
+    const auto id = model_.graph.node(use.node).input(input);
+    TrainedScale& scale = new_scale(id, quantization);
+    scale.uses.push_back(use);
+    out_.graph.node(use.node).inputs[input] = add_node(id, quantization, scale.constant);
+  }
+
+  TrainedScale& new_scale(ValueId id, const Quantization& quantization) {
+    const auto& scales = quantization.params.scale;
+    TrainedScale scale;
+    scale.weight = model_.graph.constant(id) != nullptr;
+    scale.constant = out_.graph.add_constant(
+        model_.graph.value(id).name + "_scale",
+        Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())}));
+    out_.scales.push_back(std::move(scale));
+    return out_.scales.back();
+  }
+
+  TrainedScale& shared_scale(ValueId id, const Quantization& quantization) {
+    auto& position = scale_of_[sharing_.root(id)];
+    if (position < 0) {
+      new_scale(id, quantization);
+      position = static_cast<int>(out_.scales.size()) - 1;
+    }
+    return out_.scales[static_cast<std::size_t>(position)];
+  }
+
+  /// The value only moves codes on that have its scale.
+  [[nodiscard]] bool holds_codes_already(ValueId id) const {
+    const auto producer = producers_[index(id)];
+    if (producer == NodeId::none || !moves_codes(model_.graph.node(producer))) return false;
+    const Node& node = model_.graph.node(producer);
+    const std::size_t data = node.is("Concat") ? node.inputs.size() : 1;
+    for (std::size_t i = 0; i < data; ++i) {
+      const auto input = node.input(i);
+      if (input == ValueId::none || model_.plan.find(input) == nullptr) return false;
+      if (model_.plan.overrides.contains({producer, static_cast<int>(i)})) return false;
+      if (sharing_.root(input) != sharing_.root(id)) return false;
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::int64_t elements_of(ValueId id, const Quantization& quantization) const {
+    const Value& value = model_.graph.value(id);
+    if (const auto& constant = value.constant) {
+      return constant->size() / static_cast<std::int64_t>(quantization.params.count());
+    }
+    std::int64_t count = 1;
+    for (std::size_t i = 1; value.shape && i < value.shape->size(); ++i) {
+      count *= std::max<std::int64_t>((*value.shape)[i], 1);
+    }
+    return count;
+  }
+
+  ValueId add_node(ValueId id, const Quantization& quantization, ValueId scale) {
+    const auto& [scheme, params, origin, storage] = quantization;
+    const std::int64_t largest = std::max<std::int64_t>(scheme.qmax() - params.zero_point[0], 1);
+    const auto elements = static_cast<double>(elements_of(id, quantization));
+    Node node;
+    node.op = "FakeQuant";
+    node.domain = "octet";
+    node.name = model_.graph.value(id).name + "_fake_quant";
+    node.inputs = {id, scale};
+    node.attributes = {
+        {"zero_point",
+         std::vector<std::int64_t>(params.zero_point.begin(), params.zero_point.end())},
+        {"axis", std::int64_t{params.axis}},
+        {"qmin", scheme.qmin()},
+        {"qmax", scheme.qmax()},
+        {"gradient_scale",
+         static_cast<float>(1 / std::sqrt(elements * static_cast<double>(largest)))}};
+    Value value;
+    value.name = model_.graph.value(id).name + "_fake";
+    value.dtype = DType::f32;
+    value.shape = model_.graph.value(id).constant ? model_.graph.value(id).constant->shape()
+                                                  : model_.graph.value(id).shape;
+    const auto output = out_.graph.add_value(std::move(value));
+    node.outputs = {output};
+    out_.graph.add_node(std::move(node));
+    return output;
+  }
+
+  const QuantizedGraph& model_;
+  Sharing sharing_;
+  std::vector<NodeId> producers_;
+  std::vector<std::vector<Use>> uses_;
+  std::vector<int> scale_of_;
+  FakeQuantGraph out_;
+};
+
+/// Squared error of quantizing `slice` with `scale`.
+double squared_error(std::span<const float> slice, float scale, const QuantScheme& scheme) {
+  const auto qmin = static_cast<std::int32_t>(scheme.qmin());
+  const auto qmax = static_cast<std::int32_t>(scheme.qmax());
+  double sum = 0;
+  for (const float x : slice) {
+    const double error =
+        static_cast<double>(x) -
+        static_cast<double>(dequantize_value(quantize_narrow(x, scale, 0, qmin, qmax), scale, 0));
+    sum += error * error;
+  }
+  return sum;
+}
+
+float best_scale(std::span<const float> slice, float widest, const QuantScheme& scheme) {
+  constexpr int candidates = 80;
+  float best = widest;
+  double least = squared_error(slice, widest, scheme);
+  for (int i = 20; i < candidates; ++i) {
+    const float scale = widest * static_cast<float>(i) / static_cast<float>(candidates);
+    const double error = squared_error(slice, scale, scheme);
+    if (error < least) std::tie(least, best) = std::pair(error, scale);
+  }
+  return best;
+}
+
+/// The elements of channel `c` along `axis`.
+std::vector<float> channel_of(const Tensor& weight, int axis, std::size_t c) {
+  std::int64_t inner = 1;
+  for (int i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
+  const auto channels = weight.dim(axis);
+  std::vector<float> slice;
+  for (std::int64_t i = static_cast<std::int64_t>(c) * inner; i < weight.size();
+       i += channels * inner) {
+    slice.insert(slice.end(), weight.data<float>() + i, weight.data<float>() + i + inner);
+  }
+  return slice;
+}
+
+/// The product that a bias is added to: the reader itself, or what an Add adds it to.
+NodeId product_of(const Graph& graph, const std::vector<NodeId>& producers, const Use& bias) {
+  const Node& reader = graph.node(bias.node);
+  if (!reader.is("Add")) return bias.node;
+  const auto other = reader.input(bias.input == 0 ? 1 : 0);
+  return other == ValueId::none ? NodeId::none : producers[index(other)];
+}
+
+Status round_bias(QuantizedGraph& model, ValueId bias, NodeId product) {
+  const Node& node = model.graph.node(product);
+  const auto* input = model.plan.find(model.graph, {product, 0});
+  const auto* weight = model.plan.find(model.graph, {product, 1});
+  if (input == nullptr || weight == nullptr || input->params.scale.empty()) {
+    return internal_error("node {}: its bias has codes, but not its input", node.name);
+  }
+  Quantization& quantization = model.plan.values.at(bias);
+  for (std::size_t i = 0; i < quantization.params.scale.size(); ++i) {
+    quantization.params.scale[i] =
+        input->params.scale[0] * weight->params.scale[weight->params.per_channel() ? i : 0];
+  }
+  const auto width = quantization.scheme.bits > 32 ? BiasWidth::int64 : BiasWidth::int32;
+  model.plan.payloads[bias] =
+      quantize_bias(*model.graph.constant(bias), quantization.params, width);
+  return {};
+}
+
+Status round_biases(QuantizedGraph& model) {
+  const auto producers = model.graph.producers();
+  const auto uses = model.graph.uses();
+  for (const auto& [id, quantization] : std::map(model.plan.values)) {
+    if (quantization.scheme.bits <= 16 || model.graph.constant(id) == nullptr) continue;
+    for (const auto& use : uses[index(id)]) {
+      const auto product = product_of(model.graph, producers, use);
+      if (product == NodeId::none) continue;
+      OCTET_TRY(round_bias(model, id, product));
+    }
+  }
+  return {};
+}
+
+void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor& numbers) {
+  const auto values = numbers.values<float>();
+  const auto adopt = [&](Quantization& quantization) {
+    quantization.params.scale.assign(values.begin(), values.end());
+    quantization.origin = Origin::learned;
+  };
+  for (const auto id : scale.values) adopt(model.plan.values.at(id));
+  for (const auto& use : scale.uses) adopt(model.plan.overrides.at(use));
+}
+
+}  // namespace
+
+Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model) {
+  return Inserter(model).run();
+}
+
+void choose_weight_scales(QuantizedGraph& model) {
+  for (auto& [id, quantization] : model.plan.values) {
+    const Tensor* weight = model.graph.constant(id);
+    const auto& scheme = quantization.scheme;
+    if (weight == nullptr || scheme.bits >= 8 || scheme.symmetry != Symmetry::symmetric) continue;
+    auto& params = quantization.params;
+    for (std::size_t c = 0; c < params.scale.size(); ++c) {
+      const auto slice = params.per_channel() ? channel_of(*weight, params.axis, c)
+                                              : std::vector<float>(weight->values<float>().begin(),
+                                                                   weight->values<float>().end());
+      params.scale[c] = best_scale(slice, params.scale[c], scheme);
+    }
+    model.plan.payloads.erase(id);
+  }
+}
+
+Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,
+                        const std::map<ValueId, Tensor>& parameters) {
+  std::set<ValueId> moved;
+  for (const auto& scale : trained.scales) {
+    const auto found = parameters.find(scale.constant);
+    if (found == parameters.end()) continue;
+    adopt_scale(model, scale, found->second);
+    moved.insert(scale.values.begin(), scale.values.end());
+  }
+  for (const auto& [id, tensor] : parameters) {
+    if (index(id) >= model.graph.value_slots()) continue;
+    model.graph.value(id).constant = tensor;
+    moved.insert(id);
+  }
+  for (const auto& [id, quantization] : model.plan.values) {
+    const Tensor* constant = model.graph.constant(id);
+    const auto& scheme = quantization.scheme;
+    if (constant == nullptr || scheme.bits > 16 || !moved.contains(id)) continue;
+    OCTET_ASSIGN(model.plan.payloads[id], quantize(*constant, quantization.params, scheme,
+                                                   scheme.bits <= 8 ? DType::i8 : DType::i16));
+  }
+  return round_biases(model);
+}
+
+}  // namespace octet

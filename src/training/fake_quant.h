@@ -1,0 +1,41 @@
+#pragma once
+// A quantized model as a graph to train: FakeQuant nodes stand where the plan quantizes a value, so
+// that forward and backward pass see what the integer model will compute.
+
+#include <vector>
+
+#include "graph/plan.h"
+
+namespace octet {
+
+/// One scale (or one per channel) of the plan as a constant of the training graph.
+struct TrainedScale {
+  ValueId constant = ValueId::none;  ///< f32, as many elements as there are scales
+  std::vector<ValueId> values;       ///< whose quantization has these scales
+  std::vector<Use> uses;             ///< and overrides
+  bool weight = false;
+};
+
+struct FakeQuantGraph {
+  Graph graph;  ///< value ids of the model stay valid
+  std::vector<TrainedScale> scales;
+};
+
+/// Inserts FakeQuant (domain "octet", engine/gradient/fake_quant_gradient.cpp) behind every value
+/// that the plan quantizes statically to at most 16 bits. Values that only move codes on (pooling,
+/// reshape, ... with equal params) share the scale of what they move. Biases, which have 32 bits,
+/// stay as they are. gradient_scale is LSQ's 1 / sqrt(elements * largest code) (Esser et al. 2020,
+/// section 2.2), elements counted per sample for activations and per channel for weights.
+[[nodiscard]] Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model);
+
+/// For weights of few bits: replaces max-abs scales by those, among fractions of them, that make
+/// the squared error of each channel smallest, and drops the codes.
+void choose_weight_scales(QuantizedGraph& model);
+
+/// Puts trained numbers into the model: scales become Origin::learned, weights are rounded anew,
+/// biases get the scales that follow and are rounded anew. `parameters` holds f32 constants of the
+/// model and of `trained` by id.
+[[nodiscard]] Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,
+                                      const std::map<ValueId, Tensor>& parameters);
+
+}  // namespace octet

@@ -1,0 +1,60 @@
+#pragma once
+// A graph ready for training: which of its constants are trained, where its scores are, and a tape
+// for each size of micro-batch.
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "engine/gradient/tape.h"
+#include "training/fake_quant.h"
+
+namespace octet {
+
+using gradient::Parameters;
+
+/// What is trained of a constant.
+enum class Role : std::uint8_t {
+  weight,  ///< decays
+  plain,   ///< biases, factors of normalizations: does not decay
+  scale,   ///< of a quantization: does not decay, stays positive
+};
+
+class Network {
+ public:
+  /// `shape_graph`: the graph that shapes are inferred from; `graph` is the same, perhaps with
+  /// FakeQuant nodes. Both have one f32 input with the batch first. `scales`: constants of
+  /// FakeQuant that are trained, too.
+  [[nodiscard]] static Result<Network> make(Graph shape_graph, Graph graph,
+                                            std::span<const ValueId> scales);
+
+  [[nodiscard]] const std::map<ValueId, Role>& roles() const { return roles_; }
+  [[nodiscard]] Parameters initial_parameters() const;
+  [[nodiscard]] const Graph& graph() const { return graph_; }
+  /// What the loss sees: the first output, or what its final Softmax reads.
+  [[nodiscard]] ValueId scores() const { return scores_; }
+  /// Shape of the input for `batch` samples.
+  [[nodiscard]] const Shape& input_shape() const { return input_shape_; }
+  [[nodiscard]] bool has_batch_norm() const { return has_batch_norm_; }
+
+  /// The tape for micro-batches of `samples`; made at the first call.
+  [[nodiscard]] Result<gradient::Tape*> tape(std::int64_t samples);
+
+ private:
+  Graph shape_graph_;
+  Graph graph_;
+  std::map<ValueId, Role> roles_;
+  ValueId scores_ = ValueId::none;
+  Shape input_shape_;  ///< first extent: dynamic_dim
+  bool has_batch_norm_ = false;
+  std::map<std::int64_t, std::unique_ptr<gradient::Tape>> tapes_;
+};
+
+/// The graph whose first output is the scores of `graph`: without a final Softmax.
+[[nodiscard]] Graph scoring_graph(Graph graph);
+
+/// Random weights by the rule of He et al. 2015 for all Conv, Gemm and MatMul, biases 0, factors of
+/// normalizations 1; depends on `seed` and the order of the nodes.
+[[nodiscard]] Status initialize(Graph& graph, std::uint64_t seed);
+
+}  // namespace octet

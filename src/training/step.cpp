@@ -1,0 +1,274 @@
+#include "training/step.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include "core/parallel.h"
+#include "engine/float/float_program.h"
+
+namespace octet {
+namespace {
+
+/// Adds vectors in the order of their numbers; those that arrive early wait.
+class OrderedSum {
+ public:
+  explicit OrderedSum(std::size_t size) : sum_(size, 0.0F) {}
+
+  void add(std::int64_t number, std::vector<float> part) {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace(number, std::move(part));
+    while (!waiting_.empty() && waiting_.begin()->first == next_) {
+      const auto& first = waiting_.begin()->second;
+      for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += first[i];
+      waiting_.erase(waiting_.begin());
+      ++next_;
+    }
+  }
+  [[nodiscard]] std::span<const float> sum() const { return sum_; }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::int64_t, std::vector<float>> waiting_;
+  std::int64_t next_ = 0;
+  std::vector<float> sum_;
+};
+
+/// The first error by number, whichever came first in time.
+Status first_error(const std::vector<Status>& results) {
+  for (const auto& result : results) OCTET_TRY(result);
+  return {};
+}
+
+Status check_labels(const ClassTargets& targets, std::int64_t classes) {
+  for (const auto label : targets.labels) {
+    if (label >= 0 && label < classes) continue;
+    return bad_input("a label is {}, but the model has scores for {} classes", label, classes);
+  }
+  return {};
+}
+
+}  // namespace
+
+StepRunner::StepRunner(Network& network, const SampleStore& store, const TrainingData& data,
+                       const TrainOptions& options)
+    : network_(&network),
+      store_(&store),
+      data_(&data),
+      options_(&options),
+      workers_(static_cast<std::size_t>(std::max(thread_count(), 1))) {}
+
+Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
+                                    const SampleStore& store, const TrainingData& data,
+                                    const TrainOptions& options) {
+  StepRunner runner(network, store, data, options);
+  if (teacher != nullptr) {
+    OCTET_ASSIGN(runner.teacher_, compile_float(*teacher));
+  }
+  return runner;
+}
+
+Status StepRunner::update(const Parameters& parameters) {
+  parameters_ = parameters;
+  for (const auto& [samples, tape] : tapes_) OCTET_TRY(tape->update(parameters_));
+  return {};
+}
+
+std::vector<std::span<const std::int64_t>> StepRunner::cut(
+    std::span<const std::int64_t> batch) const {
+  std::vector<std::span<const std::int64_t>> parts;
+  const auto size = static_cast<std::size_t>(options_->micro_batch);
+  for (std::size_t at = 0; at < batch.size(); at += size) {
+    parts.push_back(batch.subspan(at, std::min(size, batch.size() - at)));
+  }
+  return parts;
+}
+
+Status StepRunner::prepare_tapes(const std::vector<std::span<const std::int64_t>>& parts) {
+  for (const auto& part : parts) {
+    const auto samples = static_cast<std::int64_t>(part.size());
+    if (tapes_.contains(samples)) continue;
+    OCTET_ASSIGN(tapes_[samples], network_->tape(samples));
+    OCTET_TRY(tapes_[samples]->update(parameters_));
+  }
+  return {};
+}
+
+Result<gradient::TapeSession*> StepRunner::session(int worker, std::int64_t samples) {
+  auto& made = workers_[static_cast<std::size_t>(worker)].sessions[samples];
+  if (made == nullptr) {
+    OCTET_ASSIGN(made, tapes_.at(samples)->session());
+  }
+  return made.get();
+}
+
+Result<Tensor> StepRunner::image(std::int64_t sample, Random& random, bool augmented) const {
+  OCTET_ASSIGN(Tensor input, store_->input(sample));
+  const Shape& wanted = network_->input_shape();
+  const bool fits = input.dtype() == DType::f32 &&
+                    input.rank() == static_cast<int>(wanted.size()) &&
+                    std::equal(wanted.begin() + 1, wanted.end(), input.shape().begin() + 1);
+  if (!fits) {
+    return bad_input("sample {} has shape {}, which the model does not take", sample,
+                     to_string(input.shape()));
+  }
+  if (augmented && options_->augmentation.changes_images()) {
+    augment(options_->augmentation, data_->layout, random, input);
+  }
+  return input;
+}
+
+Result<StepRunner::MicroBatch> StepRunner::assemble(std::span<const std::int64_t> samples,
+                                                    std::int64_t epoch, bool augmented) const {
+  MicroBatch batch;
+  Shape shape = network_->input_shape();
+  shape[0] = static_cast<std::int64_t>(samples.size());
+  batch.input = Tensor(DType::f32, shape);
+  const auto size = batch.input.size() / shape[0];
+  const bool mixes = augmented && options_->augmentation.mixup > 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    Random random(options_->seed, epoch, samples[i]);
+    OCTET_ASSIGN(const Tensor input, image(samples[i], random, augmented));
+    float* to = batch.input.mutable_data<float>() + static_cast<std::int64_t>(i) * size;
+    std::memcpy(to, input.raw(), input.bytes());
+    const auto label = store_->label(samples[i]);
+    if (label >= 0) batch.targets.labels.push_back(label + data_->label_offset);
+    if (!mixes) continue;
+    const auto other = random.below(store_->size());
+    OCTET_ASSIGN(const Tensor partner, image(other, random, true));
+    const auto share = static_cast<float>(draw_beta(options_->augmentation.mixup, random));
+    for (std::int64_t k = 0; k < size; ++k) {
+      to[k] = share * to[k] + (1 - share) * partner.data<float>()[k];
+    }
+    batch.targets.share.push_back(share);
+    if (label >= 0)
+      batch.targets.other_labels.push_back(store_->label(other) + data_->label_offset);
+  }
+  return batch;
+}
+
+Result<LossResult> StepRunner::loss(Worker& worker, const MicroBatch& batch, const Tensor& scores,
+                                    float weight) const {
+  std::optional<Tensor> taught;
+  if (teacher_ != nullptr) {
+    if (worker.teacher == nullptr) {
+      OCTET_ASSIGN(worker.teacher, teacher_->session());
+    }
+    OCTET_ASSIGN(auto outputs, worker.teacher->run(std::span(&batch.input, 1)));
+    taught = std::move(outputs.front());
+    if (taught->size() != scores.size()) {
+      return bad_input("the teacher has scores of shape {}, the model of {}",
+                       to_string(taught->shape()), to_string(scores.shape()));
+    }
+  }
+  const Tensor* teacher = taught ? &*taught : nullptr;
+  if (options_->loss.kind == LossKind::cross_entropy) {
+    OCTET_TRY(check_labels(batch.targets, scores.dim(scores.rank() - 1)));
+    return class_loss(options_->loss, scores, batch.targets, teacher, weight);
+  }
+  const Tensor& target = teacher != nullptr ? *teacher : batch.input;
+  if (target.size() != scores.size()) {
+    return bad_input("an output of shape {} cannot reconstruct an input of {}",
+                     to_string(scores.shape()), to_string(batch.input.shape()));
+  }
+  return squared_loss(scores, target, weight);
+}
+
+Result<StepRunner::Part> StepRunner::run_part(int worker, std::span<const std::int64_t> samples,
+                                              std::int64_t epoch, float weight,
+                                              std::span<float> leaves) {
+  OCTET_ASSIGN(const auto batch, assemble(samples, epoch, true));
+  OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(samples.size())));
+  OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
+  OCTET_ASSIGN(const auto judged,
+               loss(workers_[static_cast<std::size_t>(worker)], batch, outputs.front(), weight));
+  OCTET_TRY(tape->backward(std::span(&judged.gradient, 1), leaves));
+  return Part{judged.sum, judged.correct};
+}
+
+Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, std::int64_t epoch) {
+  const auto parts = cut(batch);
+  OCTET_TRY(prepare_tapes(parts));
+  const auto leaf_count = tapes_.begin()->second->leaf_count();
+  OrderedSum sum(leaf_count);
+  std::vector<Status> statuses(parts.size());
+  std::vector<Part> results(parts.size());
+  const float weight = 1 / static_cast<float>(batch.size());
+  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
+    const auto number = static_cast<std::size_t>(i);
+    std::vector<float> leaves(leaf_count);
+    auto part = run_part(worker, parts[number], epoch, weight, leaves);
+    if (part) {
+      results[number] = *part;
+    } else {
+      statuses[number] = tl::unexpected(part.error());
+    }
+    sum.add(i, std::move(leaves));
+  });
+  OCTET_TRY(first_error(statuses));
+  StepResult result;
+  result.samples = static_cast<std::int64_t>(batch.size());
+  for (const auto& part : results) {
+    result.loss_sum += part.loss_sum;
+    result.correct += part.correct;
+  }
+  OCTET_ASSIGN(result.gradients, tapes_.begin()->second->gradients(sum.sum()));
+  return result;
+}
+
+Result<double> StepRunner::accuracy(std::span<const std::int64_t> samples) {
+  const auto parts = cut(samples);
+  OCTET_TRY(prepare_tapes(parts));
+  std::vector<Status> statuses(parts.size());
+  std::vector<std::int64_t> correct(parts.size(), 0);
+  const auto judge = [&](int worker, std::size_t number) -> Status {
+    OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
+    OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
+    OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
+    correct[number] = class_loss({}, outputs.front(), batch.targets, nullptr, 1).correct;
+    return {};
+  };
+  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
+    statuses[static_cast<std::size_t>(i)] = judge(worker, static_cast<std::size_t>(i));
+  });
+  OCTET_TRY(first_error(statuses));
+  std::int64_t sum = 0;
+  for (const auto count : correct) sum += count;
+  return static_cast<double>(sum) / static_cast<double>(samples.size());
+}
+
+Result<std::map<NodeId, gradient::BatchMoments>> StepRunner::moments(
+    std::span<const std::int64_t> samples) {
+  const auto parts = cut(samples);
+  OCTET_TRY(prepare_tapes(parts));
+  std::vector<Status> statuses(parts.size());
+  std::vector<std::map<NodeId, gradient::BatchMoments>> seen(parts.size());
+  const auto look = [&](int worker, std::size_t number) -> Status {
+    OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
+    OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
+    (void)tape->take_moments();
+    OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
+    seen[number] = tape->take_moments();
+    return {};
+  };
+  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
+    statuses[static_cast<std::size_t>(i)] = look(worker, static_cast<std::size_t>(i));
+  });
+  OCTET_TRY(first_error(statuses));
+  std::map<NodeId, gradient::BatchMoments> sums;
+  for (const auto& part : seen) {
+    for (const auto& [node, moments] : part) {
+      auto& sum = sums[node];
+      sum.mean.resize(moments.mean.size(), 0.0);
+      sum.variance.resize(moments.variance.size(), 0.0);
+      sum.batches += moments.batches;
+      for (std::size_t c = 0; c < moments.mean.size(); ++c) {
+        sum.mean[c] += moments.mean[c];
+        sum.variance[c] += moments.variance[c];
+      }
+    }
+  }
+  return sums;
+}
+
+}  // namespace octet

@@ -1,0 +1,153 @@
+// octet train on the bundled example.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "cli/cli_runner.h"
+#include "core/file.h"
+
+namespace octet::testing {
+namespace {
+
+using Json = nlohmann::json;
+using Arguments = std::vector<std::string>;
+
+const std::string images = digits("train-images-idx3-ubyte.gz");
+const std::string unseen = digits("t10k-images-idx3-ubyte.gz");
+
+Arguments train(const std::string& model, const std::string& output, const Arguments& more) {
+  Arguments all = {"train", model, "--data", images, "-o", output, "--json", "--quiet"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Json json_of(const Arguments& arguments) {
+  const auto outcome = octet(arguments);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  return Json::parse(outcome.out, nullptr, false);
+}
+
+double accuracy(const std::string& model) {
+  return json_of({"eval", model, "--data", unseen, "--json", "--quiet"})["top1"];
+}
+
+TEST(Train, FromRandomWeights) {
+  const TemporaryFolder folder;
+  const auto mlp = folder / "mlp.onnx";
+  const auto made = json_of(train(digits("digits_mlp.onnx"), mlp,
+                                  {"--init", "--epochs", "20", "--lr", "0.1", "--batch", "32"}));
+  ASSERT_EQ(made["epochs"].size(), 20U);
+  EXPECT_LT(made["epochs"][19]["loss"], made["epochs"][0]["loss"]);
+  EXPECT_EQ(made["samples"], 1437);
+  EXPECT_GE(accuracy(mlp), 0.94);
+
+  const auto cnn = folder / "cnn.onnx";
+  json_of(train(
+      digits("digits_cnn.onnx"), cnn,
+      {"--init", "--epochs", "10", "--lr", "0.05", "--batch", "32", "--schedule", "onecycle"}));
+  EXPECT_GE(accuracy(cnn), 0.93);
+}
+
+/// Three bits: rounding alone loses points that training wins back.
+TEST(Train, AwareOfFewBitsBeatsRounding) {
+  const TemporaryFolder folder;
+  const auto rounded = folder / "rounded.onnx";
+  const auto trained = folder / "trained.onnx";
+  const Arguments bits = {"--bits-weights", "2", "--bits-activations", "3"};
+  Arguments quantize = {
+      "quantize", digits("digits_cnn.onnx"), "--data", images, "-o", rounded, "--json", "--quiet"};
+  quantize.insert(quantize.end(), bits.begin(), bits.end());
+  json_of(quantize);
+  Arguments more = {"--qat",   "--epochs", "10",        "--lr", "0.01",
+                    "--batch", "32",       "--distill", "self"};
+  more.insert(more.end(), bits.begin(), bits.end());
+  json_of(train(digits("digits_cnn.onnx"), trained, more));
+  EXPECT_GE(accuracy(trained), accuracy(rounded) + 0.05);
+  EXPECT_GE(accuracy(trained), 0.93);
+  const auto compared =
+      json_of({"compare", trained, trained, "--data", unseen, "--no-speed", "--json", "--quiet",
+               "--first-engine", "simulate", "--engine", "integer"});
+  EXPECT_EQ(compared["differing_values"], 0);
+}
+
+TEST(Train, NeedsNoLabelsToDistil) {
+  const TemporaryFolder folder;
+  // Images without their label file.
+  const auto copied = folder / "some-images-idx3-ubyte.gz";
+  std::filesystem::copy_file(images, copied);
+  Arguments arguments = {
+      "train", digits("digits_cnn.onnx"), "--data", copied,   "--qat", "--epochs", "1",
+      "-o",    folder / "out.onnx",       "--json", "--quiet"};
+  expect_refusal(octet(arguments), 2, "--distill");
+  arguments.insert(arguments.end(), {"--distill", "self"});
+  json_of(arguments);
+  EXPECT_GE(accuracy(folder / "out.onnx"), 0.97);
+}
+
+TEST(Train, SameBytesForAnyThreadCount) {
+  const TemporaryFolder folder;
+  const Arguments more = {"--qat", "--epochs", "2",   "--batch",   "64", "--crop-padding",
+                          "1",     "--mixup",  "0.2", "--samples", "300"};
+  for (const std::string threads : {"1", "2", "3"}) {
+    auto with_threads = more;
+    with_threads.insert(with_threads.end(), {"--threads", threads});
+    json_of(train(digits("digits_cnn.onnx"), folder / (threads + ".onnx"), with_threads));
+  }
+  EXPECT_EQ(read_text(folder / "1.onnx"), read_text(folder / "2.onnx"));
+  EXPECT_EQ(read_text(folder / "1.onnx"), read_text(folder / "3.onnx"));
+}
+
+/// Killed again and again and resumed, a run ends with the same bytes as one left alone.
+TEST(Train, ResumedRunsEndWithTheSameBytes) {
+  const TemporaryFolder folder;
+  const Arguments more = {"--init", "--epochs",    "12",  "--batch",     "32",  "--lr",
+                          "0.05",   "--held-back", "100", "--optimizer", "adam"};
+  json_of(train(digits("digits_cnn.onnx"), folder / "whole.onnx", more));
+  auto resumed = more;
+  resumed.insert(resumed.end(),
+                 {"--checkpoint", folder / "state", "--checkpoint-seconds", "0", "--resume"});
+  const auto arguments = train(digits("digits_cnn.onnx"), folder / "resumed.onnx", resumed);
+  int killed = 0;
+  for (; killed < 200; ++killed) {
+    // Later and later: slow builds get somewhere, too.
+    const auto outcome =
+        octet(arguments, fmt::format("timeout -s KILL {:.2f}", 0.15 + 0.03 * killed));
+    if (outcome.code == 0) break;
+  }
+  EXPECT_GT(killed, 0);
+  EXPECT_EQ(read_text(folder / "whole.onnx"), read_text(folder / "resumed.onnx"));
+}
+
+TEST(Train, WritesHistoryAndStopsEarly) {
+  const TemporaryFolder folder;
+  const auto made = json_of(train(digits("digits_mlp.onnx"), folder / "out.onnx",
+                                  {"--epochs", "50", "--lr", "1e-9", "--held-back", "100",
+                                   "--patience", "3", "--history", folder / "history"}));
+  EXPECT_EQ(made["epochs"].size(), 4U);
+  const auto text = read_text(folder / "history");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+  EXPECT_TRUE(Json::parse(text.substr(0, text.find('\n')))["held_back_top1"].is_number());
+}
+
+TEST(Train, RefusesWhatItCannotDo) {
+  const TemporaryFolder folder;
+  const auto model = digits("digits_mlp.onnx");
+  const auto out = folder / "out.onnx";
+  const auto with = [&](Arguments more) {
+    Arguments all = {"train", model, "--data", images, "-o", out, "--epochs", "1", "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    return octet(all);
+  };
+  expect_refusal(with({"--optimizer", "lion"}), 1, "sgd, adam, adamw");
+  expect_refusal(with({"--schedule", "up"}), 1, "onecycle");
+  expect_refusal(with({"--resume"}), 1, "--checkpoint");
+  expect_refusal(with({"--patience", "2"}), 1, "--held-back");
+  expect_refusal(with({"--lr", "0"}), 1, "--lr");
+  expect_refusal(with({"--batch", "0"}), 1, "--batch");
+  write_text(folder / "state", "no checkpoint");
+  expect_refusal(with({"--checkpoint", folder / "state", "--resume"}), 2, "state");
+  EXPECT_EQ(folder.files(), 1U);
+}
+
+}  // namespace
+}  // namespace octet::testing

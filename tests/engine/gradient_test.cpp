@@ -1,0 +1,373 @@
+// Gradients of the tape against central differences, and its forward pass against the float engine.
+
+#include <cmath>
+
+#include "engine/float_support.h"
+#include "engine/gradient/tape.h"
+#include "engine/integer_model_builder.h"
+#include "graph/shape_inference.h"
+
+namespace octet::testing {
+namespace {
+
+using gradient::Parameters;
+using gradient::Tape;
+using Ints = std::vector<std::int64_t>;
+using Attributes = std::map<std::string, Attribute, std::less<>>;
+
+/// A graph under test: its inputs' values and which constants are trained.
+struct Case {
+  std::string name;
+  std::function<void(ModelBuilder&, std::vector<Tensor>& inputs, std::vector<ValueId>& trained)>
+      build;
+  bool batch_statistics = false;  ///< differs from the float engine, which normalizes otherwise
+  double step = 1e-2;
+};
+
+/// Adds a trained constant to an input, so that the gradient of what reads the sum is tested.
+ValueId movable(ModelBuilder& b, std::vector<Tensor>& inputs, std::vector<ValueId>& trained,
+                Shape shape, float low = -1, float high = 1) {
+  const auto seed = static_cast<unsigned>(inputs.size() + 1);
+  inputs.push_back(random_tensor(shape, seed, low, high));
+  const auto x = b.input("x" + std::to_string(seed), shape);
+  const auto shift =
+      b.constant("shift" + std::to_string(seed), random_tensor(shape, seed + 50, -0.1F, 0.1F));
+  trained.push_back(shift);
+  return b.node("Add", {x, shift});
+}
+
+ValueId weight(ModelBuilder& b, std::vector<ValueId>& trained, Shape shape, float low = -0.7F,
+               float high = 0.7F) {
+  const auto seed = static_cast<unsigned>(trained.size() + 100);
+  const auto id =
+      b.constant("w" + std::to_string(seed), random_tensor(std::move(shape), seed, low, high));
+  trained.push_back(id);
+  return id;
+}
+
+Case unary(const std::string& op, Attributes attributes = {}, float low = -4, float high = 4,
+           Shape shape = {2, 3, 4, 5}) {
+  return {op, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+            b.output(b.node(op, {movable(b, inputs, trained, shape, low, high)}, attributes));
+          }};
+}
+
+Case conv(const std::string& name, Shape input, Shape filter, Attributes attributes) {
+  return {name, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+            const auto x = movable(b, inputs, trained, input);
+            const auto w = weight(b, trained, filter);
+            const auto bias = weight(b, trained, {filter[0]});
+            b.output(b.node("Conv", {x, w, bias}, attributes));
+          }};
+}
+
+Case arithmetic(const std::string& op, Shape first, Shape second) {
+  return {op + to_string(second), [=](ModelBuilder& b, auto& inputs, auto& trained) {
+            const auto x = movable(b, inputs, trained, first, 0.5F, 2);
+            b.output(b.node(op, {x, weight(b, trained, second, 0.5F, 2)}));
+          }};
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all = {
+      unary("Relu"),
+      unary("LeakyRelu", {{"alpha", 0.2F}}),
+      unary("Sigmoid"),
+      unary("Tanh"),
+      unary("HardSigmoid"),
+      unary("HardSwish"),
+      unary("Neg"),
+      unary("Flatten"),
+      unary("Identity"),
+      unary("GlobalAveragePool"),
+      unary("GlobalMaxPool"),
+      unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}}),
+      unary("Softmax", {{"axis", std::int64_t{-1}}}, -2, 2, {3, 7}),
+      unary("MaxPool",
+            {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}),
+      unary("AveragePool",
+            {{"kernel_shape", Ints{2, 3}}, {"strides", Ints{1, 2}}, {"pads", Ints{0, 1, 1, 1}}}),
+      unary("AveragePool", {{"kernel_shape", Ints{3, 3}},
+                            {"pads", Ints{1, 1, 1, 1}},
+                            {"count_include_pad", std::int64_t{1}}}),
+      conv("conv 3x3", {2, 4, 6, 5}, {8, 4, 3, 3}, {{"pads", Ints{1, 1, 1, 1}}}),
+      conv("conv 1x1", {3, 16, 4, 4}, {32, 16, 1, 1}, {}),
+      conv("conv stride 2, first layer", {2, 3, 9, 8}, {16, 3, 3, 3},
+           {{"pads", Ints{0, 0, 1, 1}}, {"strides", Ints{2, 2}}}),
+      conv("conv depthwise", {2, 8, 6, 6}, {8, 1, 3, 3},
+           {{"pads", Ints{1, 1, 1, 1}}, {"group", std::int64_t{8}}}),
+      conv("conv grouped", {2, 6, 5, 5}, {4, 3, 3, 3}, {{"group", std::int64_t{2}}}),
+      conv("conv dilated", {1, 4, 9, 9}, {4, 4, 3, 3}, {{"dilations", Ints{2, 2}}}),
+      arithmetic("Add", {2, 3, 4, 4}, {1, 3, 1, 1}),
+      arithmetic("Sub", {2, 3, 4, 4}, {2, 3, 4, 4}),
+      arithmetic("Mul", {2, 3, 4, 4}, {3, 1, 1}),
+      arithmetic("Div", {2, 3, 4, 4}, {4}),
+      arithmetic("Mul", {4, 5}, {1}),
+      arithmetic("Add", {4, 5}, {5}),
+  };
+  all.push_back({"Clip", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5}, -2, 8);
+                   b.output(b.node("Clip", {x, b.constant("low", Tensor::from<float>({0}, {})),
+                                            b.constant("high", Tensor::from<float>({6}, {}))}));
+                 }});
+  for (const std::int64_t transposed : {0, 1}) {
+    all.push_back({"Gemm transB " + std::to_string(transposed),
+                   [=](ModelBuilder& b, auto& inputs, auto& trained) {
+                     const auto x = movable(b, inputs, trained, {5, 7});
+                     const auto w = weight(b, trained, transposed != 0 ? Shape{4, 7} : Shape{7, 4});
+                     b.output(b.node("Gemm", {x, w, weight(b, trained, {4})},
+                                     {{"transB", transposed}, {"alpha", 0.5F}, {"beta", 2.0F}}));
+                   }});
+  }
+  all.push_back(
+      {"Gemm transA", [](ModelBuilder& b, auto& inputs, auto& trained) {
+         const auto x = movable(b, inputs, trained, {7, 5});
+         b.output(b.node("Gemm", {x, weight(b, trained, {7, 4})}, {{"transA", std::int64_t{1}}}));
+       }});
+  all.push_back({"MatMul", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 7});
+                   b.output(b.node("MatMul", {x, weight(b, trained, {7, 4})}));
+                 }});
+  all.push_back({"MatMul of two values", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 7});
+                   const auto y = movable(b, inputs, trained, {2, 7, 4});
+                   b.output(b.node("MatMul", {x, y}));
+                 }});
+  all.push_back({"Concat", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
+                   const auto y = movable(b, inputs, trained, {2, 5, 4, 4});
+                   b.output(b.node("Concat", {x, y, x}, {{"axis", std::int64_t{1}}}));
+                 }});
+  all.push_back({"Pad", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
+                   b.output(b.node("Pad", {x, b.ints("pads", {0, 0, 1, 2, 0, 1, 0, -1})}));
+                 }});
+  all.push_back({"Slice", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 7, 6});
+                   b.output(b.node("Slice", {x, b.ints("starts", {0, -2}), b.ints("ends", {7, -7}),
+                                             b.ints("axes", {2, -1}), b.ints("steps", {2, -1})}));
+                 }});
+  all.push_back({"ReduceMean", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
+                   b.output(b.node("ReduceMean", {x, b.ints("axes", {2, 3})},
+                                   {{"keepdims", std::int64_t{0}}}));
+                 }});
+  all.push_back({"BatchNormalization",
+                 [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {4, 3, 4, 5}, -1, 3);
+                   b.output(b.node("BatchNormalization",
+                                   {x, weight(b, trained, {3}, 0.5F, 2), weight(b, trained, {3}),
+                                    b.constant("mean", random_tensor({3}, 1)),
+                                    b.constant("variance", random_tensor({3}, 2, 1, 2))}));
+                 },
+                 true});
+  all.push_back({"LayerNormalization", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 4, 9}, -1, 3);
+                   b.output(b.node("LayerNormalization",
+                                   {x, weight(b, trained, {9}, 0.5F, 2), weight(b, trained, {9})}));
+                 }});
+  all.push_back(
+      {"residual block", [](ModelBuilder& b, auto& inputs, auto& trained) {
+         const auto x = movable(b, inputs, trained, {2, 8, 6, 6});
+         const auto y = b.node(
+             "Sigmoid",
+             {b.node("Conv",
+                     {x, weight(b, trained, {8, 8, 3, 3}, -0.3F, 0.3F), weight(b, trained, {8})},
+                     {{"pads", Ints{1, 1, 1, 1}}})});
+         const auto sum = b.node("Add", {y, x});
+         const auto pooled = b.node("Flatten", {b.node("GlobalAveragePool", {sum})});
+         b.output(b.node("Gemm", {pooled, weight(b, trained, {3, 8}), weight(b, trained, {3})},
+                         {{"transB", std::int64_t{1}}}));
+       }});
+  return all;
+}
+
+struct Made {
+  ModelBuilder builder;
+  std::vector<Tensor> inputs;
+  std::vector<ValueId> trained;
+  std::unique_ptr<Tape> tape;
+  Parameters parameters;
+  std::vector<Tensor> directions;  ///< loss = sum of outputs times these
+};
+
+void make(const Case& c, Made& made) {
+  c.build(made.builder, made.inputs, made.trained);
+  Graph& graph = made.builder.model.graph;
+  OCTET_ASSERT_OK(infer_shapes(graph));
+  gradient::TapeOptions options;
+  for (std::size_t i = 0; i < graph.value_slots(); ++i) {
+    options.shapes.push_back(graph.value(static_cast<ValueId>(i)).shape);
+  }
+  options.trained = made.trained;
+  options.outputs = graph.outputs;
+  auto tape = Tape::compile(graph, options);
+  OCTET_ASSERT_OK(tape);
+  made.tape = std::move(*tape);
+  for (const auto id : made.trained) made.parameters.emplace(id, *graph.constant(id));
+  for (const auto id : graph.outputs) {
+    made.directions.push_back(random_tensor(*graph.value(id).shape, 77));
+  }
+}
+
+double loss(Made& made) {
+  EXPECT_TRUE(made.tape->update(made.parameters).has_value());
+  auto session = made.tape->session();
+  EXPECT_TRUE(session.has_value());
+  auto outputs = (*session)->forward(made.inputs);
+  EXPECT_TRUE(outputs.has_value()) << outputs.error().message;
+  double sum = 0;
+  for (std::size_t i = 0; i < outputs->size(); ++i) {
+    for (std::int64_t k = 0; k < (*outputs)[i].size(); ++k) {
+      sum += static_cast<double>((*outputs)[i].data<float>()[k]) *
+             static_cast<double>(made.directions[i].data<float>()[k]);
+    }
+  }
+  return sum;
+}
+
+Parameters gradients(Made& made) {
+  (void)loss(made);
+  auto session = made.tape->session();
+  EXPECT_TRUE((*session)->forward(made.inputs).has_value());
+  std::vector<float> leaves(made.tape->leaf_count());
+  EXPECT_TRUE((*session)->backward(made.directions, leaves).has_value());
+  auto found = made.tape->gradients(leaves);
+  EXPECT_TRUE(found.has_value());
+  return *found;
+}
+
+class GradientOfGraph : public ::testing::TestWithParam<Case> {};
+
+TEST_P(GradientOfGraph, EqualsCentralDifferences) {
+  Made made;
+  make(GetParam(), made);
+  const auto found = gradients(made);
+  for (const auto id : made.trained) {
+    ASSERT_TRUE(found.contains(id)) << made.builder.model.graph.value(id).name;
+    Tensor& parameter = made.parameters.at(id);
+    const Tensor& gradient = found.at(id);
+    const auto stride = std::max<std::int64_t>(1, parameter.size() / 23);
+    int kinks = 0;
+    int compared = 0;
+    for (std::int64_t i = 0; i < parameter.size(); i += stride, ++compared) {
+      const float kept = parameter.data<float>()[i];
+      const auto at = [&](double shift) {
+        parameter.mutable_data<float>()[i] = static_cast<float>(static_cast<double>(kept) + shift);
+        return loss(made);
+      };
+      const double step = GetParam().step;
+      const double right = (at(step) - at(0)) / step;
+      const double left = (at(0) - at(-step)) / step;
+      parameter.mutable_data<float>()[i] = kept;
+      const double actual = static_cast<double>(gradient.data<float>()[i]);
+      // At a kink (Relu, maxima) both sides are right.
+      if (std::abs(right - left) > 0.05 * (1 + std::abs(actual))) {
+        ++kinks;
+        continue;
+      }
+      ASSERT_NEAR(actual, (left + right) / 2, 0.01 * (1 + std::abs(actual)))
+          << made.builder.model.graph.value(id).name << "[" << i << "]";
+    }
+    EXPECT_LE(kinks, 1 + compared / 4);
+  }
+}
+
+TEST_P(GradientOfGraph, ForwardEqualsTheFloatEngine) {
+  if (GetParam().batch_statistics) GTEST_SKIP() << "normalizes by the batch";
+  Made made;
+  make(GetParam(), made);
+  OCTET_ASSERT_OK(made.tape->update(made.parameters));
+  auto session = made.tape->session();
+  OCTET_ASSERT_OK(session);
+  const auto outputs = (*session)->forward(made.inputs);
+  OCTET_ASSERT_OK(outputs);
+  const auto program = compile_float(made.builder.model.graph);
+  OCTET_ASSERT_OK(program);
+  auto reference = (*program)->session();
+  OCTET_ASSERT_OK(reference);
+  const auto expected = (*reference)->run(made.inputs);
+  OCTET_ASSERT_OK(expected);
+  for (std::size_t i = 0; i < outputs->size(); ++i) {
+    expect_near((*outputs)[i], (*expected)[i], 1e-5, "output");
+  }
+}
+
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  std::string name = std::to_string(info.index) + "_";
+  for (const char c : info.param.name)
+    name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Ops, GradientOfGraph, ::testing::ValuesIn(cases()), case_name);
+
+TEST(Gradient, BackwardTwiceGivesTheSame) {
+  Made made;
+  make(cases().back(), made);
+  const auto first = gradients(made);
+  const auto second = gradients(made);
+  for (const auto& [id, tensor] : first) EXPECT_TRUE(identical(tensor, second.at(id)));
+}
+
+TEST(Gradient, OperatorsWithoutOneAreNamed) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  b.output(b.node("Erf", {x}));
+  Graph& graph = b.model.graph;
+  OCTET_ASSERT_OK(infer_shapes(graph));
+  gradient::TapeOptions options;
+  for (std::size_t i = 0; i < graph.value_slots(); ++i) {
+    options.shapes.push_back(graph.value(static_cast<ValueId>(i)).shape);
+  }
+  options.outputs = graph.outputs;
+  const auto tape = Tape::compile(graph, options);
+  ASSERT_FALSE(tape.has_value());
+  EXPECT_NE(tape.error().message.find("Erf"), std::string::npos);
+}
+
+/// x on a grid of codes in [-8, 7] with zero point -3: values and gradients by hand.
+TEST(FakeQuant, PassesTheGradientWithinTheCodes) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  const auto shift = b.constant("shift", Tensor::from<float>({0, 0, 0, 0}, {4}));
+  const auto scale = b.constant("scale", Tensor::from<float>({0.5F}, {1}));
+  const auto sum = b.node("Add", {x, shift});
+  Node node;
+  node.op = "FakeQuant";
+  node.domain = "octet";
+  node.inputs = {sum, scale};
+  node.attributes = {
+      {"zero_point", Ints{-3}}, {"qmin", std::int64_t{-8}}, {"qmax", std::int64_t{7}}};
+  Value out;
+  out.name = "y";
+  out.dtype = DType::f32;
+  node.outputs = {b.model.graph.add_value(out)};
+  b.model.graph.add_node(node);
+  const auto y = node.outputs.front();
+  gradient::TapeOptions options;
+  options.shapes.assign(b.model.graph.value_slots(), Shape{1, 4});
+  options.trained = {shift, scale};
+  options.outputs = {y};
+  auto tape = Tape::compile(b.model.graph, options);
+  OCTET_ASSERT_OK(tape);
+  OCTET_ASSERT_OK((*tape)->update({}));
+  auto session = (*tape)->session();
+  const std::vector<Tensor> inputs = {Tensor::from<float>({0.6F, -1.1F, 9, -9}, {1, 4})};
+  const auto outputs = (*session)->forward(inputs);
+  OCTET_ASSERT_OK(outputs);
+  const std::vector<float> values(outputs->front().values<float>().begin(),
+                                  outputs->front().values<float>().end());
+  EXPECT_EQ(values, (std::vector<float>{0.5F, -1.0F, 5.0F, -2.5F}));
+  std::vector<float> leaves((*tape)->leaf_count());
+  OCTET_ASSERT_OK(
+      (*session)->backward(std::vector<Tensor>{Tensor::from<float>({1, 2, 3, 4}, {1, 4})}, leaves));
+  const auto found = (*tape)->gradients(leaves);
+  OCTET_ASSERT_OK(found);
+  const auto passed = found->at(shift).values<float>();
+  EXPECT_EQ(std::vector<float>(passed.begin(), passed.end()), (std::vector<float>{1, 2, 0, 0}));
+  // 1 * (1 - 1.2) + 2 * (-2 + 2.2) + 3 * 10 + 4 * (-5)
+  EXPECT_NEAR(found->at(scale).data<float>()[0], 10.2F, 1e-5F);
+}
+
+}  // namespace
+}  // namespace octet::testing
