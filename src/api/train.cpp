@@ -117,6 +117,7 @@ Json options_json(const TrainRequest& r) {
   const auto& q = *r.quantization;
   json["quantization"] = {{"target", q.target},
                           {"bits_weights", q.weight_bits},
+                          {"bits_first_last", q.edge_weight_bits},
                           {"bits_activations", q.activation_bits},
                           {"observer", q.observer},
                           {"scales", r.scales}};
@@ -156,6 +157,9 @@ QuantizeRequest quantization_of(const TrainRequest& request) {
   quantization.model = request.model;
   quantization.output = request.output;
   quantization.data = request.data;
+  // Training decides the codes.
+  quantization.learn_rounding = false;
+  quantization.refine_bias = false;
   return quantization;
 }
 

@@ -122,8 +122,9 @@ void add_quantization_options(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--target", q.target, "onnxruntime|openvino|tflite|tflite-micro");
   command.add_option("--observer", q.observer, "Of the first ranges")->capture_default_str();
-  command.add_option("--bits-weights", q.weight_bits, "Bits of weight codes, 2 to 8")
-      ->capture_default_str();
+  command.add_option("--bits-weights", q.weight_bits, "Bits of weight codes, 2 to 8 (default: 8)");
+  command.add_option("--bits-first-last", q.edge_weight_bits,
+                     "Bits of weight codes in first and last layers (default: 8)");
   command.add_option("--bits-activations", q.activation_bits, "Bits of activation codes")
       ->capture_default_str();
   command.add_option("--activations", q.activation_storage, "int8|uint8|int16");

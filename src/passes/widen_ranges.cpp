@@ -91,7 +91,7 @@ class Widener {
   /// Largest unit of an accumulator: weight scales may yet be raised for the bias.
   [[nodiscard]] double layer_unit(NodeId id) {
     const Node& node = graph_.node(id);
-    const auto scheme = context_.weight_scheme(node);
+    const auto scheme = context_.weight_scheme(id);
     const double largest = static_cast<double>(largest_magnitude(*graph_.constant(node.input(1))));
     const auto weight = params_from_range(-largest, largest, scheme);
     const double unit = scale({id, 0}) * static_cast<double>(weight.scale[0]);
