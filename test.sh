@@ -52,10 +52,13 @@ step_parity() {
     build/venv/bin/python tests/parity/run.py build/release/octet &&
     build/venv/bin/python tests/parity/node_cases.py build/release/octet &&
     build/venv/bin/python tests/parity/tflite_ops.py build/release/octet &&
+    build/venv/bin/python tests/parity/tflite_nodes.py build/release/octet &&
     build/venv/bin/python tests/parity/tflite_convert.py build/release/octet &&
     build/venv/bin/python tests/parity/tflite_models.py build/release/octet --inputs 60 &&
+    build/venv/bin/python tests/parity/litert_limits.py build/release/octet &&
     build/venv/bin/python tests/parity/litert_rows.py --octet build/release/octet &&
     build/venv/bin/python tests/parity/litert_rows_elementwise.py --octet build/release/octet &&
+    build/venv/bin/python tests/parity/litert_rows_wide.py --octet build/release/octet &&
     build/venv/bin/python tests/parity/openvino_rows.py &&
     build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
 }

@@ -2,7 +2,9 @@
 // written and read again.
 //
 // Few random bytes are a flatbuffer, so every input also patches a good model: groups of four
-// bytes, position (16 bits), what to do, and a byte to do it with.
+// bytes, position (16 bits), what to do, and a byte to do it with. fuzz/seeds/tflite_reader has a
+// small file of each kind: float, float16, int8 with float and with integer borders, int16,
+// dynamic, uint8.
 
 #include <cstddef>
 #include <cstdint>

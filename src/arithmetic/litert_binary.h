@@ -29,6 +29,7 @@ enum class Operation : std::uint8_t { add, subtract, multiply, squared_differenc
 
 enum class BinaryForm : std::uint8_t {
   fixed_sum,           ///< built-in Add and Sub: operands scaled to common units, then the sum
+  shifted_sum,         ///< Add and Sub of 16 bits whose scales are powers of two
   ratio_sum,           ///< XNNPACK's Add and Sub: 21-bit multipliers, one shift with ties upward
   fixed_product,       ///< built-in Mul: scale_twice_rounded of the product
   floating_product,    ///< XNNPACK's Mul: requantize_onnx of the product
@@ -44,24 +45,26 @@ struct Binary {
   FixedMultiplier a_factor;  ///< slope: of operands above 0
   FixedMultiplier b_factor;
   FixedMultiplier factor;                 ///< of the result
-  bool subtracts = false;                 ///< of fixed_sum
+  bool subtracts = false;                 ///< of fixed_sum, shifted_sum
   float floating = 1;                     ///< of floating_product
   std::int32_t a_ratio = 0, b_ratio = 0;  ///< ratio_sum
   int right = 0;                          ///< ratio_sum, 1 to 31
+  int a_right = 0, b_right = 0;           ///< shifted_sum
 };
 
 namespace binary_detail {
 
-inline void set_fixed_sum(Binary& binary, bool subtracts) {
+inline void set_fixed_sum(Binary& binary, bool subtracts, int left) {
   const auto a = static_cast<double>(binary.a.scale);
   const auto b = static_cast<double>(binary.b.scale);
   const double unit = 2 * std::max(a, b);
   binary.form = BinaryForm::fixed_sum;
   binary.subtracts = subtracts;
-  binary.left = 20;
+  binary.left = left;
   binary.a_factor = fixed_multiplier(a / unit);
   binary.b_factor = fixed_multiplier(b / unit);
-  binary.factor = fixed_multiplier(unit / (0x1.0p20 * static_cast<double>(binary.output.scale)));
+  binary.factor =
+      fixed_multiplier(unit / std::ldexp(static_cast<double>(binary.output.scale), binary.left));
 }
 
 inline void set_squared_difference(Binary& binary) {
@@ -111,7 +114,7 @@ inline void set_ratio_sum(Binary& binary, float a_ratio, float b_ratio, bool sub
       if (delegate && binary_detail::takes_sum(a_ratio, b_ratio)) {
         binary_detail::set_ratio_sum(result, a_ratio, b_ratio, subtracts);
       } else {
-        binary_detail::set_fixed_sum(result, subtracts);
+        binary_detail::set_fixed_sum(result, subtracts, 20);
       }
       break;
     }
@@ -155,6 +158,10 @@ inline void set_ratio_sum(Binary& binary, float a_ratio, float b_ratio, bool sub
     case BinaryForm::slope:
       return limited(x >= 0 ? scale_twice_rounded(x, p.a_factor)
                             : scale_twice_rounded(x * y, p.factor));
+    case BinaryForm::shifted_sum: {
+      const std::int32_t right = divide_away(y, p.b_right);
+      return limited(divide_away(x, p.a_right) + (p.subtracts ? -right : right));
+    }
     case BinaryForm::fixed_sum:
     case BinaryForm::squared_difference: break;
   }

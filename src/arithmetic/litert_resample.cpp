@@ -76,11 +76,14 @@ std::int32_t resample(Resample form, const ResamplePoint& y, const ResamplePoint
     return divide_up(top * delegate_one + (bottom - top) * y.fixed, 22);
   }
   if (form == Resample::fixed) {
-    const std::int32_t sum = top_left * (fixed_one - y.fixed) * (fixed_one - x.fixed) +
-                             bottom_left * y.fixed * (fixed_one - x.fixed) +
-                             top_right * (fixed_one - y.fixed) * x.fixed +
-                             bottom_right * y.fixed * x.fixed;
-    return (sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20);
+    const std::int32_t right = x.fixed;
+    const std::int32_t left = fixed_one - right;
+    const std::int32_t bottom = y.fixed;
+    const std::int32_t top = fixed_one - bottom;
+    const std::int64_t sum =
+        std::int64_t{top_left} * top * left + std::int64_t{bottom_left} * bottom * left +
+        std::int64_t{top_right} * top * right + std::int64_t{bottom_right} * bottom * right;
+    return static_cast<std::int32_t>((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
   }
   const auto at = [](std::int32_t code) { return static_cast<float>(code); };
   const float dy = y.floating;

@@ -10,14 +10,15 @@
 namespace octet::litert {
 
 enum class Resample : std::uint8_t {
-  fixed,     ///< rule tflite, int8: weights of 10 bits, the sum half away from zero
+  fixed,     ///< rule tflite, int8, and 16 bits: weights of 10 bits, the sum half away from zero
   floating,  ///< rule tflite, uint8: f32 weights, plus 1/2 and cut off
   delegate,  ///< XNNPACK: weights of 11 bits from f32, one axis after the other, ties upward
 };
 
-/// `unsigned_codes`: the file has uint8.
-[[nodiscard]] inline Resample resample_form(Rule rule, bool unsigned_codes) {
-  if (rule == Rule::xnnpack) return Resample::delegate;
+/// `runtime_size`: the size is computed at run time, which XNNPACK's delegate leaves to the
+/// built-in kernels. `unsigned_codes`: the file has uint8.
+[[nodiscard]] inline Resample resample_form(Rule rule, bool runtime_size, bool unsigned_codes) {
+  if (rule == Rule::xnnpack && !runtime_size) return Resample::delegate;
   return unsigned_codes ? Resample::floating : Resample::fixed;
 }
 

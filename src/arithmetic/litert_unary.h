@@ -59,8 +59,7 @@ namespace octet::litert {
 [[nodiscard]] inline std::int32_t rescale(std::int32_t code, const Affine& input,
                                           const Affine& output, std::int32_t low,
                                           std::int32_t high) {
-  const FixedMultiplier factor =
-      fixed_multiplier(static_cast<double>(input.scale) / static_cast<double>(output.scale));
+  const FixedMultiplier factor = fixed_multiplier(static_cast<double>(input.scale / output.scale));
   return to_code(scale_twice_rounded(code - input.zero_point, factor), output.zero_point, low,
                  high);
 }
@@ -72,6 +71,21 @@ namespace octet::litert {
   const std::int32_t x = std::abs(code - input.zero_point);
   if (input.scale == output.scale) return to_code(x, output.zero_point, low, high);
   return rescale(x + input.zero_point, input, output, low, high);
+}
+
+/// SQRT: the root times the reciprocal of the scale, rounded down. Codes below zero, which LiteRT
+/// refuses, give the lowest.
+[[nodiscard]] inline std::int32_t root(std::int32_t code, const Affine& input, const Affine& output,
+                                       std::int32_t low, std::int32_t high) {
+  const std::int32_t x = code - input.zero_point;
+  if (x < 0) return low;
+  const float steps = std::sqrt(static_cast<float>(x) * input.scale) * (1.0F / output.scale);
+  return to_code(std::floor(static_cast<double>(steps)), output.zero_point, low, high);
+}
+
+/// NEG of int8: the code itself is negated, whatever the params; -128 stays.
+[[nodiscard]] constexpr std::int32_t negative(std::int32_t code) {
+  return code == INT8_MIN ? code : -code;
 }
 
 /// A real factor of any sign.

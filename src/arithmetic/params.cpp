@@ -9,7 +9,9 @@ namespace octet {
 
 QuantParams params_from_range(double minimum, double maximum, const QuantScheme& scheme) {
   const double low = std::min(minimum, 0.0);
-  const double high = std::max(maximum, 0.0);
+  // Values that were never seen to be anything but 0 have no unit of their own. A tiny one would be
+  // beyond what runtimes multiply by, and would saturate whatever comes later.
+  const double high = low == 0 && maximum <= 0 ? 1.0 : std::max(maximum, 0.0);
   const auto qmin = static_cast<double>(scheme.qmin());
   const auto qmax = static_cast<double>(scheme.qmax());
   if (scheme.symmetry == Symmetry::symmetric) {

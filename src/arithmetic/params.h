@@ -20,13 +20,13 @@ struct QuantParams {
   friend bool operator==(const QuantParams&, const QuantParams&) = default;
 };
 
-/// Smallest scale that params_from_range gives: a channel that is always zero still gets a usable
-/// scale (the smallest normal f32 times 2^24, so that products of two scales stay normal enough).
+/// Smallest scale that params_from_range gives: the smallest normal f32 times 2^76, so that
+/// products of two scales stay normal.
 inline constexpr float scale_floor = 0x1.0p-50F;
 
 /// A scale and zero point (per-tensor, one element) for values in [minimum, maximum].
 ///
-/// The range is first widened to contain 0, which must be exactly representable. Asymmetric:
+/// Widened to contain 0, which must be exactly representable; [0, 0] becomes [0, 1]. Asymmetric:
 /// scale = (max - min) / (qmax - qmin), zero_point = clamp(round_half_even(qmin - min / scale)).
 /// Symmetric: scale = max(|min|, |max|) / qmax, zero_point = 0. Computed in double, stored as f32;
 /// scale is never below scale_floor. minimum and maximum must be finite.

@@ -4,12 +4,17 @@
 #include <array>
 
 #include "arithmetic/quantize.h"
+#include "graph/litert_attributes.h"
 #include "graph/shape_inference.h"
 
 namespace octet {
 namespace {
 
 Status set_constants(QuantizedGraph& model) {
+  for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
+    auto& attributes = model.graph.node(static_cast<NodeId>(i)).attributes;
+    std::erase_if(attributes, [](const auto& entry) { return is_litert_attribute(entry.first); });
+  }
   for (const auto& [id, quantization] : model.plan.values) {
     const auto payload = model.plan.payloads.find(id);
     if (payload == model.plan.payloads.end() || !model.graph.value(id).is_constant()) continue;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "graph/litert_attributes.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
 
@@ -25,6 +26,12 @@ Status free_float_readers(PassContext& context) {
       plan.overrides[use] = found->second;
     }
     plan.values.erase(found);
+  }
+  if (!context.target.litert) return {};
+  // What stays float between codes is written so.
+  for (std::size_t i = 0; i < context.placement.kinds.size(); ++i) {
+    const auto id = static_cast<NodeId>(i);
+    if (!context.placement.integer(id)) keep_float(context.model, id);
   }
   return {};
 }

@@ -53,10 +53,8 @@ std::string product_reason(const Graph& graph, const Node& node) {
   return "";
 }
 
-/// Masks are -1e4, -1e9 or -inf where something is to be left out: a code for them leaves none for
-/// the values between.
+/// A code for what masks hold leaves none for the values between.
 std::string constant_range_reason(const Graph& graph, const Node& node) {
-  constexpr float mask_limit = 1e4F;
   for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
     const Tensor* constant = graph.constant(node.input(i));
     if (constant == nullptr) continue;

@@ -33,6 +33,15 @@ inline constexpr std::size_t min_table_bytes = 1024;
 [[nodiscard]] std::string float_reason(const Graph& graph, const Node& node,
                                        const TargetProfile& target);
 
+/// Magnitude from which a constant is what something is masked with (-1e4, -1e9, -inf): a step for
+/// it is larger than all that is not masked.
+inline constexpr float mask_limit = 1e4F;
+
+/// By value slot: values that hold such a constant here and there, as what masks are made of and
+/// what they are added to. Whatever computes something else of them (Softmax, a convolution) ends
+/// that.
+[[nodiscard]] std::vector<bool> mask_values(const Graph& graph, const std::vector<NodeId>& order);
+
 /// Axis of a Conv, Gemm or MatMul weight that counts output channels.
 [[nodiscard]] int output_channel_axis(const Node& node);
 

@@ -16,9 +16,10 @@ namespace octet {
 ///   accumulator); on more than two dimensions between two Reshapes. A Relu or Clip behind it moves
 ///   before the second one.
 /// - Swish becomes Sigmoid and Mul, HardSigmoid Add, Clip and Mul; Div by a constant becomes Mul.
-/// - AveragePool over a whole image becomes GlobalAveragePool: MEAN may give its result, whose
-/// range
-///   is narrower, params of its own, which AVERAGE_POOL_2D may not.
+/// - ReduceSum over known extents becomes ReduceMean and Mul.
+/// - AveragePool over a whole image becomes GlobalAveragePool: MEAN may give its result, which
+/// spans
+///   a narrower range, params of its own, which AVERAGE_POOL_2D may not.
 /// - Softmax and LogSoftmax over another axis than the last get Transposes around them.
 /// - A value whose params the runtime fixes gets an Identity before a Concat, Max or Min of values
 ///   with other params: there it is requantized.
@@ -45,6 +46,7 @@ namespace litert {
 [[nodiscard]] Result<int> fit_products(Graph& graph);
 [[nodiscard]] Result<int> split_gates(Graph& graph);
 [[nodiscard]] Result<int> multiply_by_reciprocals(Graph& graph);
+[[nodiscard]] Result<int> sums_by_means(Graph& graph);
 [[nodiscard]] Result<int> average_whole_images(Graph& graph);
 [[nodiscard]] Result<int> move_softmax_axes(Graph& graph);
 [[nodiscard]] Result<int> separate_fixed_outputs(Graph& graph, const TargetProfile& target);

@@ -4,6 +4,7 @@
 #include "graph/shape_inference.h"
 #include "passes/integer_rules.h"
 #include "passes/litert.h"
+#include "passes/pattern.h"
 #include "passes/simplify.h"
 
 namespace octet {
@@ -68,6 +69,29 @@ bool split_hard_sigmoid(Graph& graph, NodeId id) {
   graph.node(id).attributes.clear();
   const auto slope = add_number(graph, name + ".slope", alpha);
   graph.node(id).inputs = {limited, slope};
+  return true;
+}
+
+/// Of int8 LiteRT's reference kernel for sums gives meaningless codes; a sum is so many means.
+bool multiply_mean(Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if (!node.is("ReduceSum") || !litert_reason(graph, node).empty()) return false;
+  const auto axes = simplification::reduced_axes(graph, node);
+  const auto& shape = graph.value(node.input(0)).shape;
+  if (!axes || !shape) return false;
+  double count = 1;
+  for (const int axis : *axes) {
+    const auto extent = (*shape)[static_cast<std::size_t>(axis)];
+    if (extent == dynamic_dim) return false;
+    count *= static_cast<double>(extent);
+  }
+  if (count >= static_cast<double>(mask_limit)) return false;
+  const auto output = node.output();
+  const auto name = graph.value(output).name;
+  const auto mean = add_like(graph, output, name + "_mean");
+  graph.node(id).op = "ReduceMean";
+  graph.node(id).outputs = {mean};
+  add_node(graph, "Mul", name, {mean, add_number(graph, name + ".count", count)}, output);
   return true;
 }
 
@@ -171,6 +195,10 @@ Result<int> multiply_by_reciprocals(Graph& graph) {
   });
 }
 
+Result<int> sums_by_means(Graph& graph) {
+  return for_each_node(graph, [&](NodeId id) { return multiply_mean(graph, id); });
+}
+
 Result<int> average_whole_images(Graph& graph) {
   return for_each_node(graph, [&](NodeId id) {
     if (!averages_all(graph, graph.node(id))) return false;
@@ -212,9 +240,10 @@ Status fit_litert(Graph& graph, const TargetProfile& target, bool products_only)
   if (products_only) return {};
   OCTET_ASSIGN(const int gates, litert::split_gates(graph));
   OCTET_ASSIGN(const int reciprocals, litert::multiply_by_reciprocals(graph));
+  OCTET_ASSIGN(const int sums, litert::sums_by_means(graph));
   OCTET_ASSIGN(const int averages, litert::average_whole_images(graph));
   OCTET_ASSIGN(const int axes, litert::move_softmax_axes(graph));
-  OCTET_TRY(finish(gates + reciprocals + averages + axes));
+  OCTET_TRY(finish(gates + reciprocals + sums + averages + axes));
   OCTET_ASSIGN(const int separated, litert::separate_fixed_outputs(graph, target));
   return finish(separated);
 }

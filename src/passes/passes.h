@@ -52,6 +52,9 @@ namespace passes {
 /// Gets the statistics and gives every source value its params, one set for a group of values that
 /// must share: their statistics are merged.
 [[nodiscard]] Status calibrate(PassContext& context);
+/// Raises scales until the ratios that the target's kernels take hold for every operator, and notes
+/// it (TargetProfile::limits). Values that share params keep sharing them.
+[[nodiscard]] Status widen_ranges(PassContext& context);
 /// Hands params on to values that take them over: outputs of pooling, reshape and Concat, constant
 /// inputs of Concat and Gather, and values that an activation limits.
 [[nodiscard]] Status share_params(PassContext& context);

@@ -106,7 +106,18 @@ class Placer {
     return op != nullptr && op->form == IntegerForm::float_output;
   }
 
+  /// A value that this node reads and that holds what masks do, unless it multiplies by weights.
+  [[nodiscard]] ValueId read_mask(NodeId id, const std::vector<bool>& masks) const {
+    const auto* op = find_integer_op(target_, node(id));
+    if (op != nullptr && multiplies(op->kind)) return ValueId::none;
+    for (const auto value : activations(id)) {
+      if (masks[index(value)]) return value;
+    }
+    return ValueId::none;
+  }
+
   void find_candidates() {
+    const auto masks = mask_values(graph_, order_);
     const auto kept = kept_in_float(graph_, options_.keep_float, result_.notes);
     for (const auto id : order_) {
       const auto* op = find_integer_op(target_, node(id));
@@ -117,6 +128,9 @@ class Placer {
         make_float(id, "kept by --keep-float");
       } else if (auto reason = float_reason(graph_, node(id), target_); !reason.empty()) {
         make_float(id, std::move(reason));
+      } else if (const auto mask = read_mask(id, masks); mask != ValueId::none) {
+        make_float(id, fmt::format("its input {} is masked by constants of {:g} and more",
+                                   graph_.value(mask).name, mask_limit));
       } else if (is_bias(id)) {
         kind(id) = IntegerKind::bias;
       } else if (activations(id).empty() && !looks_up_table(graph_, node(id))) {

@@ -33,6 +33,9 @@ struct Placement {
   std::vector<ValueId> turned;
   std::vector<std::string> notes;
 
+  /// Takes up an Identity that was added since, which gives `value` params of its own.
+  void add_requantized(NodeId node, ValueId value);
+
   [[nodiscard]] bool integer(NodeId id) const { return kinds[index(id)].has_value(); }
   /// Sources and turned values.
   [[nodiscard]] std::vector<ValueId> observed() const;

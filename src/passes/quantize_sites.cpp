@@ -29,17 +29,16 @@ Status quantize_table(PassContext& context, const Use& use) {
   return {};
 }
 
-/// LiteRT's hybrid depthwise kernels read a scale for each channel, whether there are any or not.
+/// LiteRT's hybrid kernels for depthwise and grouped convolutions read a scale for each channel.
 QuantScheme site_scheme(PassContext& context, const WeightSite& site) {
   auto scheme = context.weight_scheme(site.axis);
   const Node& node = context.model.graph.node(site.use.node);
-  const bool depthwise = node.is("Conv") && node.int_attribute("group", 1) > 1 &&
-                         context.model.graph.constant(node.input(1))->dim(1) == 1;
-  const bool needs_channels = site.dynamic && context.target.litert && depthwise;
+  const bool grouped = node.is("Conv") && node.int_attribute("group", 1) > 1;
+  const bool needs_channels = site.dynamic && context.target.litert && grouped;
   if (!needs_channels || scheme.granularity == Granularity::per_channel) return scheme;
   context.report.notes.push_back(
       fmt::format("node {}: its weights have scales per channel, LiteRT has no dynamic "
-                  "depthwise convolution with one",
+                  "convolution with groups and one",
                   node.name));
   scheme.granularity = Granularity::per_channel;
   scheme.axis = site.axis;

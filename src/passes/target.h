@@ -45,6 +45,15 @@ struct IntegerOp {
   std::optional<FixedOutput> fixed = {};
 };
 
+/// Ratios of scales that a runtime's kernels take. The unit of a result is the product of both
+/// scales for operators that multiply, else each input's scale.
+struct ScaleLimits {
+  std::string_view op;
+  float below = 256;      ///< unit / output scale is less than this
+  float least = 0;        ///< and at least this
+  float least_input = 0;  ///< the scale of the input is at least this
+};
+
 /// Where a target runs in integers.
 enum class Extent : std::uint8_t {
   where_useful,  ///< around Conv, Gemm and MatMul; other values stay float where they are floats
@@ -72,6 +81,10 @@ struct TargetProfile {
   bool coded_slopes = false;
   /// Has what fit_target_litert (passes/litert.h) makes of a graph.
   bool litert = false;
+  /// What else passes/widen_ranges.cpp sees to; operators that are not named take any scales.
+  std::vector<ScaleLimits> limits = {};
+  /// Least scale of a result that a Clip limits.
+  float least_clipped = 0;
   /// Runs on microcontrollers: no kernels for float activations with int8 or float16 weights, and
   /// float operators are worth a note.
   bool micro = false;

@@ -13,6 +13,10 @@
 #include "arithmetic/dynamic.h"
 #include "arithmetic/hybrid.h"
 #include "arithmetic/litert.h"
+#include "arithmetic/litert_average.h"
+#include "arithmetic/litert_softmax.h"
+#include "arithmetic/litert_unary.h"
+#include "arithmetic/litert_wide.h"
 #include "arithmetic/openvino.h"
 #include "arithmetic/params.h"
 #include "arithmetic/quantize.h"
@@ -155,8 +159,88 @@ std::optional<double> litert_result(const Example& e) {
   return std::nullopt;
 }
 
+/// `NAME_tflite` or `NAME_xnnpack`.
+std::optional<Rule> rule_of(const Example& e, const std::string& name) {
+  if (e.name == name + "_tflite") return Rule::tflite;
+  return e.name == name + "_xnnpack" ? std::optional(Rule::xnnpack) : std::nullopt;
+}
+
+struct Limits {
+  explicit Limits(const Example& e) : low(-(1 << (e.integer("bits", 8) - 1))), high(-low - 1) {}
+  std::int32_t low, high;
+};
+
+std::optional<double> binary_result(const Example& e) {
+  using litert::Operation;
+  const auto of = [&](Rule rule, Operation operation) {
+    const auto binary =
+        litert::binary(rule, operation, {e.real("sa"), 0}, {e.real("sb"), 0}, {e.real("s"), 0});
+    return litert::code(binary, e.integer("x"), e.integer("y"), -128, 127);
+  };
+  if (const auto rule = rule_of(e, "sum")) return of(*rule, Operation::add);
+  if (const auto rule = rule_of(e, "product")) return of(*rule, Operation::multiply);
+  if (e.name == "squared_difference") return of(Rule::tflite, Operation::squared_difference);
+  if (e.name != "sum_wide" && e.name != "sum_shifted") return std::nullopt;
+  const auto make = e.name == "sum_wide" ? litert::wide_binary : litert::power_of_two_sum;
+  const auto binary = make(Operation::add, e.real("sa"), e.real("sb"), e.real("s"));
+  const std::int32_t x = e.integer("x");
+  const std::int32_t y = e.integer("y");
+  return e.integer("block", 0) != 0 ? litert::code_in_block(binary, x, y, INT16_MIN, INT16_MAX)
+                                    : litert::code(binary, x, y, INT16_MIN, INT16_MAX);
+}
+
+std::optional<double> unary_result(const Example& e) {
+  const Limits limits(e);
+  if (!e.in.contains("x") || !e.in.contains("sa")) return std::nullopt;
+  const std::int32_t x = e.integer("x");
+  const litert::Affine from{e.real("sa"), 0};
+  if (e.name == "logistic_wide") return litert::WideSigmoid(from.scale).logistic(x);
+  if (e.name == "tanh_wide") return litert::WideSigmoid(from.scale).tanh(x);
+  const litert::Affine to{e.real("s"), 0};
+  if (e.name == "relu") return litert::rescale(x, from, to, 0, limits.high);
+  if (const auto rule = rule_of(e, "leaky")) {
+    return litert::leaky_relu(*rule, e.real("slope"), x, from, to, limits.low, limits.high);
+  }
+  if (const auto rule = rule_of(e, "convert")) {
+    return litert::convert(*rule, true, x, from, to, limits.low, limits.high);
+  }
+  if (e.name == "hard_swish") return litert::hard_swish(x, from, to, limits.low, limits.high);
+  if (e.name == "reciprocal_root") {
+    return litert::reciprocal_root(x, from, to, limits.low, limits.high);
+  }
+  return std::nullopt;
+}
+
+/// The share of the first of two codes, from the lowest output code.
+std::optional<double> softmax_result(const Example& e) {
+  if (e.name == "softmax_wide") {
+    std::int16_t row[] = {static_cast<std::int16_t>(e.integer("a")),
+                          static_cast<std::int16_t>(e.integer("b"))};
+    litert::WideSoftmax(e.real("sa")).row(row, row, 2);
+    return row[0];
+  }
+  const auto rule = rule_of(e, "softmax");
+  if (!rule) return std::nullopt;
+  std::uint8_t row[] = {static_cast<std::uint8_t>(e.integer("a") + 128),
+                        static_cast<std::uint8_t>(e.integer("b") + 128)};
+  litert::Softmax(*rule, litert::SoftmaxKind::softmax, e.real("sa"), 128).row(row, row, 2, 1);
+  return row[0];
+}
+
+std::optional<double> average_result(const Example& e) {
+  if (e.name == "pooled") return litert::pooled(e.integer("sum"), e.integer("count"));
+  const auto rule = rule_of(e, "mean");
+  if (!rule) return std::nullopt;
+  const auto average = litert::average(*rule, litert::Reduction::mean, e.integer("count"),
+                                       {e.real("sa"), 0}, {e.real("s"), 0});
+  return litert::code(average, e.integer("sum"), -128, 127);
+}
+
 double result_of(const Example& e) {
-  if (const auto result = litert_result(e)) return *result;
+  for (const auto fn :
+       {litert_result, binary_result, softmax_result, average_result, unary_result}) {
+    if (const auto result = fn(e)) return *result;
+  }
   const auto low = e.integer("low", -128);
   const auto high = e.integer("high", 127);
   if (e.name == "quantize") return quantize_result(e);
@@ -209,7 +293,7 @@ bool check_params(const Example& e) {
 
 TEST(ArithmeticPage, ItsExamplesAreTrue) {
   const auto examples = read_examples();
-  ASSERT_GT(examples.size(), 30U);
+  ASSERT_GT(examples.size(), 100U);
   for (const auto& e : examples) {
     if (check_params(e)) continue;
     EXPECT_EQ(static_cast<float>(result_of(e)), static_cast<float>(e.out.at("")))

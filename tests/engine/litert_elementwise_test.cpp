@@ -8,6 +8,7 @@
 #include "engine/integer/integer_program.h"
 #include "engine/integer/placement.h"
 #include "engine/integer_model_builder.h"
+#include "graph/litert_attributes.h"
 #include "graph/shape_inference.h"
 
 namespace octet::testing {
@@ -109,6 +110,35 @@ TEST(LitertElementwise, LeakyRelusAsLiteRT) {
             (Codes{-33, -22, -20, -18, -17, -14, -6, -3, 4, 11, 12, 40, 59, 64, 79, 111}));
   EXPECT_EQ(run("LeakyRelu", {{"alpha", 0.3F}}, {x0}, y, Rule::xnnpack),
             (Codes{-32, -22, -20, -17, -16, -13, -6, -2, 5, 12, 12, 40, 59, 63, 79, 111}));
+}
+
+TEST(LitertElementwise, RootsAreRoundedDownAndNegationsNegateCodes) {
+  for (const auto rule : both_rules) {
+    const std::pair<Codes, Quantization> x{{-128, -127, -100, 0, 127}, params_of(0.02F, -128)};
+    EXPECT_EQ(run("Sqrt", {}, {x}, params_of(0.01F, -120), rule),
+              (Codes{-120, -106, -46, 40, 105}));
+    const std::pair<Codes, Quantization> z{{-128, -3, 0, 7, 127}, params_of(0.1F, 5)};
+    EXPECT_EQ(run("Neg", {}, {z}, params_of(0.1F, 5), rule), (Codes{-128, 3, 0, -7, -127}));
+  }
+}
+
+TEST(LitertElementwise, NodesKeptInFloatStaySo) {
+  ModelBuilder b;
+  b.model.plan.rule = Rule::xnnpack;
+  const auto x = b.input("x", {1, 4});
+  const auto y = b.node("Relu", {x});
+  b.output(y);
+  b.model.plan.values[x] = params_of(0.05F, 3);
+  b.model.plan.values[y] = params_of(0.05F, 3);
+  ASSERT_TRUE(infer_shapes(b.model.graph));
+  auto placed = place_nodes(b.model);
+  ASSERT_TRUE(placed);
+  const auto maker = b.model.graph.producers()[index(y)];
+  EXPECT_EQ((*placed)[index(maker)].role, Role::lookup);
+  keep_float(b.model, maker);
+  placed = place_nodes(b.model);
+  ASSERT_TRUE(placed);
+  EXPECT_EQ((*placed)[index(maker)].role, Role::floating);
 }
 
 TEST(LitertElementwise, ConversionsAsLiteRT) {
@@ -302,6 +332,37 @@ TEST(LitertElementwise, ASoftmaxWithOtherParamsStaysFloat) {
   const auto placements = place_nodes(b.model);
   ASSERT_TRUE(placements);
   EXPECT_EQ((*placements)[index(b.model.graph.producers()[index(y)])].role, Role::floating);
+}
+
+/// What XNNPACK leaves to other kernels where sizes are computed at run time.
+TEST(LitertElementwise, ImagesOfAnySize) {
+  for (const auto rule : both_rules) {
+    ModelBuilder b(8);
+    b.model.plan.rule = rule;
+    const auto as = [&](ValueId value) { return imported(b, value, 0.02F, -7, DType::i8); };
+    const auto x = as(b.input("x", {dynamic_dim, 3, dynamic_dim, dynamic_dim}));
+    const auto scales =
+        b.constant("scales", Tensor::from<float>(std::vector<float>{1, 1, 2, 3}, {4}));
+    const auto larger = as(b.node("Resize", {x, ValueId::none, scales},
+                                  {{"mode", std::string("linear")},
+                                   {"coordinate_transformation_mode", std::string("half_pixel")}}));
+    const auto w = b.constant("weight", b.random_tensor({3, 4, 2, 2}, -0.7F, 0.7F));
+    Quantization q;
+    q.params = {{0.75F / 127}, {0}, -1};
+    b.model.plan.values[w] = q;
+    b.output(
+        as(b.node("ConvTranspose", {larger, w}, {{"strides", std::vector<std::int64_t>{2, 2}}})));
+    auto inferred = b.model;
+    ASSERT_TRUE(infer_shapes(inferred.graph));
+    const auto placements = place_nodes(inferred);
+    ASSERT_TRUE(placements);
+    EXPECT_EQ(placements->at(0).role, Role::resample);
+    EXPECT_EQ(placements->at(1).scaling.scaling,
+              rule == Rule::tflite ? litert::Scaling::twice_rounded : litert::Scaling::rounded_up);
+    for (const Shape& shape : {Shape{2, 3, 5, 4}, Shape{1, 3, 2, 7}}) {
+      expect_simulation_equals_integer(b.model, {b.random_tensor(shape, -3, 3)});
+    }
+  }
 }
 
 }  // namespace

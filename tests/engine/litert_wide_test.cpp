@@ -7,6 +7,7 @@
 #include "engine/integer/placement.h"
 #include "engine/integer/wide_values.h"
 #include "engine/integer_model_builder.h"
+#include "graph/shape_inference.h"
 #include "kernels/conv.h"
 
 namespace octet::testing {
@@ -209,10 +210,15 @@ QuantizedGraph network(Rule rule) {
 TEST(LitertWide, SimulationEqualsIntegerEngineWithAnyKernels) {
   for (const auto rule : {Rule::tflite, Rule::xnnpack}) {
     const auto model = network(rule);
-    const auto placements = place_nodes(model);
+    auto inferred = model;
+    ASSERT_TRUE(infer_shapes(inferred.graph));
+    const auto placements = place_nodes(inferred);
     ASSERT_TRUE(placements);
     int integer = 0;
-    for (const auto& placement : *placements) integer += placement.form == OutputForm::wide;
+    for (const auto& placement : *placements) {
+      EXPECT_NE(placement.role, Role::floating);
+      integer += placement.role == Role::accumulate || placement.role == Role::product;
+    }
     EXPECT_EQ(integer, 5);
     ModelBuilder random(9);
     const auto input = random.random_tensor({2, 6, 9, 7}, -7, 7);

@@ -3,9 +3,7 @@
 #include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
-#include "formats/tflite_builder.h"
-#include "graph/shape_inference.h"
-#include "graph/verify.h"
+#include "formats/tflite_read.h"
 
 namespace octet::testing {
 namespace {
@@ -14,17 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Op = wire::BuiltinOperator;
 using Type = wire::TensorType;
-
-QuantizedGraph read(const TfliteBuilder& builder) {
-  auto model = parse_tflite(builder.bytes());
-  EXPECT_TRUE(model.has_value()) << model.error().message;
-  if (!model) return {};
-  const auto inferred = infer_shapes(model->graph);
-  EXPECT_TRUE(inferred.has_value()) << inferred.error().message;
-  const auto sound = verify(*model);
-  EXPECT_TRUE(sound.has_value()) << sound.error().message;
-  return std::move(*model);
-}
 
 NodeId find_node(const Graph& graph, std::string_view op) {
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {

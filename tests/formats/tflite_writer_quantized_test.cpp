@@ -3,6 +3,7 @@
 
 #include "formats/tflite_written.h"
 #include "graph/graph_builder.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -262,6 +263,90 @@ TEST(TfliteWriterQuantized, DynamicProductsKeepFloatActivations) {
   EXPECT_EQ(file.input(0, 2).type, wire::TensorType::FLOAT32);
   EXPECT_FALSE(file.op(0).builtin_options.AsFullyConnectedOptions()->asymmetric_quantize_inputs);
   file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, DynamicConvolutionsOfGroupsNeedAScalePerChannel) {
+  for (const bool per_channel : {true, false}) {
+    GraphBuilder b;
+    const auto x = b.input("x", {1, 6, 6, 8});
+    const auto image = b.node("Transpose", {x}, "image", {{"perm", Ints{0, 3, 1, 2}}});
+    const auto w = b.weights("w", {8, 4, 3, 3});
+    const auto y = b.node("Conv", {image, w}, "conv", {{"group", std::int64_t{2}}});
+    b.output(b.node("Transpose", {y}, "y", {{"perm", Ints{0, 2, 3, 1}}}));
+    QuantizedGraph model{b.graph, {}};
+    set_weight_codes(model, w, 0, 8);
+    if (!per_channel) set_codes(model, w, 0.01F, 0);
+    model.plan.overrides[{model.graph.producers()[index(y)], 0}] = dynamic_quantization();
+    const Written file(model);
+    EXPECT_EQ(file.operators(), per_channel ? "CONV_2D.6" : "DEQUANTIZE.2 CONV_2D.6");
+    file.expect_fixpoint();
+  }
+}
+
+TEST(TfliteWriterQuantized, AsymmetricInputsOfDynamicProductsAreKept) {
+  GraphBuilder b;
+  const auto x = b.input("x", {4, 64});
+  const auto w = b.weights("w", {64, 32});
+  const auto y = b.node("MatMul", {x, w}, "y", {{"asymmetric_quantize_inputs", std::int64_t{1}}});
+  b.output(y);
+  QuantizedGraph model{b.graph, {}};
+  set_codes(model, w, 0.01F, 0);
+  model.plan.overrides[{model.graph.producers()[index(y)], 0}] = dynamic_quantization();
+  const Written file(model);
+  EXPECT_EQ(file.operators(), "FULLY_CONNECTED.9");
+  EXPECT_TRUE(file.op(0).builtin_options.AsFullyConnectedOptions()->asymmetric_quantize_inputs);
+  file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, SixteenBitProductsGetNoBiasThatTheyHaveNot) {
+  GraphBuilder b;
+  const auto x = b.input("x", {4, 8});
+  const auto w = b.weights("w", {8, 3});
+  const auto y = b.node("MatMul", {x, w}, "y");
+  b.output(y);
+  QuantizedGraph model{b.graph, {}};
+  for (const auto id : {x, y}) set_codes(model, id, 0.01F, 0, 16, DType::i16);
+  set_weight_codes(model, w, 1, 3);
+  const Written file(model);
+  EXPECT_EQ(file.operators(), "QUANTIZE.2 FULLY_CONNECTED.7 DEQUANTIZE.3");
+  EXPECT_EQ(file.op(1).inputs.size(), 2U);
+  file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, WhatIsKeptInFloatBetweenCodesIsReadSo) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 8});
+  const auto s = b.node("Sigmoid", {x}, "s");
+  const auto y = b.node("Relu", {s}, "y");
+  b.output(y);
+  QuantizedGraph model{b.graph, {}};
+  for (const auto id : {x, s, y}) set_codes(model, id, 0.05F, -3);
+  keep_float(model, model.graph.producers()[index(s)]);
+  const Written file(model);
+  EXPECT_EQ(file.operators(), "QUANTIZE DEQUANTIZE.2 LOGISTIC QUANTIZE RELU.2 DEQUANTIZE.2");
+  const auto read = file.read();
+  EXPECT_TRUE(is_kept_float(testing::maker_of(read.graph, "s")));
+  EXPECT_FALSE(is_kept_float(testing::maker_of(read.graph, "y")));
+  file.expect_fixpoint();
+}
+
+TEST(TfliteWriterQuantized, CodesOfRootsAndNegationsAreLiteRts) {
+  for (const auto rule : {Rule::onnx, Rule::xnnpack}) {
+    GraphBuilder b;
+    const auto x = b.input("x", {1, 8});
+    const auto s = b.node("Sqrt", {x}, "s");
+    const auto y = b.node("Neg", {s}, "y");
+    b.output(y);
+    QuantizedGraph model{b.graph, {}};
+    for (const auto id : {x, s, y}) set_codes(model, id, 0.05F, -3);
+    model.plan.rule = rule;
+    const Written file(model);
+    EXPECT_EQ(file.operators(),
+              rule == Rule::xnnpack
+                  ? "QUANTIZE SQRT.2 NEG DEQUANTIZE.2"
+                  : "QUANTIZE DEQUANTIZE.2 SQRT QUANTIZE DEQUANTIZE.2 NEG QUANTIZE DEQUANTIZE.2");
+    file.expect_fixpoint();
+  }
 }
 
 TEST(TfliteWriterQuantized, WeightOnlyModelsDequantizeTheirWeights) {

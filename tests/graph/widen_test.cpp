@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "graph/graph_builder.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
 
 namespace octet {
+
+void PrintTo(DType dtype, std::ostream* out) { *out << name(dtype); }
+
 namespace {
 
 using testing::GraphBuilder;

@@ -195,14 +195,23 @@ def log(rule, x, a, y, low):
 def relu(least, most):
     def formula(rule, x, a, y, low):
         code = lambda real, other: other if real is None else np.clip(half_away(f32(real) / y.scale) + y.zero, low, low + 255)
-        result = scaled(x - a.zero, fixed(f64(a.scale) / f64(y.scale))) + y.zero
+        result = scaled(x - a.zero, fixed(f32(a.scale / y.scale))) + y.zero
         return np.clip(result, code(least, low), code(most, low + 255))
     return formula
 
 
 def absolute(rule, x, a, y, low):
     value = np.abs(x - a.zero)
-    return clip(value if a.scale == y.scale else scaled(value, fixed(f64(a.scale) / f64(y.scale))), y, low)
+    return clip(value if a.scale == y.scale else scaled(value, fixed(f32(a.scale / y.scale))), y, low)
+
+
+def sqrt(rule, x, a, y, low):
+    root = np.sqrt(((x - a.zero).astype(f32) * a.scale).astype(f32))
+    return clip(np.floor((root * f32(f32(1) / y.scale)).astype(f32)), y, low)
+
+
+def negative(rule, x, a, y, low):
+    return np.where(x == low, low, -x)
 
 
 def leaky_relu(rule, alpha, x, a, y, low):

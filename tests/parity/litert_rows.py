@@ -31,9 +31,9 @@ class Case:
         self.model, self.kind, self.offset = litert.Model(), kind, 128 if kind == "uint8" else 0
         self.inputs, self.want, self.quantization = [], {}, []
 
-    def value(self, name, codes, scale, zero=0, kind=None):
+    def value(self, name, codes, scale, zero=0, kind=None, signature=None):
         self.quantization.append((f32(scale), zero))
-        tensor = self.model.tensor(name, codes.shape, kind or self.kind, scale, zero + self.offset)
+        tensor = self.model.tensor(name, codes.shape, kind or self.kind, scale, zero + self.offset, signature=signature)
         self.inputs.append((tensor, (codes + self.offset).astype(kind or self.kind)))
         return tensor
 
@@ -46,11 +46,18 @@ class Case:
         kind = "uint8" if self.kind == "uint8" else "int8"
         return self.model.tensor("w", codes.shape, kind, scales, zero + self.offset, axis, codes + self.offset)
 
-    def finish(self, operator, operands, shape, scale=None, zero=0, **options):
+    def integers(self, name, values):
+        """An input that is not quantized."""
+        self.quantization.append(None)
+        tensor = self.model.tensor(name, values.shape, "int32")
+        self.inputs.append((tensor, values.astype(np.int32)))
+        return tensor
+
+    def finish(self, operator, operands, shape, scale=None, zero=0, signature=None, **options):
         if scale is None:
             output = self.model.tensor("y", shape)
         else:
-            output = self.model.tensor("y", shape, self.kind, scale, zero + self.offset)
+            output = self.model.tensor("y", shape, self.kind, scale, zero + self.offset, signature=signature)
         self.output = (scale, zero)
         version = {"TRANSPOSE_CONV": 3 if len(operands) > 3 else 2, "BATCH_MATMUL": 3}.get(operator, 1)
         self.model.op(operator, operands, [output], version=version, **options)
@@ -68,7 +75,7 @@ class Case:
         (folder / "m.tflite").write_bytes(self.bytes)
         arguments = [program, "run", folder / "m.tflite", "-o", folder / "y.npy", "--quiet"]
         for i, (_, value) in enumerate(self.inputs):
-            if value.dtype != f32:
+            if value.dtype != f32 and self.quantization[i] is not None:
                 scale, zero = self.quantization[i]
                 value = ((value.astype(i64) - self.offset - zero).astype(f32) * scale).astype(f32)
             np.save(folder / f"{i}.npy", value)
@@ -101,15 +108,15 @@ def layer_scales(rng, sx, sy, outs, per_channel, large):
     return (sw, sw) if per_channel else (np.full(outs, sw[0]), sw[:1]), bias
 
 
-def eight_bits(case, acc, sx, sw, sy, activation, *, fully_connected=False, matrix=False, taken=True):
-    """What either rule gives for 8-bit codes."""
+def eight_bits(case, acc, sx, sw, sy, activation, *, fully_connected=False, matrix=False, taken=True, exact=False):
+    """What either rule gives for 8-bit codes; taken: by XNNPACK."""
     zero = case.output[1]
     factor = Factor(sx, sw, sy, (case.kind == "uint8" or matrix) and not fully_connected)
     scaled = {"tflite": factor.real_product(wrapped(acc)) if fully_connected else factor.twice_rounded(acc)}
     if taken:
         scaled["xnnpack"] = factor.half_even(acc)
     else:
-        rounded_factor = Factor(sx, sw, sy, True)
+        rounded_factor = Factor(sx, sw, sy, not exact)
         scaled["xnnpack"] = rounded_factor.twice_rounded(acc) if matrix else rounded_factor.rounded_up(acc)
     for rule, value in scaled.items():
         low, high = bounds(activation, sy, zero + case.offset, -128 + case.offset, 127 + case.offset,
@@ -146,19 +153,23 @@ def depthwise(rng, **options):
     return convolution(rng, groups=options["ins"], depthwise=True, **options)
 
 
-def transposed(rng, kind="int8", k=3, stride=2, extent=12, ins=8, outs=8, activation=0, per_channel=True, zero=0, bias=True):
+def transposed(rng, kind="int8", k=3, stride=2, extent=12, ins=8, outs=8, activation=0, per_channel=True, zero=0, bias=True,
+               runtime=False):
+    """runtime: extents are dynamic, and the output's shape is an input."""
     case = Case(kind)
     (sx, zx), (sy, zy) = params(rng), params(rng)
     (sw, stored), b = layer_scales(rng, sx, sy, outs, per_channel, bias and rng.integers(0, 3) == 0)
     x, w = rng.integers(-128, 128, (2, extent, extent, ins)), rng.integers(-127, 128, (outs, k, k, ins))
     acc = spread(x - zx, w - zero, stride) + (b if bias else 0)
-    shape = case.model.tensor("shape", [4], "int32", data=np.array(acc.shape))
-    operands = [shape, case.weight(w, stored, zero), case.value("x", x, sx, zx)]
+    extents = np.array(acc.shape)
+    shape = case.integers("shape", extents) if runtime else case.model.tensor("shape", [4], "int32", data=extents)
+    value = case.value("x", x, sx, zx, signature=[-1, -1, -1, ins] if runtime else None)
+    operands = [shape, case.weight(w, stored, zero), value]
     if bias:
         operands.append(case.model.tensor("b", [outs], "int32", f32(sx) * stored, 0, 0, b))
-    case.finish("TRANSPOSE_CONV", operands, acc.shape, sy, zy, TransposeConvOptions=dict(
+    case.finish("TRANSPOSE_CONV", operands, acc.shape, sy, zy, [-1, -1, -1, outs] if runtime else None, TransposeConvOptions=dict(
         padding=1, strideH=stride, strideW=stride, fusedActivationFunction=activation))
-    return eight_bits(case, acc, sx, sw, sy, activation)
+    return eight_bits(case, acc, sx, sw, sy, activation, taken=not runtime, exact=kind == "int8")
 
 
 def fully_connected(rng, kind="int8", rows=512, ins=32, outs=48, activation=0, per_channel=True, zero=0, bias=True, rank=2):
@@ -338,7 +349,9 @@ ROWS = [
                  {"activation": 3}, {"kind": "uint8", "per_channel": False, "zero": -9},
                  {"kind": "uint8", "per_channel": False, "zero": 9, "activation": 2}]),
     (transposed, [{}, {"k": 2}, {"k": 4, "ins": 3, "outs": 5}, {"stride": 1}, {"stride": 3}, {"per_channel": False}, {"bias": False},
-                  {"activation": 1}, {"kind": "uint8", "per_channel": False, "zero": -9}]),
+                  {"activation": 1}, {"kind": "uint8", "per_channel": False, "zero": -9}, {"runtime": True},
+                  {"runtime": True, "k": 2}, {"runtime": True, "per_channel": False}, {"runtime": True, "activation": 1},
+                  {"runtime": True, "kind": "uint8", "per_channel": False, "zero": -9}]),
     (fully_connected, [{}, {"per_channel": False}, {"bias": False}, {"rows": 1, "outs": 512}, {"rank": 3}, {"activation": 1},
                        {"activation": 3, "per_channel": False}, {"zero": 5, "per_channel": False},
                        {"kind": "uint8", "per_channel": False, "zero": -9}]),

@@ -33,9 +33,9 @@ class Case:
         self.kind, self.low = kind, np.iinfo(kind).min
         self.model, self.inputs, self.outputs = litert.Model(), [], []
 
-    def value(self, codes, params, kind=None):
+    def value(self, codes, params, kind=None, signature=None):
         name = f"x{len(self.inputs)}"
-        tensor = self.model.tensor(name, codes.shape, kind or self.kind, params.scale, params.zero)
+        tensor = self.model.tensor(name, codes.shape, kind or self.kind, params.scale, params.zero, signature=signature)
         self.inputs.append((tensor, name, codes.astype(kind or self.kind)))
         return tensor
 
@@ -49,11 +49,11 @@ class Case:
         quantized = {} if params is None else dict(scale=params.scale, zero_point=params.zero)
         return self.model.tensor("constant", data.shape, kind, data=data, **quantized)
 
-    def finish(self, operator, operands, shapes, outputs, want, version=1, **options):
+    def finish(self, operator, operands, shapes, outputs, want, version=1, signature=None, **options):
         """shapes and outputs: one or a list of them; want(rule): an array or a list of them."""
         shapes, outputs = ([shapes], [outputs]) if isinstance(outputs, Params) else (shapes, outputs)
         for i, (shape, params) in enumerate(zip(shapes, outputs)):
-            self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero))
+            self.outputs.append(self.model.tensor(f"y{i}", shape, self.kind, params.scale, params.zero, signature=signature))
         self.model.op(operator, operands, self.outputs, version=version, **options)
         self.bytes = self.model.bytes([t for t, _, _ in self.inputs], self.outputs)
         self.want = want
@@ -86,6 +86,13 @@ def pair(rng, case, spread=1.5):
     a, b = any_params(rng, case), any_params(rng, case)
     ratio = rng.integers(4, 64) / 16 if rng.integers(0, 3) == 0 else np.exp(rng.uniform(-spread, spread))
     return a, Params(a.scale * f32(ratio), b.zero)
+
+
+def fraction(rng, case):
+    """A ratio in which most multiples land on ties but for the rounding of the scales."""
+    a, y = any_params(rng, case), any_params(rng, case)
+    p, q = 2 * rng.integers(1, 32, 2)
+    return Params(y.scale * f32((p + 1) / q), a.zero), y
 
 
 def all_codes(case):
@@ -305,7 +312,17 @@ def softmax(operator, widest=60):
     return row
 
 
-def resize(operator, align, half):
+def computed_size(case, image, added):
+    """Height and width of an image, more by `added`, as operators of the model."""
+    shape, extents, size = (case.model.tensor(name, [n], "int32") for name, n in (("shape", 4), ("extents", 2), ("size", 2)))
+    case.model.op("SHAPE", [image], [shape], ShapeOptions=dict(outType=litert.schema.TensorType.INT32))
+    case.model.op("SLICE", [shape, case.constant([1]), case.constant([2])], [extents])
+    case.model.op("ADD", [extents, case.constant(added)], [size], AddOptions={})
+    return size
+
+
+def resize(operator, align, half, runtime=False):
+    """runtime: the extents of the image are dynamic, and the size is computed of them."""
     def row(rng, kind):
         case = Case(kind)
         p = any_params(rng, case)
@@ -314,8 +331,12 @@ def resize(operator, align, half):
         x = some_codes(rng, case, (2, *extents, 3))
         name = "ResizeBilinearOptions" if operator == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
         formula = formulas.resize_bilinear if operator == "RESIZE_BILINEAR" else formulas.resize_nearest
-        return case.finish(operator, [case.value(x, p), case.constant(size)], (2, *size, 3), p,
-                           lambda rule: formula(rule, x, size, align, half, kind == "uint8"), version=3,
+        image = case.value(x, p, signature=[2, -1, -1, 3] if runtime else None)
+        added = np.subtract(size, extents)
+        operands = [image, computed_size(case, image, added) if runtime else case.constant(size)]
+        return case.finish(operator, operands, (2, *size, 3), p,
+                           lambda rule: formula("tflite" if runtime else rule, x, size, align, half, kind == "uint8"),
+                           version=3, signature=[2, -1, -1, 3] if runtime else None,
                            **{name: dict(alignCorners=align, halfPixelCenters=half)})
     return row
 
@@ -386,14 +407,15 @@ ROWS = {
     "LOGISTIC": (unary("LOGISTIC", formulas.logistic, fixed(1 / 256, 0)), BOTH),
     "TANH": (unary("TANH", formulas.tanh, fixed(1 / 128, 128)), BOTH),
     "ELU": (unary("ELU", formulas.elu), INT8),
-    "RELU": (unary("RELU", formulas.relu(0, None)), BOTH), "RELU6": (unary("RELU6", formulas.relu(0, 6)), BOTH),
-    "RELU_N1_TO_1": (unary("RELU_N1_TO_1", formulas.relu(-1, 1)), BOTH),
+    "RELU": (unary("RELU", formulas.relu(0, None), fraction), BOTH), "RELU6": (unary("RELU6", formulas.relu(0, 6), fraction), BOTH),
+    "RELU_N1_TO_1": (unary("RELU_N1_TO_1", formulas.relu(-1, 1), fraction), BOTH),
     "LEAKY_RELU": (leaky_relu, BOTH),
     "HARD_SWISH": (unary("HARD_SWISH", formulas.hard_swish, coarse), BOTH),
     "GELU": (unary("GELU", formulas.gelu(False), GeluOptions=dict(approximate=False)), BOTH),
     "GELU, approximate": (unary("GELU", formulas.gelu(True), GeluOptions=dict(approximate=True)), BOTH),
     "EXP": (unary("EXP", formulas.exp), INT8), "LOG": (unary("LOG", formulas.log, positive), INT8),
-    "ABS": (unary("ABS", formulas.absolute), INT8), "RSQRT": (unary("RSQRT", formulas.rsqrt, positive), INT8),
+    "SQRT": (unary("SQRT", formulas.sqrt, positive, version=2), INT8), "NEG": (unary("NEG", formulas.negative), INT8),
+    "ABS": (unary("ABS", formulas.absolute, fraction), INT8), "RSQRT": (unary("RSQRT", formulas.rsqrt, positive), INT8),
     "QUANTIZE of floats": (quantize, BOTH), "QUANTIZE of codes": (convert("same"), BOTH),
     "QUANTIZE of int8": (convert("int8"), UINT8), "QUANTIZE of uint8": (convert("uint8"), INT8),
     "AVERAGE_POOL_2D": (average_pool, BOTH), "MAX_POOL_2D": (max_pool, BOTH),
@@ -403,6 +425,8 @@ ROWS = {
     "RESIZE_BILINEAR": (resize("RESIZE_BILINEAR", False, False), BOTH),
     "RESIZE_BILINEAR, corners": (resize("RESIZE_BILINEAR", True, False), BOTH),
     "RESIZE_BILINEAR, half pixels": (resize("RESIZE_BILINEAR", False, True), BOTH),
+    "RESIZE_BILINEAR, size at run time": (resize("RESIZE_BILINEAR", False, False, True), INT8),
+    "RESIZE_BILINEAR, half pixels, size at run time": (resize("RESIZE_BILINEAR", False, True, True), INT8),
     "RESIZE_NEAREST_NEIGHBOR": (resize("RESIZE_NEAREST_NEIGHBOR", False, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, corners": (resize("RESIZE_NEAREST_NEIGHBOR", True, False), BOTH),
     "RESIZE_NEAREST_NEIGHBOR, half pixels": (resize("RESIZE_NEAREST_NEIGHBOR", False, True), BOTH),
@@ -431,8 +455,9 @@ def codes_from_octet(case, program, rule, folder, want):
         return sum(w.size for w in want)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def measure(rows, description, without_reference=()):
+    """The command line of a script of rows, {name: (fn(rng, kind), kinds)}. Returns its exit status."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--octet", default="")
     parser.add_argument("--only", default="")
@@ -440,13 +465,13 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for row, (make, kinds) in ROWS.items():
+        for row, (make, kinds) in rows.items():
             if options.only not in row:
                 continue
             for kind in kinds:
                 cases = [make(np.random.default_rng(seed), kind) for seed in range(options.seeds)]
                 for rule in RULES:
-                    if rule == "tflite" and (row, kind) in WITHOUT_REFERENCE:
+                    if rule == "tflite" and (row, kind) in without_reference:
                         continue
                     values = formula = program = 0
                     for case in cases:
@@ -463,4 +488,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure(ROWS, __doc__, WITHOUT_REFERENCE))

@@ -8,7 +8,9 @@ For each float model:
               ONNX file within 1e-5 of the largest output; with inputs of another size too where the network takes them.
               A float .tflite is compared with itself in LiteRT before, and with what octet writes of it as ONNX
   transposes  a classifier has one at its input, none with --input-layout nhwc
-  fixpoint    read and written again the file is the same bytes
+  fixpoint    read and written again the file is the same bytes; so are the files of each kind that octet quantizes the
+              network to (VARIANTS), calibrated with the few samples that the outputs are compared on
+  int8        of the networks, quantized for both targets: the codes of octet and LiteRT (tflite_int8.py)
 Networks that cannot be expressed are refused, naming the node: the list is REFUSED below.
 Exits with 1 if any of it fails.
 """
@@ -29,9 +31,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import builders  # noqa: E402
 import common  # noqa: E402
 import litert  # noqa: E402
+import tflite_int8  # noqa: E402
 from run import Checks  # noqa: E402
 
-TOLERANCE, SAMPLES = 1e-5, 4
+TOLERANCE, SAMPLES, CODED_SAMPLES = 1e-5, 4, 8
 KERNELS = ("reference", "xnnpack")
 CODES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 # The node that has no equivalent, and why.
@@ -39,6 +42,14 @@ REFUSED = {"lstm": "(LSTM)"}
 # Networks whose images need one TRANSPOSE, at the input: the others have images as outputs or no images.
 CLASSIFIERS = {"squeezenet", "densenet", "efficientnet", "mobilenetv3", "mobilenetv3_ts", "resnext", "resnet20",
                "resnet20_bn", "resnet56", "mobilenet_v1_075_224", "mobilenet_v2_100_224", "ssd"}
+
+# Kinds of quantized files; static ones need data.
+STATIC = {"static": [], "static_io8": ["--io", "int8"], "static_16x8": ["--activations", "int16"],
+          "micro": ["--target", "tflite-micro"]}
+WITHOUT_DATA = {"dynamic": ["--method", "dynamic"], "weight_only": ["--method", "weight-only"],
+                "float16": ["--method", "weight-only", "--weights", "float16"]}
+# Static files cannot be made: a value that the target quantizes is infinite.
+INFINITE = {"encoder_dynamo"}
 
 
 def operators(path):
@@ -84,6 +95,21 @@ class Converter:
         again = self.convert(path, f"{name}_again.tflite")
         self.expect(again.read_bytes() == path.read_bytes(), f"{name}: read and written again, the same bytes")
 
+    def quantized(self, name, path, feeds):
+        data = self.folder / f"{name}_data.{'npy' if len(feeds) == 1 else 'npz'}"
+        np.save(data, *feeds.values()) if len(feeds) == 1 else np.savez(data, **feeds)
+        kinds = dict(WITHOUT_DATA)
+        if name not in INFINITE:
+            kinds |= {kind: ["--data", data, *options] for kind, options in STATIC.items()}
+        different = []
+        for kind, options in kinds.items():
+            written = self.folder / f"{name}_{kind}.tflite"
+            self.octet("quantize", path, "-o", written, *options)
+            if self.convert(written, "again.tflite").read_bytes() != written.read_bytes():
+                different.append(kind)
+        self.expect(not different, f"{name}: read and written again, the same bytes: {len(kinds) - len(different)} kinds of "
+                    "quantized files" + (f"; not {', '.join(different)}" if different else ""))
+
     def onnx(self, name, path, feed_sets):
         try:
             written = self.convert(path, f"{name}.tflite")
@@ -97,6 +123,7 @@ class Converter:
             feeds = {i.name: feeds[i.name] for i in session.get_inputs()}
             self.outputs(f"{name}{label}", written, feeds, session.run(None, feeds))
         self.fixpoint(name, written)
+        self.quantized(name, path, feed_sets[0][1])
         if name not in CLASSIFIERS:
             return
         count = operators(written)["TRANSPOSE"]
@@ -123,18 +150,21 @@ class Converter:
         self.expect(worst <= TOLERANCE, f"{name} as ONNX: largest difference {worst:.1e} of the largest output")
 
 
-def built(name, folder):
-    """The network's file and its feeds; building one takes seconds, so --keep keeps both."""
-    kept = folder / f"{name}.pickle"
-    if not kept.exists():
-        network = builders.BUILDERS[name]()
-        onnx.save(network.model, str(folder / f"{name}.onnx"))
-        count = network.fixed_batch or SAMPLES
-        sets = [("", {n: x[:count] for n, x in network.evaluation.items()})]
-        if network.other is not None:
-            sets.append((" of another size", {n: x[:2] for n, x in network.other.items()}))
-        kept.write_bytes(pickle.dumps(sets))
-    return folder / f"{name}.onnx", pickle.loads(kept.read_bytes())
+class Built:
+    """A network's file and its samples; building one takes seconds, so --keep keeps both."""
+
+    def __init__(self, name, folder):
+        self.path, kept = folder / f"{name}.onnx", folder / f"{name}.pickle"
+        if not kept.exists():
+            network = builders.BUILDERS[name]()
+            onnx.save(network.model, str(self.path))
+            count = network.fixed_batch or SAMPLES
+            sets = [("", {n: x[:count] for n, x in network.evaluation.items()})]
+            if network.other is not None:
+                sets.append((" of another size", {n: x[:2] for n, x in network.other.items()}))
+            coded = {n: x[:CODED_SAMPLES] for n, x in network.evaluation.items()}
+            kept.write_bytes(pickle.dumps((sets, network.calibration, coded, network.fixed_batch or CODED_SAMPLES)))
+        self.feed_sets, self.calibration, self.coded, self.batch = pickle.loads(kept.read_bytes())
 
 
 def main():
@@ -149,8 +179,12 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         converter = Converter(checks, octet, folder)
         for name in builders.BUILDERS:
-            if not options.only or name in options.only:
-                converter.onnx(name, *built(name, folder))
+            if options.only and name not in options.only:
+                continue
+            network = Built(name, folder)
+            converter.onnx(name, network.path, network.feed_sets)
+            if name not in REFUSED:
+                tflite_int8.check(checks, octet, name, network.path, network.calibration, network.coded, network.batch, folder)
         for model in common.models():
             if options.only and model.name not in options.only:
                 continue

@@ -143,9 +143,10 @@ def made_by_octet(octet, folder):
                  ("ad", TINY / "ad_autoencoder_float.tflite", ["--data", folder / "ad.npy"], []),
                  ("mobilenet_v2", common.SHARED / "models/imagenet/mobilenet_v2_100_224_float.tflite", imagenet, [])]
     for name, model, data, options in jobs:
-        for io in ("float", "int8"):
+        for io in ("float", "int8", "int16"):
             path = folder / f"{name}_octet_{io}.tflite"
-            octet("quantize", model, "-o", path, *data, "--samples", 100, "--io", io, *options)
+            wide = ["--activations", "int16"] if io == "int16" else []
+            octet("quantize", model, "-o", path, *data, "--samples", 100, "--io", io, *wide, *options)
             yield path, name
 
 

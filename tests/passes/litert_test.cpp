@@ -118,6 +118,17 @@ TEST(FitLitert, GatesAreMadeOfWhatLitertHas) {
   EXPECT_EQ(graph.constant(maker_of(graph, "h_shifted").input(1))->data<float>()[0], 3.0F);
 }
 
+TEST(FitLitert, SumsAreMeansTimesTheirCount) {
+  GraphBuilder b;
+  const auto x = b.input("x", {1, 2, 4, 5});
+  b.output(b.node("ReduceSum", {x, b.ints("axes", {2, 3})}, "y"));
+  EXPECT_EQ(ops_of(checked_fit(b)), (Ops{"ReduceMean", "Mul"}));
+  GraphBuilder open;
+  const auto z = open.input("z", {1, 2, dynamic_dim, 5});
+  open.output(open.node("ReduceSum", {z, open.ints("axes", {2, 3})}, "y"));
+  EXPECT_EQ(ops_of(checked_fit(open)), Ops{"ReduceSum"});
+}
+
 TEST(FitLitert, AverageOfAnImageMayHaveParamsOfItsOwn) {
   GraphBuilder b;
   const auto x = b.input("x", {2, 3, 4, 5});
@@ -225,7 +236,7 @@ TEST(FitLitert, DynamicDepthwiseIsPerChannelAlways) {
   const auto q = quantize_dynamic(b.graph, options);
   EXPECT_EQ(q.find("d_w")->params.axis, 0);
   EXPECT_EQ(q.find("p_w")->params.axis, -1);
-  EXPECT_TRUE(q.noted("no dynamic depthwise convolution"));
+  EXPECT_TRUE(q.noted("no dynamic convolution with groups"));
   EXPECT_EQ(q.model.plan.overrides.size(), 2U);
 }
 

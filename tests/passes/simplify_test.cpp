@@ -339,6 +339,8 @@ struct RealModel {
   Shape image;
 };
 
+void PrintTo(const RealModel& model, std::ostream* out) { *out << model.file; }
+
 class SimplifyRealModel : public ::testing::TestWithParam<RealModel> {};
 
 TEST_P(SimplifyRealModel, KeepsTheLogits) {
@@ -376,7 +378,8 @@ INSTANTIATE_TEST_SUITE_P(
                   {1, 3, 224, 224}},
         RealModel{"imagenet/mobilenet_v2_100_224.onnx",
                   {"Conv", "Clip", "Softmax", "AveragePool", "Add", "Reshape"},
-                  {1, 3, 224, 224}}));
+                  {1, 3, 224, 224}}),
+    [](const auto& test) { return std::filesystem::path(test.param.file).stem().string(); });
 
 }  // namespace
 }  // namespace octet

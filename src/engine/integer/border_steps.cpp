@@ -126,6 +126,28 @@ class FakeQuantizeStep final : public Step {
   Rule rule_;
 };
 
+class ConvertImageStep final : public Step {
+ public:
+  ConvertImageStep(NodeId id, Quantization from, Quantization to, int input, int output)
+      : Step(id, {input}, {output}), from_(std::move(from)), to_(std::move(to)) {}
+
+  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& /*shapes*/,
+                                       int /*threads*/) const override {
+    BoundStep bound;
+    bound.run = [this](RunContext& context) -> Status {
+      const Activation& in = context.floats[at(inputs[0])];
+      OCTET_ASSIGN(auto image, converted_image(in.tensor, from_, to_));
+      context.floats[at(outputs[0])] = {std::move(image), in.channels_last};
+      return {};
+    };
+    return bound;
+  }
+  [[nodiscard]] std::string kernel() const override { return "i16_convert_tensor_litert_1"; }
+
+ private:
+  Quantization from_, to_;
+};
+
 /// x as DynamicQuantizeLinear sees it: its order does not matter.
 Result<kernels::CodeParams> dynamic_code_params(const Tensor& values) {
   if (values.dtype() != DType::f32) return bad_input("cannot quantize {}", name(values.dtype()));
@@ -210,6 +232,10 @@ StepPointer make_quantize_step(NodeId node, const kernels::CodeParams& params, i
 StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params, int input,
                                  int output) {
   return std::make_unique<DequantizeStep>(node, params, input, output);
+}
+StepPointer make_convert_image_step(NodeId node, const Quantization& from, const Quantization& to,
+                                    int input, int output) {
+  return std::make_unique<ConvertImageStep>(node, from, to, input, output);
 }
 StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization, Rule rule,
                                     int input, int output) {

@@ -34,7 +34,7 @@ class FloatStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override { return "float " + op_name_; }
+  [[nodiscard]] std::string kernel() const override { return op_name_; }
 
  private:
   std::string op_name_;
@@ -46,8 +46,14 @@ class FloatStep final : public Step {
 Result<StepPointer> make_float_step(const Graph& graph, NodeId node, std::vector<int> inputs,
                                     std::vector<int> outputs) {
   OCTET_ASSIGN(auto op, make_float_op(graph, node));
-  return StepPointer(std::make_unique<FloatStep>(node, graph.node(node).op, std::move(op),
-                                                 std::move(inputs), std::move(outputs)));
+  return make_operator_step(node, "float " + graph.node(node).op, std::move(op), std::move(inputs),
+                            std::move(outputs));
+}
+
+StepPointer make_operator_step(NodeId node, std::string name, std::unique_ptr<FloatOp> op,
+                               std::vector<int> inputs, std::vector<int> outputs) {
+  return std::make_unique<FloatStep>(node, std::move(name), std::move(op), std::move(inputs),
+                                     std::move(outputs));
 }
 
 Result<kernels::LookupTable> unary_table(const Graph& graph, NodeId node, std::size_t position,

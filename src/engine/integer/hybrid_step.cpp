@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/float_layer_step.h"
 #include "engine/integer/litert_steps.h"
 
 namespace octet::integer {
 namespace {
 
 namespace rule = kernels::litert;
-
-std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
 /// Sum of the weight codes of each output channel.
 std::vector<std::int32_t> weight_sums(const AccumulateLayer& layer) {
@@ -25,14 +24,12 @@ std::vector<std::int32_t> weight_sums(const AccumulateLayer& layer) {
   return sums;
 }
 
-class HybridStep final : public Step {
+class HybridStep final : public FloatLayerStep {
  public:
   HybridStep(NodeId id, std::unique_ptr<LayerKernel> kernel, const AccumulateLayer& layer,
              const litert::HybridForm& form, InputOrder order, int input, int output)
-      : Step(id, {input}, {output}),
-        layer_(std::move(kernel)),
+      : FloatLayerStep(id, std::move(kernel), order, input, output),
         form_(form),
-        order_(order),
         scales_(layer.weight_scale),
         bias_(layer.float_bias) {
     if (bias_.empty()) bias_.assign(scales_.size(), 0.0F);
@@ -40,20 +37,7 @@ class HybridStep final : public Step {
     if (form_.unit == litert::HybridUnit::row) sums_ = weight_sums(layer);
   }
 
-  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
-    BoundStep bound;
-    // For the profile alone.
-    if (auto known = layer_->geometry(shapes[at(inputs[0])].shape); known) {
-      bound.macs = known->macs;
-    }
-    bound.run = [this, threads](RunContext& context) -> Status {
-      OCTET_ASSIGN(auto result, run(context.floats[at(inputs[0])], threads));
-      context.floats[at(outputs[0])] = finished(std::move(result), order_ != InputOrder::plain);
-      return {};
-    };
-    return bound;
-  }
-  [[nodiscard]] std::string kernel() const override { return layer_->name() + " + hybrid"; }
+  [[nodiscard]] std::string kernel() const override { return layer().name() + " + hybrid"; }
 
  private:
   /// Codes of an input, and the params of its units.
@@ -62,13 +46,10 @@ class HybridStep final : public Step {
     std::vector<litert::HybridParams> units;
   };
 
-  [[nodiscard]] Result<Tensor> run(const Activation& input, int threads) const {
-    OCTET_ASSIGN(const auto values, in_input_order(input, order_));
-    if (values.tensor.dtype() != DType::f32) {
-      return bad_input("cannot quantize {}", name(values.tensor.dtype()));
-    }
-    Shape shape = values.tensor.shape();
-    OCTET_ASSIGN(const auto whole, layer_->geometry(shape));
+  [[nodiscard]] Result<Tensor> run(const Tensor& values, int threads) const override {
+    if (values.dtype() != DType::f32) return bad_input("cannot quantize {}", name(values.dtype()));
+    Shape shape = values.shape();
+    OCTET_ASSIGN(const auto whole, layer().geometry(shape));
     OCTET_ASSIGN(auto result, float_engine::new_tensor(DType::f32, whole.output));
     if (result.size() == 0) return result;
     OCTET_ASSIGN(const auto quantized, quantize(values, threads));
@@ -80,7 +61,7 @@ class HybridStep final : public Step {
     }
     const auto images = static_cast<std::int64_t>(quantized.units.size());
     shape[0] = 1;
-    OCTET_ASSIGN(const auto one, layer_->geometry(shape));
+    OCTET_ASSIGN(const auto one, layer().geometry(shape));
     for (std::int64_t n = 0; n < images; ++n) {
       OCTET_TRY(run_part(one, codes + n * element_count(shape), quantized.units.data() + n, false,
                          output + n * (result.size() / images), threads));
@@ -88,15 +69,15 @@ class HybridStep final : public Step {
     return result;
   }
 
-  [[nodiscard]] Result<Quantized> quantize(const Activation& values, int threads) const {
-    const Shape& shape = values.tensor.shape();
-    const std::int64_t size = values.tensor.size();
-    const std::int64_t row = order_ == InputOrder::plain ? shape.back() : shape[1];
+  [[nodiscard]] Result<Quantized> quantize(const Tensor& values, int threads) const {
+    const Shape& shape = values.shape();
+    const std::int64_t size = values.size();
+    const std::int64_t row = order() == InputOrder::plain ? shape.back() : shape[1];
     const std::int64_t length = form_.unit == litert::HybridUnit::row ? row : size / shape[0];
     Quantized result;
     OCTET_ASSIGN(result.codes, float_engine::new_tensor(DType::u8, shape));
     result.units.resize(static_cast<std::size_t>(size / std::max<std::int64_t>(length, 1)));
-    const float* from = values.tensor.data<float>();
+    const float* from = values.data<float>();
     auto* to = result.codes.mutable_data<std::uint8_t>();
     split_rows(static_cast<std::int64_t>(result.units.size()), threads,
                static_cast<double>(size) / per_nanosecond::quantized,
@@ -119,7 +100,7 @@ class HybridStep final : public Step {
     const LayerRows rows = layer_rows(geometry);
     const auto block = std::clamp<std::int64_t>(
         block_bytes / std::max<std::int64_t>(rows.elements * 4, 1), 1, rows.count);
-    const std::size_t kernel_bytes = layer_->row_scratch_bytes(geometry);
+    const std::size_t kernel_bytes = layer().row_scratch_bytes(geometry);
     const std::size_t sum_bytes = static_cast<std::size_t>(block * rows.elements) * 4;
     const std::size_t thread_bytes = kernel_bytes + (sum_bytes + 63) / 64 * 64;
     const std::size_t prepared_bytes = LayerKernel::prepared_bytes(geometry);
@@ -128,7 +109,7 @@ class HybridStep final : public Step {
         float_engine::new_tensor(
             DType::u8, {static_cast<std::int64_t>(
                            prepared_bytes + thread_bytes * static_cast<std::size_t>(threads))}));
-    const auto* input = layer_->prepared(geometry, codes, scratch.mutable_raw(), params);
+    const auto* input = layer().prepared(geometry, codes, scratch.mutable_raw(), params);
     std::byte* const memory = scratch.mutable_raw() + prepared_bytes;
     split_rows(rows.count, threads, geometry.nanoseconds,
                [&](int chunk, std::int64_t first, std::int64_t last) {
@@ -138,7 +119,7 @@ class HybridStep final : public Step {
                    kernels::ConvCall call{input, sums,  row, std::min(row + block, last),
                                           mine,  params};
                    call.output_row = row;
-                   layer_->run_rows(rows, call);
+                   layer().run_rows(rows, call);
                    finish(rows, call, units, by_row, output);
                  }
                });
@@ -162,9 +143,7 @@ class HybridStep final : public Step {
 
   static constexpr std::int64_t block_bytes = 128 * 1024;
 
-  std::unique_ptr<LayerKernel> layer_;
   litert::HybridForm form_;
-  InputOrder order_;
   std::vector<float> scales_;
   std::vector<float> bias_;
   std::vector<std::int32_t> sums_;  ///< of the weights of each channel; of rows

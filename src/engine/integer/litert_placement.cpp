@@ -1,6 +1,10 @@
 #include "engine/integer/litert_placement.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "graph/resize.h"
 
 namespace octet {
 namespace {
@@ -36,7 +40,15 @@ LayerForm reference_form(const QuantizedGraph& model, const Node& node,
   return {Scaling::twice_rounded, one_scale ? Product::rounded : Product::exact};
 }
 
+bool has_known_shape(const Graph& graph, ValueId value) {
+  return graph.value(value).shape && is_static(*graph.value(value).shape);
+}
+
 LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quantization& weight) {
+  // The delegate leaves a shape that is computed at run time to LiteRT's optimized kernel.
+  if (node.is("ConvTranspose") && !has_known_shape(model.graph, node.output())) {
+    return {Scaling::rounded_up, weight.storage == DType::u8 ? Product::rounded : Product::exact};
+  }
   // The delegate takes int8 operands on the right only with zero points of 0.
   if (weight.storage == DType::u8 || !has_zero_points(weight)) return {};
   if (is_fully_connected(model, node, weight)) return {Scaling::rounded_up, Product::rounded};
@@ -149,6 +161,28 @@ std::optional<litert::SoftmaxKind> litert_softmax_kind(const QuantizedGraph& mod
   return fits ? std::optional(kind) : std::nullopt;
 }
 
+namespace {
+
+/// LiteRT knows sizes; a scale that does not give them exactly is another mapping.
+bool scales_give_sizes(const Graph& graph, const Node& node, const Shape& in, const Shape& out) {
+  const Tensor* scales = graph.constant(node.input(2));
+  if (scales == nullptr || scales->dtype() != DType::f32) return false;
+  if (scales->size() == 0) return true;
+  const auto geometry = resolve_resize(node, in, scales->values<float>(), {});
+  if (!geometry || geometry->scales[0] != 1 || geometry->scales[1] != 1) return false;
+  for (std::size_t axis = 2; axis < 4; ++axis) {
+    const float scale = geometry->scales[axis];
+    const bool whole = scale >= 1 && scale == std::floor(scale);
+    const bool known = in[axis] != dynamic_dim && out[axis] != dynamic_dim;
+    const bool exact =
+        known && scale * static_cast<float>(in[axis]) == static_cast<float>(out[axis]);
+    if (!whole && !exact) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool is_litert_resample(const Graph& graph, const Node& node) {
   if (!node.is("Resize") || node.string_attribute("mode", "nearest") != "linear") return false;
   const auto coordinates = node.string_attribute("coordinate_transformation_mode", "half_pixel");
@@ -158,18 +192,31 @@ bool is_litert_resample(const Graph& graph, const Node& node) {
   }
   const auto& in = graph.value(node.input(0)).shape;
   const auto& out = graph.value(node.output()).shape;
-  if (!in || !out || in->size() != 4 || !is_static(*in) || !is_static(*out)) return false;
-  if ((*in)[0] != (*out)[0] || (*in)[1] != (*out)[1] || element_count(*in) == 0) return false;
-  // LiteRT knows sizes; a scale that does not give them exactly is another mapping.
-  const Tensor* scales = node.input(2) == ValueId::none ? nullptr : graph.constant(node.input(2));
-  for (std::size_t axis = 2; scales != nullptr && scales->size() == 4 && axis < 4; ++axis) {
-    const auto values = to_f32(*scales);
-    if (!values || values->data<float>()[axis] * static_cast<float>((*in)[axis]) !=
-                       static_cast<float>((*out)[axis])) {
-      return false;
-    }
+  if (!in || !out || in->size() != 4 || out->size() != 4) return false;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    if ((*in)[axis] != (*out)[axis] && (*out)[axis] != dynamic_dim) return false;
   }
-  return node.int_attribute("antialias", 0) == 0;
+  if (node.string_attribute("keep_aspect_ratio_policy", "stretch") != "stretch" ||
+      node.int_attribute("antialias", 0) != 0) {
+    return false;
+  }
+  return node.input(2) == ValueId::none || scales_give_sizes(graph, node, *in, *out);
+}
+
+bool follows_from_shapes(const Graph& graph, ValueId value) {
+  const auto producers = graph.producers();
+  std::vector<ValueId> open = {value};
+  std::set<ValueId> seen;
+  while (!open.empty()) {
+    const ValueId id = open.back();
+    open.pop_back();
+    if (id == ValueId::none || graph.constant(id) != nullptr || !seen.insert(id).second) continue;
+    const NodeId producer = producers[index(id)];
+    if (producer == NodeId::none) return false;
+    const Node& node = graph.node(producer);
+    if (!node.is("Shape")) open.insert(open.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return true;
 }
 
 std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, litert::Resample form,
@@ -180,6 +227,38 @@ std::vector<litert::ResamplePoint> litert_resample_points(const Node& node, lite
   std::vector<litert::ResamplePoint> points;
   for (std::int64_t i = 0; i < output; ++i) points.push_back(resample_point(form, axis, i));
   return points;
+}
+
+litert::Resample litert_resample_form(const Graph& graph, const Node& node, Rule rule,
+                                      bool unsigned_codes) {
+  const Shape& out = *graph.value(node.output()).shape;
+  const bool computed = node.input(3) != ValueId::none && graph.constant(node.input(3)) == nullptr;
+  const bool open = out[2] == dynamic_dim || out[3] == dynamic_dim;
+  return litert::resample_form(rule, computed || open, unsigned_codes);
+}
+
+Status check_litert_resample(const Shape& input, const Shape& output) {
+  const bool images = input.size() == 4 && output.size() == 4;
+  if (images && input[0] == output[0] && input[1] == output[1] && element_count(input) > 0) {
+    return {};
+  }
+  return bad_input("cannot resize {} to {}", to_string(input), to_string(output));
+}
+
+Result<Shape> litert_resized(const Node& node, const Shape& input, const Tensor* scales,
+                             const Tensor* sizes) {
+  std::vector<float> factors;
+  std::vector<std::int64_t> extents;
+  if (scales != nullptr) {
+    OCTET_ASSIGN(const auto values, to_f32(*scales));
+    factors.assign(values.data<float>(), values.data<float>() + values.size());
+  }
+  if (sizes != nullptr) {
+    OCTET_ASSIGN(extents, to_int64(*sizes));
+  }
+  OCTET_ASSIGN(auto geometry, resolve_resize(node, input, factors, extents));
+  OCTET_TRY(check_litert_resample(input, geometry.output));
+  return std::move(geometry.output);
 }
 
 std::optional<NodeId> litert_square(const QuantizedGraph& model, const Node& sub,

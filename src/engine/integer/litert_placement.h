@@ -32,8 +32,22 @@ namespace octet {
                                                                      const Node& node);
 
 /// Whether the node is a RESIZE_BILINEAR: a Resize to linear interpolation of the height and width
-/// of an image whose extents are known.
+/// of an image. Batch and channels that are not known are taken to stay (check_litert_resample).
 [[nodiscard]] bool is_litert_resample(const Graph& graph, const Node& node);
+
+/// Whether a value is made of the shapes of others and constants alone, so that it is known before
+/// the model runs.
+[[nodiscard]] bool follows_from_shapes(const Graph& graph, ValueId value);
+
+/// Which formula such a node has; `unsigned_codes`: the file has uint8.
+[[nodiscard]] litert::Resample litert_resample_form(const Graph& graph, const Node& node, Rule rule,
+                                                    bool unsigned_codes);
+
+/// Fails where batch or channels change, and on images without elements.
+[[nodiscard]] Status check_litert_resample(const Shape& input, const Shape& output);
+/// The output's shape from the operands `scales` and `sizes`, where they are given.
+[[nodiscard]] Result<Shape> litert_resized(const Node& node, const Shape& input,
+                                           const Tensor* scales, const Tensor* sizes);
 
 /// One point for each of `output` positions of such a node along an axis.
 [[nodiscard]] std::vector<litert::ResamplePoint> litert_resample_points(const Node& node,

@@ -129,6 +129,11 @@ std::optional<LookupTable> litert_table(const Graph& graph, const Node& node,
       return litert::absolute(code, b.input, b.output, b.low, b.high);
     });
   }
+  if (node.is("Sqrt")) {
+    return b.table(
+        [&](std::int32_t code) { return litert::root(code, b.input, b.output, b.low, b.high); });
+  }
+  if (node.is("Neg") && !input.stored_unsigned) return b.table(litert::negative);
   const auto form =
       b.rule == Rule::xnnpack ? litert::TableForm::delegate : litert::TableForm::built_in;
   if (const auto fn = delegated_function(node, form)) return b.table_of(form, *fn);

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/integer/value_forms.h"
+#include "engine/integer/wide_ops.h"
 #include "graph/op_schema.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
@@ -99,6 +100,7 @@ class Lowering {
       case Role::absorbed: return {};
       case Role::floating: return lower_float(id, placement);
       case Role::split: return lower_split(id);
+      case Role::wide: return lower_words(id, placement);
       default: break;
     }
     if (placement.form == OutputForm::wide) {
@@ -137,7 +139,8 @@ class Lowering {
       case Role::join: return lower_join(id, placement, output);
       case Role::floating:
       case Role::absorbed:
-      case Role::split: break;
+      case Role::split:
+      case Role::wide: break;
     }
     return internal_error("no integer step");
   }
@@ -466,21 +469,52 @@ class Lowering {
     if (!placement.reason.empty() && node_macs(out_.graph, node) > 0) {
       log_info("{} runs in float: {}", node.name, placement.reason);
     }
-    std::vector<int> inputs;
-    for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
-      OCTET_ASSIGN(const int buffer, forms_.float_input(id, i));
-      inputs.push_back(buffer);
-    }
-    std::vector<int> outputs;
-    for (const auto value : node.outputs) {
-      outputs.push_back(value == ValueId::none ? -1 : forms_.add_floats(value));
-    }
-    OCTET_ASSIGN(auto step, make_float_step(out_.graph, id, inputs, outputs));
+    OCTET_ASSIGN(auto inputs, float_inputs(id));
+    const auto outputs = float_outputs(node.outputs);
+    OCTET_ASSIGN(auto step, make_float_step(out_.graph, id, std::move(inputs), outputs));
     forms_.add_step(std::move(step));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (outputs[i] >= 0) forms_.define_floats(node.outputs[i], outputs[i], id);
     }
     return {};
+  }
+
+  /// Role::wide.
+  Status lower_words(NodeId id, const NodePlacement& placement) {
+    const Node& node = out_.graph.node(id);
+    OCTET_ASSIGN(auto op, make_wide_op(model_, out_.graph, id, placement));
+    OCTET_ASSIGN(auto inputs, float_inputs(id));
+    std::vector<ValueId> values = node.outputs;
+    values[0] = placement.output;
+    const auto outputs = float_outputs(values);
+    forms_.add_step(
+        make_operator_step(id, "i16 " + node.op, std::move(op), std::move(inputs), outputs));
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i] < 0) continue;
+      if (is_coded(model_.plan.find(values[i]))) {
+        forms_.define_floats(values[i], outputs[i], id);
+      } else {
+        forms_.define(values[i], outputs[i]);
+      }
+    }
+    return {};
+  }
+
+  Result<std::vector<int>> float_inputs(NodeId id) {
+    std::vector<int> inputs;
+    for (int i = 0; i < static_cast<int>(out_.graph.node(id).inputs.size()); ++i) {
+      OCTET_ASSIGN(const int buffer, forms_.float_input(id, i));
+      inputs.push_back(buffer);
+    }
+    return inputs;
+  }
+
+  std::vector<int> float_outputs(const std::vector<ValueId>& values) {
+    std::vector<int> outputs;
+    for (const auto value : values) {
+      outputs.push_back(value == ValueId::none ? -1 : forms_.add_floats(value));
+    }
+    return outputs;
   }
 
   const QuantizedGraph& model_;

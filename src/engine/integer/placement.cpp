@@ -5,6 +5,7 @@
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer/placement_rules.h"
 #include "engine/integer/wide_values.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -39,6 +40,7 @@ class Placer {
         placement.scaling = litert_layer_form(model_, id);
       }
     }
+    if (placement.role == Role::wide) return settle_wide(id, placement);
     if (is_litert(model_.plan.rule) && follow(id, placement)) return;
     if (placement.form == OutputForm::codes) {
       const bool may_fuse = accumulates || placement.role == Role::binary ||
@@ -93,10 +95,14 @@ class Placer {
 
   /// 16-bit codes stay such, or the node is float.
   void settle_wide(NodeId id, NodePlacement& placement) {
-    placement.wide = litert_wide_form(model_, id);
-    if (fuse_activation(id, placement)) return;
-    const auto* output = model_.plan.find(graph_.node(id).output());
-    if (!is_wide(output)) {
+    const Node& node = graph_.node(id);
+    const bool accumulates = placement.role != Role::wide;
+    if (accumulates) placement.wide = litert_wide_form(model_, id);
+    const bool sums = node.is("Add") || node.is("Sub") || node.is("Mul") || node.is("AveragePool");
+    if ((accumulates || sums) && fuse_activation(id, placement)) return;
+    const auto* output = model_.plan.find(node.output());
+    // A QUANTIZE may give 8-bit codes.
+    if (!is_wide(output) && !(node.is("Identity") && is_coded(output))) {
       placement.role = Role::floating;
       placement.input = InputForm::coded;
       placement.form = OutputForm::codes;
@@ -126,6 +132,7 @@ class Placer {
     const Node& node = graph_.node(id);
     const auto reader = sole_reader(node.output());
     if (!reader || reader->input != 0) return false;
+    if (is_kept_float(graph_.node(reader->node))) return false;
     const Node& activation = graph_.node(reader->node);
     const auto bounds = activation_bounds(graph_, activation);
     const auto* output = model_.plan.find(activation.output());

@@ -29,6 +29,7 @@ enum class Role : std::uint8_t {
   resample,    ///< Resize to linear interpolation of images, by rules tflite and xnnpack
   split,       ///< Split: bytes move to several outputs
   join,        ///< Concat: bytes move
+  wide,        ///< what LiteRT has for 16-bit codes and does not accumulate, on images (wide_ops.h)
 };
 
 /// How the input of an accumulate node becomes codes.
@@ -108,6 +109,10 @@ struct AccumulateLayer {
 [[nodiscard]] std::vector<float> layer_multipliers(const AccumulateLayer& layer, float input_scale,
                                                    float output_scale);
 
+/// Axes that a reduction or global pooling of a value of this rank reduces, ascending; nullopt when
+/// they are not known or none.
+[[nodiscard]] std::optional<std::vector<int>> constant_axes(const Graph& graph, const Node& node,
+                                                            int rank);
 /// Axes that a ReduceMean, ReduceMax, GlobalAveragePool or GlobalMaxPool of a value of this rank
 /// reduces, ascending; nullopt when they are not known, or none, or not next to each other.
 [[nodiscard]] std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node,

@@ -6,7 +6,9 @@
 #include "engine/float/float_op.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/openvino_placement.h"
+#include "engine/integer/wide_placement.h"
 #include "engine/integer/wide_values.h"
+#include "graph/litert_attributes.h"
 
 namespace octet {
 namespace {
@@ -42,8 +44,18 @@ class Rules {
 
   void propose(NodePlacement& placement) const {
     if (!node_.domain.empty() || node_.inputs.empty()) return;
+    if (is_kept_float(node_)) {
+      placement.reason = "it is kept in float";
+      return;
+    }
     if (node_.is("Conv") || node_.is("ConvTranspose") || node_.is("Gemm") || node_.is("MatMul")) {
       return matrix(placement);
+    }
+    if (is_wide_node(model_, id_)) {
+      placement.role = Role::wide;
+      placement.input = InputForm::wide;
+      placement.form = OutputForm::wide;
+      return;
     }
     placement.role = candidate(placement.reason);
     if (node_.is("Gather") && placement.role == Role::move && is_constant(0) &&
@@ -87,7 +99,10 @@ class Rules {
       return reduction(reason);
     }
     if (litert_ && litert_softmax_kind(model_, node_)) return softmax();
-    if (litert_ && is_litert_resample(graph_, node_)) return Role::resample;
+    if (litert_ && is_litert_resample(graph_, node_) &&
+        follows_from_shapes(graph_, node_.input(3))) {
+      return Role::resample;
+    }
     if (is_one_of(node_, unary_ops)) return unary(reason);
     if (node_.is("Split")) return split(reason);
     if (is_one_of(node_, move_ops)) return move(reason);
@@ -291,7 +306,7 @@ std::optional<int> bias_input(const QuantizedGraph& model, const Node& add, Valu
   return position;
 }
 
-std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node, int rank) {
+std::optional<std::vector<int>> constant_axes(const Graph& graph, const Node& node, int rank) {
   std::vector<int> axes;
   if (node.is("GlobalAveragePool") || node.is("GlobalMaxPool")) {
     for (int axis = 2; axis < rank; ++axis) axes.push_back(axis);
@@ -311,8 +326,14 @@ std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& nod
     }
     std::sort(axes.begin(), axes.end());
   }
-  if (rank < 1 || axes.empty() || axes.back() - axes.front() + 1 != static_cast<int>(axes.size()) ||
-      std::adjacent_find(axes.begin(), axes.end()) != axes.end()) {
+  const bool repeated = std::adjacent_find(axes.begin(), axes.end()) != axes.end();
+  if (rank < 1 || axes.empty() || repeated) return std::nullopt;
+  return axes;
+}
+
+std::optional<std::vector<int>> reduced_axes(const Graph& graph, const Node& node, int rank) {
+  auto axes = constant_axes(graph, node, rank);
+  if (!axes || axes->back() - axes->front() + 1 != static_cast<int>(axes->size())) {
     return std::nullopt;
   }
   return axes;

@@ -15,16 +15,20 @@ class ResampleStep final : public Step {
  public:
   ResampleStep(const Graph& graph, NodeId id, const kernels::CodeParams& params, int input,
                int output)
-      : Step(id, {input}, {output}), description_(graph.node(id)), params_(params) {}
+      : Step(id, {input}, {output}),
+        description_(graph.node(id)),
+        params_(params),
+        form_(litert_resample_form(graph, description_, params.rule, params.stored_unsigned)) {}
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     const Shape& in = shapes[at(inputs[0])].shape;
     const Shape& out = shapes[at(outputs[0])].shape;
+    OCTET_TRY(check_litert_resample(in, out));
     kernels::ResampleGeometry g;
     g.in_height = in[2];
     g.in_width = in[3];
     g.channels = in[1];
-    g.form = litert::resample_form(params_.rule, params_.stored_unsigned);
+    g.form = form_;
     g.offset = params_.file_offset();
     g.rows = litert_resample_points(description_, g.form, in[2], out[2]);
     g.columns = litert_resample_points(description_, g.form, in[3], out[3]);
@@ -49,6 +53,7 @@ class ResampleStep final : public Step {
  private:
   Node description_;
   kernels::CodeParams params_;
+  litert::Resample form_;
 };
 
 }  // namespace

@@ -127,6 +127,9 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
                                              int input, int output);
 [[nodiscard]] StepPointer make_dequantize_step(NodeId node, const kernels::CodeParams& params,
                                                int input, int output);
+/// An image of codes (wide_values.h) under other params.
+[[nodiscard]] StepPointer make_convert_image_step(NodeId node, const Quantization& from,
+                                                  const Quantization& to, int input, int output);
 [[nodiscard]] StepPointer make_fake_quantize_step(NodeId node, const Quantization& quantization,
                                                   Rule rule, int input, int output);
 /// ONNX DynamicQuantizeLinear into a u8 tensor and RunContext::input_params.
@@ -153,6 +156,10 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
 [[nodiscard]] Result<StepPointer> make_float_step(const Graph& graph, NodeId node,
                                                   std::vector<int> inputs,
                                                   std::vector<int> outputs);
+/// The node by another operator; `name` is the kernel's.
+[[nodiscard]] StepPointer make_operator_step(NodeId node, std::string name,
+                                             std::unique_ptr<FloatOp> op, std::vector<int> inputs,
+                                             std::vector<int> outputs);
 
 /// Table of a node that is a function of its input number `position` alone, all others being
 /// constant, between two quantizations: the float op run on all 256 inputs.

@@ -1,6 +1,7 @@
 #include "engine/integer/value_forms.h"
 
 #include "engine/integer/litert_tables.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet::integer {
 namespace {
@@ -131,7 +132,10 @@ Result<int> ValueForms::float_input(NodeId node, int input) {
   if (it == model_.plan.overrides.end() || program_.graph.constant(value) != nullptr) {
     return floats;
   }
-  if (!is_dynamic(it->second)) return dequantized(quantized(floats, value, it->second, node), node);
+  if (!is_dynamic(it->second)) {
+    const int image = converted_image_of(floats, value, it->second, node);
+    return dequantized(quantized(image, value, it->second, node), node);
+  }
   if (const auto made = dynamic_fake_.find(floats); made != dynamic_fake_.end()) {
     return made->second;
   }
@@ -153,7 +157,15 @@ Result<int> ValueForms::coded_input(NodeId node, int input) {
   }
   OCTET_ASSIGN(const int id, defined(value));
   if (buffer(id).coded) return converted(id, code_params(*quantization, model_.plan.rule), node);
-  return quantized(id, value, *quantization, node);
+  return quantized(converted_image_of(id, value, *quantization, node), value, *quantization, node);
+}
+
+int ValueForms::converted_image_of(int id, ValueId value, const Quantization& wanted, NodeId node) {
+  const auto* own = model_.plan.find(value);
+  if (!is_litert(model_.plan.rule) || !converts_wide(own, &wanted)) return id;
+  const int image = add_floats(value);
+  add_step(make_convert_image_step(node, *own, wanted, id, image));
+  return image;
 }
 
 Result<int> ValueForms::dynamic_input(NodeId node, InputOrder order) {

@@ -59,6 +59,9 @@ class ValueForms {
   int add_buffer(Buffer buffer);
   Result<int> defined(ValueId value) const;
   int constant_floats(ValueId value, const Tensor& constant);
+  /// What an override makes of a value's image where LiteRT converts codes to codes; else the
+  /// buffer itself.
+  int converted_image_of(int buffer, ValueId value, const Quantization& wanted, NodeId node);
   /// Codes of a float buffer, or its fake-quantized image where codes do not fit 8 bits.
   int quantized(int buffer, ValueId value, const Quantization& quantization, NodeId node);
 

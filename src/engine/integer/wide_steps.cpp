@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/float/buffer_pool.h"
+#include "engine/integer/float_layer_step.h"
 #include "engine/integer/litert_steps.h"
 #include "engine/integer/product_batch.h"
 #include "engine/integer/wide_values.h"
@@ -76,43 +77,27 @@ class WideOutput {
   std::int32_t low_, high_;
 };
 
-class WideLayerStep final : public Step {
+class WideLayerStep final : public FloatLayerStep {
  public:
   WideLayerStep(NodeId id, std::unique_ptr<LayerKernel> kernel, Quantization input_quantization,
                 WideOutput scale, InputOrder order, int input, int output)
-      : Step(id, {input}, {output}),
-        layer_(std::move(kernel)),
+      : FloatLayerStep(id, std::move(kernel), order, input, output),
         quantization_(std::move(input_quantization)),
-        scale_(std::move(scale)),
-        order_(order) {}
+        scale_(std::move(scale)) {}
 
-  [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
-    BoundStep bound;
-    // For the profile alone.
-    if (auto known = layer_->geometry(shapes[at(inputs[0])].shape); known) {
-      bound.macs = known->macs;
-    }
-    bound.run = [this, threads](RunContext& context) -> Status {
-      OCTET_ASSIGN(auto result, run(context.floats[at(inputs[0])], threads));
-      context.floats[at(outputs[0])] = finished(std::move(result), order_ != InputOrder::plain);
-      return {};
-    };
-    return bound;
-  }
-  [[nodiscard]] std::string kernel() const override { return layer_->name() + " + 16x8"; }
+  [[nodiscard]] std::string kernel() const override { return layer().name() + " + 16x8"; }
 
  private:
-  [[nodiscard]] Result<Tensor> run(const Activation& input, int threads) const {
-    OCTET_ASSIGN(const auto values, in_input_order(input, order_));
-    OCTET_ASSIGN(const auto bytes, split_codes(values.tensor, quantization_));
-    OCTET_ASSIGN(const auto geometry, layer_->geometry(values.tensor.shape()));
+  [[nodiscard]] Result<Tensor> run(const Tensor& values, int threads) const override {
+    OCTET_ASSIGN(const auto bytes, split_codes(values, quantization_));
+    OCTET_ASSIGN(const auto geometry, layer().geometry(values.shape()));
     OCTET_ASSIGN(auto result, float_engine::new_tensor(DType::f32, geometry.output));
     if (result.size() == 0) return result;
     const LayerRows rows = layer_rows(geometry);
     const std::int64_t block =
         std::clamp<std::int64_t>(block_bytes / (rows.elements * 8), 1, rows.count);
     const std::int64_t count = block * rows.elements;
-    const auto kernel_bytes = static_cast<std::int64_t>(layer_->row_scratch_bytes(geometry));
+    const auto kernel_bytes = static_cast<std::int64_t>(layer().row_scratch_bytes(geometry));
     const auto prepared = static_cast<std::int64_t>(LayerKernel::prepared_bytes(geometry));
     const std::int64_t thread_bytes =
         kernel_bytes + whole_lines(count * 8) + whole_lines(count * 4);
@@ -121,7 +106,7 @@ class WideLayerStep final : public Step {
     std::array<const std::uint8_t*, 2> inputs_of{};
     for (std::size_t p = 0; p < 2; ++p) {
       inputs_of[p] =
-          layer_->prepared(geometry, bytes.parts[p].data<std::uint8_t>(),
+          layer().prepared(geometry, bytes.parts[p].data<std::uint8_t>(),
                            scratch.mutable_raw() + static_cast<std::int64_t>(p) * prepared,
                            kernels::InputParams{Bytes::zero_points[p], 1});
     }
@@ -141,7 +126,7 @@ class WideLayerStep final : public Step {
                          inputs_of[p], part, row,
                          next,         mine, kernels::InputParams{Bytes::zero_points[p], 1}};
                      call.output_row = row;
-                     layer_->run_rows(rows, call);
+                     layer().run_rows(rows, call);
                      for (std::int64_t i = 0; i < elements; ++i)
                        sums[i] += part[i] * Bytes::weights[p];
                    }
@@ -151,10 +136,8 @@ class WideLayerStep final : public Step {
     return result;
   }
 
-  std::unique_ptr<LayerKernel> layer_;
   Quantization quantization_;
   WideOutput scale_;
-  InputOrder order_;
 };
 
 class WideProductStep final : public Step {

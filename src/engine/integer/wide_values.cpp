@@ -1,9 +1,9 @@
 #include "engine/integer/wide_values.h"
 
-#include "arithmetic/litert.h"
+#include "arithmetic/litert_unary.h"
 #include "arithmetic/quantize.h"
 #include "engine/float/buffer_pool.h"
-#include "engine/integer/litert_placement.h"
+#include "engine/integer/placement.h"
 
 namespace octet {
 
@@ -34,6 +34,29 @@ Result<Tensor> wide_image(const Tensor& codes, const Quantization& quantization)
   auto* x = image.mutable_data<float>();
   for (std::int64_t i = 0; i < codes.size(); ++i) x[i] = dequantize_value(q[i], scale, zero_point);
   return image;
+}
+
+bool converts_wide(const Quantization* from, const Quantization* to) {
+  const auto known = [](const Quantization* q) {
+    return is_wide(q) || (is_coded(q) && q->storage != DType::u8);
+  };
+  return known(from) && known(to) && (is_wide(from) || is_wide(to));
+}
+
+Result<Tensor> converted_image(const Tensor& image, const Quantization& from,
+                               const Quantization& to) {
+  if (from.params == to.params && from.scheme.bits == to.scheme.bits) return image;
+  OCTET_ASSIGN(auto codes, wide_codes(image, from));
+  const litert::Affine input{from.params.scale[0], from.params.zero_point[0]};
+  const litert::Affine output{to.params.scale[0], to.params.zero_point[0]};
+  const auto low = static_cast<std::int32_t>(to.scheme.qmin());
+  const auto high = static_cast<std::int32_t>(to.scheme.qmax());
+  auto* q = codes.mutable_data<std::int16_t>();
+  for (std::int64_t i = 0; i < codes.size(); ++i) {
+    q[i] = static_cast<std::int16_t>(
+        litert::convert(Rule::tflite, false, q[i], input, output, low, high));
+  }
+  return wide_image(codes, to);
 }
 
 Result<Tensor> fake_quantize_by(Rule rule, const Tensor& values, const Quantization& quantization) {

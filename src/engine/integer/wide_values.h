@@ -16,6 +16,13 @@ namespace octet {
 /// The image of i16 codes.
 [[nodiscard]] Result<Tensor> wide_image(const Tensor& codes, const Quantization& quantization);
 
+/// Whether LiteRT has a QUANTIZE between codes so quantized, of which one side has 16 bits and the
+/// other 16 or 8 signed ones.
+[[nodiscard]] bool converts_wide(const Quantization* from, const Quantization* to);
+/// What it makes of an image.
+[[nodiscard]] Result<Tensor> converted_image(const Tensor& image, const Quantization& from,
+                                             const Quantization& to);
+
 /// What quantization leaves of freshly computed f32 values by `rule`: LiteRT's QUANTIZE to int16
 /// where the value is wide and the rule LiteRT's, else fake_quantize.
 [[nodiscard]] Result<Tensor> fake_quantize_by(Rule rule, const Tensor& values,

@@ -5,6 +5,7 @@
 #include "engine/integer/litert_tables.h"
 #include "engine/integer/step.h"
 #include "engine/simulation/broadcast_pairs.h"
+#include "graph/resize.h"
 
 namespace octet::simulation {
 namespace {
@@ -98,14 +99,14 @@ Result<CodedActivation> litert_softmax_codes(const QuantizedGraph& model, const 
   return result;
 }
 
-Result<CodedActivation> litert_resample_codes(const Node& node, const Shape& shape,
-                                              const Operand& input, const Quantization& output,
-                                              Rule rule) {
+Result<CodedActivation> litert_resample_codes(const Graph& graph, const Node& node,
+                                              const Shape& shape, const Operand& input,
+                                              const Quantization& output, Rule rule) {
   const CodedActivation plain =
       to_plain_codes(convert_codes(input.coded, *input.quantization, output, rule));
   const Shape& in = plain.codes.shape();
   const bool unsigned_codes = output.storage == DType::u8;
-  const auto form = litert::resample_form(rule, unsigned_codes);
+  const auto form = litert_resample_form(graph, node, rule, unsigned_codes);
   const std::int32_t offset = unsigned_codes ? to_unsigned : 0;
   const auto rows = litert_resample_points(node, form, in[2], shape[2]);
   const auto columns = litert_resample_points(node, form, in[3], shape[3]);

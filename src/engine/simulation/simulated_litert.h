@@ -2,6 +2,8 @@
 // Operators on codes by rules tflite and xnnpack, element by element in plain loops. Internal to
 // the simulation.
 
+#include <span>
+
 #include "engine/simulation/simulated_ops.h"
 
 namespace octet::simulation {
@@ -26,7 +28,8 @@ enum class Conversion : std::uint8_t { quantize, join };
 [[nodiscard]] Result<CodedActivation> litert_softmax_codes(const QuantizedGraph& model,
                                                            const Node& node, const Operand& input);
 /// Role::resample to an output of `shape`.
-[[nodiscard]] Result<CodedActivation> litert_resample_codes(const Node& node, const Shape& shape,
+[[nodiscard]] Result<CodedActivation> litert_resample_codes(const Graph& graph, const Node& node,
+                                                            const Shape& shape,
                                                             const Operand& input,
                                                             const Quantization& output, Rule rule);
 

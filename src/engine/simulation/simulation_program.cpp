@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/integer/litert_placement.h"
+#include "engine/integer/wide_ops.h"
 #include "engine/integer/wide_values.h"
 #include "engine/simulation/simulated_litert.h"
 #include "graph/shape_inference.h"
@@ -186,6 +187,10 @@ class SimulationSession final : public Session {
       OCTET_ASSIGN(const auto codes, simulation::quantize_dynamically(values));
       return to_floats(codes.coded, {{}, {{codes.scale}, {codes.zero_point}, -1}, {}, {}});
     }
+    if (is_litert(plan().rule) && converts_wide(plan().find(id), &it->second)) {
+      OCTET_ASSIGN(values.tensor, converted_image(values.tensor, *plan().find(id), it->second));
+      return values;
+    }
     if (is_coded(&it->second)) {
       OCTET_ASSIGN(const auto codes, to_codes(values, it->second, plan().rule));
       return to_floats(codes, it->second);
@@ -207,7 +212,7 @@ class SimulationSession final : public Session {
       result.coded = simulation::convert_codes(values_[index(id)].coded, *plan().find(id),
                                                *result.quantization, plan().rule);
     } else {
-      OCTET_ASSIGN(const auto values, floats_of(id));
+      OCTET_ASSIGN(const auto values, float_input(node, input));
       OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization, plan().rule));
     }
     return result;
@@ -262,12 +267,27 @@ class SimulationSession final : public Session {
     } else if (placement.role == Role::softmax) {
       output = simulation::litert_softmax_codes(model, node, first);
     } else {
-      output = simulation::litert_resample_codes(node, *model.graph.value(placement.output).shape,
-                                                 first, quantization, plan().rule);
+      OCTET_ASSIGN(const auto shape, resized(id, first.coded.codes.shape()));
+      output = simulation::litert_resample_codes(model.graph, node, shape, first, quantization,
+                                                 plan().rule);
     }
     if (!output) return tl::unexpected(output.error());
     set_codes(placement.output, std::move(*output));
     return {};
+  }
+
+  /// Role::resample.
+  Result<Shape> resized(NodeId id, const Shape& input) const {
+    const Node& node = simulated_->graph.node(id);
+    std::array<Activation, 2> operands;
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (node.input(i + 2) == ValueId::none) continue;
+      OCTET_ASSIGN(operands[i], floats_of(node.input(i + 2)));
+    }
+    const auto given = [&](std::size_t i) {
+      return operands[i].tensor.size() > 0 ? &operands[i].tensor : nullptr;
+    };
+    return litert_resized(node, input, given(0), given(1));
   }
 
   /// What a node that moves codes reads by rules tflite and xnnpack: codes under the output's
@@ -428,8 +448,13 @@ class SimulationSession final : public Session {
       return {};
     }
     for (std::size_t i = 0; i < results.size() && i < description.outputs.size(); ++i) {
-      if (description.outputs[i] == ValueId::none) continue;
-      OCTET_TRY(set_floats(description.outputs[i], std::move(results[i])));
+      const auto value = i == 0 ? placement.output : description.outputs[i];
+      if (value == ValueId::none) continue;
+      if (placement.role == Role::wide && !is_coded(plan().find(value))) {
+        set_image(value, std::move(results[i]));
+      } else {
+        OCTET_TRY(set_floats(value, std::move(results[i])));
+      }
     }
     return {};
   }
@@ -487,6 +512,8 @@ Status add_node(SimulatedModel& simulated, NodeId id, std::vector<SimulatedLayer
   if (placement.role == Role::accumulate) {
     OCTET_ASSIGN(node.accumulate, AccumulateOp::make(simulated.model, id, placement));
     layers.push_back(node.accumulate->summary());
+  } else if (placement.role == Role::wide) {
+    OCTET_ASSIGN(node.op, make_wide_op(simulated.model, simulated.graph, id, placement));
   } else if (placement.role != Role::average && placement.role != Role::product &&
              !runs_on_codes(simulated, id)) {
     OCTET_ASSIGN(node.op, make_float_op(simulated.graph, id));

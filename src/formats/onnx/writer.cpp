@@ -3,6 +3,7 @@
 #include "formats/onnx/onnx.h"
 #include "formats/onnx/qdq.h"
 #include "formats/onnx/wire.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::onnx {
 namespace {
@@ -85,6 +86,7 @@ void Writer::write_node(const Node& node, wire::NodeProto& out) const {
   out.set_op_type(node.op);
   if (!node.domain.empty()) out.set_domain(node.domain);
   for (const auto& [name, attribute] : node.attributes) {
+    if (is_litert_attribute(name)) continue;
     *out.add_attribute() = encode_attribute(name, attribute);
   }
 }

@@ -49,6 +49,10 @@ struct Rearrangement {
   AxisOrder order;                      ///< empty: as they are
   std::vector<std::int64_t> last_axis;  ///< empty: all, in order
   float factor = 1;                     ///< of real constants
+  /// Of the weights [I,O/group,kh,kw] of a ConvTranspose: first as [I,O,kh,kw], with zeros where
+  /// input and output are of other groups, and between the elements of a dilated kernel.
+  std::int64_t group = 1;
+  std::vector<std::int64_t> dilations{};
 
   [[nodiscard]] Tensor apply(const Tensor& tensor) const;
   /// Where an axis (of more than one element) of a constant of this shape ends up.
@@ -75,6 +79,10 @@ class Lowering {
   [[nodiscard]] bool are_extents(ValueId id) const;
   [[nodiscard]] const std::vector<Use>& uses(ValueId id) const { return uses_[index(id)]; }
   [[nodiscard]] bool is_constant(ValueId id) const;
+  /// Whether anything needs a result of a node besides its first.
+  [[nodiscard]] bool reads_more_outputs(const Node& node) const;
+  /// Spatial operators read or make it, directly or through what keeps the order of axes.
+  [[nodiscard]] bool is_image(ValueId id) const { return images_[index(id)]; }
 
   // Codings.
   [[nodiscard]] Coding coding_of(const Quantization& quantization) const;
@@ -113,8 +121,8 @@ class Lowering {
   TensorId make(ValueId id, const std::optional<Coding>& coding, const AxisOrder& order);
   /// The tensor of job.output as the job computes.
   TensorId make_output(const Job& job, const AxisOrder& order);
-  /// The reader of a value that makes i32 of it, taken out of the graph; ValueId::none unless there
-  /// is exactly one. The caller makes its result.
+  /// The result of the one Cast that makes i32 of a value, whether anything needs it or not; the
+  /// Cast is taken out of the graph, and the caller makes its result. Else ValueId::none.
   ValueId take_narrowing_cast(ValueId id);
   /// `id` is held by the tensor that holds another value already.
   void alias(ValueId id, const Form& form);
@@ -150,6 +158,8 @@ class Lowering {
   [[nodiscard]] Status emit_reshape(TensorId from, TensorId to);
   /// A tensor as a matrix of this many rows, made once.
   [[nodiscard]] Result<TensorId> rows(TensorId from, std::int64_t count, std::int64_t depth);
+  /// What the codes of a tensor stand for, by a DEQUANTIZE made once.
+  [[nodiscard]] TensorId reals(TensorId codes);
   /// i32 extents as a tensor: a constant, or computed from shapes where several are dynamic.
   [[nodiscard]] Result<TensorId> shape_tensor(TensorId owner, TensorId from, const Shape& extents,
                                               bool allow_open);
@@ -198,6 +208,7 @@ class Lowering {
   void find_needed();
   void add_inputs();
   Status lower(NodeId id);
+  [[nodiscard]] Status check_types(const DraftOperator& op) const;
   [[nodiscard]] bool runs_on_codes(const Job& job) const;
   [[nodiscard]] bool weights_run_on_codes(const Job& job) const;
   Status add_outputs();
@@ -221,12 +232,14 @@ class Lowering {
   std::vector<Job> jobs_;       ///< by node slot
   std::vector<bool> absorbed_;  ///< by node slot: fused into another node
   std::vector<bool> needed_;    ///< by node slot
+  std::vector<bool> images_;    ///< by value slot
   std::vector<Held> held_;      ///< by value slot
   std::map<ValueId, Tensor> known_;
   std::map<std::pair<ValueId, std::string>, TensorId> stored_;
   std::map<std::pair<TensorId, std::size_t>, TensorId> extents_;  ///< by tensor and position
   std::map<TensorId, TensorId> shapes_;                           ///< SHAPE of a tensor
   std::map<TensorId, TensorId> rows_;
+  std::map<TensorId, TensorId> reals_;
   std::map<std::int64_t, TensorId> grown_;  ///< by symbol of an extent
   bool stores_bytes_ = false;               ///< all 8-bit codes are u8, as in files of TensorFlow 1
   Draft draft_;

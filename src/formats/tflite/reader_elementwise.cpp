@@ -92,16 +92,14 @@ Activation binary_activation(const FileOperator& op) {
   }
 }
 
-/// 16-bit sums of old files shift instead of multiplying, where all scales are powers of two.
-Status check_16_bit_sum(const Translator& to, const FileOperator& op) {
+/// Whether a 16-bit sum shifts instead of multiplying, where all scales are powers of two.
+bool shifts_words(const Translator& to, const FileOperator& op) {
   const auto& target = to.output(op);
-  if (!target.is_coded() || target.dtype != DType::i16) return {};
   const auto* add = find_options<wire::AddOptions>(op);
   const auto* sub = find_options<wire::SubOptions>(op);
-  if ((add != nullptr && add->pot_scale_int_16()) || (sub != nullptr && sub->pot_scale_int_16())) {
-    return bad_input("16-bit sums of power-of-two scales (pot_scale_int16) are not supported");
-  }
-  return {};
+  return target.is_coded() && target.dtype == DType::i16 &&
+         ((add != nullptr && add->pot_scale_int_16()) ||
+          (sub != nullptr && sub->pot_scale_int_16()));
 }
 
 }  // namespace
@@ -113,10 +111,10 @@ Status read_unary(Translator& to, const FileOperator& op) {
 }
 
 Status read_binary(Translator& to, const FileOperator& op) {
-  OCTET_TRY(check_16_bit_sum(to, op));
   OCTET_ASSIGN(auto values, operands(to, op));
-  return to.finish(op, Translator::node(name_of(binary_ops, op.code), std::move(values)),
-                   to.order_of(op.outputs[0]), binary_activation(op));
+  auto node = Translator::node(name_of(binary_ops, op.code), std::move(values));
+  if (shifts_words(to, op)) node.attributes["pot_scale_int16"] = std::int64_t{1};
+  return to.finish(op, std::move(node), to.order_of(op.outputs[0]), binary_activation(op));
 }
 
 Status read_squared_difference(Translator& to, const FileOperator& op) {

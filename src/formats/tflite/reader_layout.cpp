@@ -1,28 +1,12 @@
 #include "formats/tflite/reader_layout.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "formats/tflite/disjoint_sets.h"
 #include "formats/tflite/reader_operators.h"
 
 namespace octet::tflite {
 namespace {
-
-/// Disjoint sets with path halving.
-class Sets {
- public:
-  explicit Sets(std::size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), std::size_t{0});
-  }
-  std::size_t find(std::size_t i) {
-    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
-    return i;
-  }
-  void join(std::size_t a, std::size_t b) { parent_[find(a)] = find(b); }
-
- private:
-  std::vector<std::size_t> parent_;
-};
 
 /// Activations of rank 4 that an operator reads and makes.
 std::vector<std::size_t> candidates(const FileModel& model, const FileOperator& op) {
@@ -42,7 +26,7 @@ std::vector<std::size_t> candidates(const FileModel& model, const FileOperator& 
 }  // namespace
 
 std::vector<bool> find_images(const FileModel& model) {
-  Sets sets(model.tensors.size());
+  DisjointSets sets(model.tensors.size());
   std::vector<std::size_t> seeds;
   for (const auto& op : model.operators) {
     const auto kind = layout_of(model, op);

@@ -97,8 +97,13 @@ Status read_batch_matmul(Translator& to, const FileOperator& op) {
   const bool swap_b = options != nullptr && options->adj_y();
   OCTET_ASSIGN(const auto a, matrix_operand(to, op, 0, swap_a));
   OCTET_ASSIGN(const auto b, matrix_operand(to, op, 1, swap_b));
-  return finish_with_weights(to, op, Translator::node("MatMul", {a, b}), Order::file,
-                             wire::ActivationFunctionType::NONE, is_hybrid(to, op, 0, 1));
+  auto node = Translator::node("MatMul", {a, b});
+  const bool hybrid = is_hybrid(to, op, 0, 1);
+  if (hybrid && options != nullptr && options->asymmetric_quantize_inputs()) {
+    node.attributes["asymmetric_quantize_inputs"] = std::int64_t{1};
+  }
+  return finish_with_weights(to, op, std::move(node), Order::file,
+                             wire::ActivationFunctionType::NONE, hybrid);
 }
 
 }  // namespace octet::tflite

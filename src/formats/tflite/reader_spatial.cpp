@@ -86,24 +86,40 @@ Status finish_product(Translator& to, const FileOperator& op, Node node, std::si
 
 }  // namespace
 
+namespace {
+
+/// The Conv of either convolution: `perm` brings the weights into the order [O,I/group,kh,kw].
+template <class Options>
+Result<Node> conv_node(Translator& to, const FileOperator& op, const Options& options,
+                       const std::vector<int>& perm, std::int64_t group) {
+  const auto& weight = to.input(op, 1);
+  OCTET_ASSIGN(const auto x, to.value(op.inputs[0], Order::image));
+  OCTET_ASSIGN(const auto w, to.arranged(op.inputs[1], {std::nullopt, perm}));
+  auto node = Translator::node("Conv", {x, w});
+  const Window window{{weight.shape[1], weight.shape[2]},
+                      {options.stride_h(), options.stride_w()},
+                      {options.dilation_h_factor(), options.dilation_w_factor()}};
+  OCTET_TRY(set_window(node, window, options.padding(), to.input(op, 0).shape));
+  node.attributes["group"] = group;
+  return node;
+}
+
+tl::unexpected<Error> mismatch(const FileTensor& input, const FileTensor& weight) {
+  return bad_input("its weights {} {} do not go with the input {} {}", weight.name,
+                   to_string(weight.shape), input.name, to_string(input.shape));
+}
+
+}  // namespace
+
 Status read_conv(Translator& to, const FileOperator& op) {
   OCTET_ASSIGN(const auto* options, options_of<wire::Conv2DOptions>(op));
   const auto& input = to.input(op, 0);
   const auto& weight = to.input(op, 1);
   OCTET_TRY(check_weights(input, weight));
   const auto depth = weight.shape[3];
-  if (depth < 1 || input.shape[3] % depth != 0) {
-    return bad_input("its weights {} {} do not go with the input {} {}", weight.name,
-                     to_string(weight.shape), input.name, to_string(input.shape));
-  }
-  OCTET_ASSIGN(const auto x, to.value(op.inputs[0], Order::image));
-  OCTET_ASSIGN(const auto w, to.arranged(op.inputs[1], {std::nullopt, {0, 3, 1, 2}}));
-  auto node = Translator::node("Conv", {x, w});
-  const Window window{{weight.shape[1], weight.shape[2]},
-                      {options->stride_h(), options->stride_w()},
-                      {options->dilation_h_factor(), options->dilation_w_factor()}};
-  OCTET_TRY(set_window(node, window, options->padding(), input.shape));
-  node.attributes["group"] = std::max<std::int64_t>(input.shape[3] / depth, 1);
+  if (depth < 1 || input.shape[3] % depth != 0) return mismatch(input, weight);
+  const auto group = std::max<std::int64_t>(input.shape[3] / depth, 1);
+  OCTET_ASSIGN(auto node, conv_node(to, op, *options, {0, 3, 1, 2}, group));
   return finish_product(to, op, std::move(node), 2, 0, 1, options->fused_activation_function());
 }
 
@@ -114,17 +130,9 @@ Status read_depthwise_conv(Translator& to, const FileOperator& op) {
   OCTET_TRY(check_weights(input, weight));
   const auto channels = input.shape[3];
   if (weight.shape[0] != 1 || channels < 1 || weight.shape[3] % channels != 0) {
-    return bad_input("its weights {} {} do not go with the input {} {}", weight.name,
-                     to_string(weight.shape), input.name, to_string(input.shape));
+    return mismatch(input, weight);
   }
-  OCTET_ASSIGN(const auto x, to.value(op.inputs[0], Order::image));
-  OCTET_ASSIGN(const auto w, to.arranged(op.inputs[1], {std::nullopt, {3, 0, 1, 2}}));
-  auto node = Translator::node("Conv", {x, w});
-  const Window window{{weight.shape[1], weight.shape[2]},
-                      {options->stride_h(), options->stride_w()},
-                      {options->dilation_h_factor(), options->dilation_w_factor()}};
-  OCTET_TRY(set_window(node, window, options->padding(), input.shape));
-  node.attributes["group"] = channels;
+  OCTET_ASSIGN(auto node, conv_node(to, op, *options, {3, 0, 1, 2}, channels));
   return finish_product(to, op, std::move(node), 2, 0, 1, options->fused_activation_function());
 }
 

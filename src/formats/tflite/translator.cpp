@@ -4,6 +4,7 @@
 #include <array>
 
 #include "formats/tflite/reader_operators.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -293,16 +294,26 @@ Status Translator::add_outputs() {
   return {};
 }
 
+/// Nodes of an operator that makes floats are remembered: between codes they stay float.
+Status Translator::add_operator(const FileOperator& op) {
+  const auto first = index(next_node());
+  OCTET_TRY(translate(*this, op));
+  if (output(op).dtype != DType::f32) return {};
+  for (auto i = first; i < index(next_node()); ++i) float_nodes_.push_back(static_cast<NodeId>(i));
+  return {};
+}
+
 Result<QuantizedGraph> Translator::run() {
   model_.graph.opsets[""] = 21;
   OCTET_TRY(add_inputs());
   for (const auto& op : file_.operators) {
-    if (auto status = translate(*this, op); !status) {
+    if (auto status = add_operator(op); !status) {
       return tl::unexpected(status.error().with_context(op.label));
     }
   }
   OCTET_TRY(add_outputs());
   settle_quantizers();
+  for (const auto id : float_nodes_) keep_float(model_, id);
   return std::move(model_);
 }
 

@@ -129,6 +129,7 @@ class Translator {
   [[nodiscard]] Status add_inputs();
   [[nodiscard]] Status add_outputs();
   [[nodiscard]] Status add_output(int tensor);
+  [[nodiscard]] Status add_operator(const FileOperator& op);
   void settle_quantizers();
   void settle(const PendingQuantizer& quantizer, std::vector<std::vector<Use>>& uses);
   void quantize_before_transpose(ValueId value, const std::vector<std::vector<Use>>& uses);
@@ -146,6 +147,7 @@ class Translator {
   std::map<ValueId, ValueId> transposed_from_;  ///< made by `transposed` -> what from
   std::map<float, ValueId> reals_;
   std::vector<PendingQuantizer> quantizers_;
+  std::vector<NodeId> float_nodes_;  ///< of operators whose output holds floats
   std::uint64_t constant_bytes_ = 0;
   bool is_static_ = true;  ///< no graph input has a dynamic extent
 };

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "formats/tflite/tflite.h"
+#include "formats/tflite/writer_images.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -40,6 +42,7 @@ Lowering::Lowering(const QuantizedGraph& model, std::vector<ValueFacts> facts)
 
 Result<Draft> Lowering::run() {
   OCTET_ASSIGN(order_, graph_.topological_order());
+  images_ = find_images(graph_, order_, facts_);
   find_storage_of_bytes();
   find_needed();
   fuse();
@@ -124,6 +127,12 @@ const Use* Lowering::sole_reader(ValueId id) const {
   return readers.size() == 1 && !graph_.is_output(id) ? &readers[0] : nullptr;
 }
 
+bool Lowering::reads_more_outputs(const Node& node) const {
+  return std::any_of(node.outputs.begin() + 1, node.outputs.end(), [&](ValueId id) {
+    return id != ValueId::none && (!uses(id).empty() || graph_.is_output(id));
+  });
+}
+
 /// Whether `between`, which only the node that makes `end` reads, needs no codes of its own.
 bool Lowering::joins_codes(ValueId between, ValueId end) const {
   if (model_.plan.overrides.contains(uses_[index(between)][0])) return false;
@@ -161,6 +170,7 @@ bool Lowering::fuse_activation(NodeId id, ValueId& end) {
   const auto& node = graph_.node(reader->node);
   const auto form = fused_form(*this, node);
   if (form == Activation::NONE || dtype(end) != DType::f32) return false;
+  if (is_kept_float(node)) return false;
   if (!joins_codes(end, node.output())) return false;
   jobs_[index(id)].activation = form;
   absorbed_[index(reader->node)] = true;
@@ -214,6 +224,7 @@ bool Lowering::runs_on_codes(const Job& job) const {
   const auto output = coding(job.output);
   if (rule->codes == CodesTaken::none || !output || dtype(job.output) != DType::f32) return false;
   if (output->storage == DType::i16 && rule->codes == CodesTaken::bytes) return false;
+  if (is_kept_float(*job.node)) return false;
   const auto& node = *job.node;
   const bool has_weights =
       node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul");
@@ -234,7 +245,11 @@ Status Lowering::lower(NodeId id) {
   const auto* rule = find_rule(*job.node);
   if (rule == nullptr) return bad_input("has no TFLite equivalent");
   job.coded = runs_on_codes(job);
-  return rule->lower(*this, job);
+  const auto before = draft_.operators.size();
+  OCTET_TRY(rule->lower(*this, job));
+  for (auto i = before; i < draft_.operators.size(); ++i)
+    OCTET_TRY(check_types(draft_.operators[i]));
+  return {};
 }
 
 Result<std::string> serialize(const QuantizedGraph& model) {

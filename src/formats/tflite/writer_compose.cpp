@@ -140,14 +140,6 @@ Result<std::vector<float>> channel_values(Lowering& l, const Job& job, std::size
   return std::vector<float>(values.begin(), values.end());
 }
 
-bool reads_more_outputs(Lowering& l, const Node& node) {
-  for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    const auto id = node.outputs[i];
-    if (id != ValueId::none && (!l.uses(id).empty() || l.graph().is_output(id))) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Status lower_swish(Lowering& l, const Job& job) {
@@ -246,7 +238,7 @@ Status lower_elu(Lowering& l, const Job& job) {
 
 Status lower_batch_norm(Lowering& l, const Job& job) {
   if (job.node->int_attribute("training_mode", 0) != 0) return refused("training mode");
-  if (reads_more_outputs(l, *job.node)) return refused("its statistics are read");
+  if (l.reads_more_outputs(*job.node)) return refused("its statistics are read");
   OCTET_ASSIGN(auto scale, channel_values(l, job, 1));
   OCTET_ASSIGN(auto shift, channel_values(l, job, 2));
   OCTET_ASSIGN(const auto mean, channel_values(l, job, 3));
@@ -270,7 +262,7 @@ Status lower_batch_norm(Lowering& l, const Job& job) {
 
 Status lower_layer_norm(Lowering& l, const Job& job) {
   const auto& node = *job.node;
-  if (reads_more_outputs(l, node)) return refused("its statistics are read");
+  if (l.reads_more_outputs(node)) return refused("its statistics are read");
   OCTET_ASSIGN(const auto ends, unary_ends(l, job));
   const auto rank = ends.order.size();
   OCTET_ASSIGN(const auto axis, normalize_axis(node.int_attribute("axis", -1), rank));
@@ -291,9 +283,29 @@ Status lower_layer_norm(Lowering& l, const Job& job) {
   return {};
 }
 
-/// InstanceNormalization.
-Status lower_group_norm(Lowering& l, const Job& job) {
-  const auto& node = *job.node;
+namespace {
+
+/// One number for each channel times `unit`, plus another, to the result.
+void scale_and_shift(Lowering& l, Steps& steps, TensorId unit, TensorId result,
+                     const std::vector<float>& scale, const std::vector<float>& shift,
+                     const AxisOrder& order) {
+  const auto by = l.operand_constant(result, "/scale", channel_row(scale, order));
+  const auto scaled = steps.multiply(unit, by, "/scaled");
+  steps.add_last(scaled, l.operand_constant(result, "/shift", channel_row(shift, order)));
+}
+
+/// A number for each group (as before opset 21) as one for each channel.
+void repeat_for_channels(std::vector<float>& values, std::size_t channels) {
+  if (values.empty() || channels % values.size() != 0) return;
+  const auto members = channels / values.size();
+  std::vector<float> all;
+  for (const float value : values) all.insert(all.end(), members, value);
+  values = std::move(all);
+}
+
+}  // namespace
+
+Status lower_instance_norm(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto scale, channel_values(l, job, 1));
   OCTET_ASSIGN(const auto shift, channel_values(l, job, 2));
   OCTET_ASSIGN(const auto ends, unary_ends(l, job));
@@ -302,10 +314,40 @@ Status lower_group_norm(Lowering& l, const Job& job) {
   for (std::size_t i = 2; i < ends.order.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   Steps steps(l, job, ends.result);
   const auto unit = normalized(steps, ends.input, stored_axes(ends.order, axes),
-                               node.float_attribute("epsilon", 1e-5F));
-  const auto by = l.operand_constant(ends.result, "/scale", channel_row(scale, ends.order));
-  const auto scaled = steps.multiply(unit, by, "/scaled");
-  steps.add_last(scaled, l.operand_constant(ends.result, "/shift", channel_row(shift, ends.order)));
+                               job.node->float_attribute("epsilon", 1e-5F));
+  scale_and_shift(l, steps, unit, ends.result, scale, shift, ends.order);
+  return {};
+}
+
+/// The channels of each group side by side: [N, pixels, groups, members], or [N, groups, elements]
+/// where channels come before the pixels.
+Status lower_group_norm(Lowering& l, const Job& job) {
+  const auto& node = *job.node;
+  OCTET_ASSIGN(auto scale, channel_values(l, job, 1));
+  OCTET_ASSIGN(auto shift, channel_values(l, job, 2));
+  OCTET_ASSIGN(const auto extents, l.shape(node.input(0)));
+  const auto groups = node.int_attribute("num_groups", 1);
+  const auto pixels = element_count(Shape(extents.begin() + 2, extents.end()));
+  if (!is_static({extents.begin() + 1, extents.end()})) return refused("its extents are not known");
+  repeat_for_channels(scale, static_cast<std::size_t>(extents[1]));
+  repeat_for_channels(shift, static_cast<std::size_t>(extents[1]));
+  const auto image = channels_last(extents.size());
+  const bool last = l.order_of(node.input(0)) == image;
+  const auto order = last ? image : identity_order(extents.size());
+  OCTET_ASSIGN(const auto input, l.operand(job, 0, order));
+  const auto result = l.make_output(job, order);
+  const auto members = extents[1] / groups;
+  const Shape shape = last ? Shape{extents[0], pixels, groups, members}
+                           : Shape{extents[0], groups, members * pixels};
+  const auto grouped = l.derived(result, "/groups", shape);
+  OCTET_TRY(l.emit_reshape(input, grouped));
+  Steps steps(l, job, result);
+  const auto unit = normalized(
+      steps, grouped, last ? std::vector<std::int64_t>{1, 3} : std::vector<std::int64_t>{2},
+      node.float_attribute("epsilon", 1e-5F));
+  const auto whole = l.derived(result, "/unit", l.tensor_shape(result));
+  OCTET_TRY(l.emit_reshape(unit, whole));
+  scale_and_shift(l, steps, whole, result, scale, shift, order);
   return {};
 }
 

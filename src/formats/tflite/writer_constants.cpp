@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "arithmetic/quantize.h"
 #include "formats/codes.h"
@@ -52,8 +53,40 @@ Tensor widened(const Tensor& codes) {
 
 }  // namespace
 
+namespace {
+
+/// [I,O/group,kh,kw] as [I,O,(kh-1)*dh+1,(kw-1)*dw+1]; the rest are zeros, as floats and as codes
+/// whose zero point is 0.
+Tensor spread(const Tensor& from, std::int64_t group, const std::vector<std::int64_t>& dilations) {
+  const auto& shape = from.shape();
+  const auto dilation = [&](std::size_t i) { return dilations.empty() ? 1 : dilations[i]; };
+  Shape wide{shape[0], shape[1] * group, (shape[2] - 1) * dilation(0) + 1,
+             (shape[3] - 1) * dilation(1) + 1};
+  const auto strides = row_major_strides(wide);
+  auto to = Tensor::zeros(from.dtype(), std::move(wide));
+  const auto size = static_cast<std::size_t>(bits(from.dtype())) / 8;
+  const auto* source = from.raw();
+  auto* target = to.mutable_raw();
+  for (std::int64_t i = 0; i < shape[0]; ++i) {
+    const auto first = i / (shape[0] / group) * shape[1];
+    for (std::int64_t o = 0; o < shape[1]; ++o) {
+      for (std::int64_t y = 0; y < shape[2]; ++y) {
+        for (std::int64_t x = 0; x < shape[3]; ++x, source += size) {
+          const auto at = i * strides[0] + (first + o) * strides[1] + y * dilation(0) * strides[2] +
+                          x * dilation(1);
+          std::memcpy(target + static_cast<std::size_t>(at) * size, source, size);
+        }
+      }
+    }
+  }
+  return to;
+}
+
+}  // namespace
+
 Tensor Rearrangement::apply(const Tensor& tensor) const {
   auto out = view ? tensor.reshaped(*view) : tensor;
+  if (group != 1 || !dilations.empty()) out = spread(out, group, dilations);
   if (!order.empty()) out = permute_axes(out, order);
   if (!last_axis.empty()) out = gather_last(out, last_axis);
   if (factor == 1 || out.dtype() != DType::f32) return out;
@@ -79,7 +112,8 @@ int Rearrangement::axis_after(int axis, const Shape& shape) const {
 
 std::string Rearrangement::key() const {
   return (view ? list_key('v', *view) : std::string()) + list_key('o', order) +
-         list_key('l', last_axis) + std::to_string(factor);
+         list_key('l', last_axis) + list_key('d', dilations) + std::to_string(group) + '*' +
+         std::to_string(factor);
 }
 
 const Tensor* Lowering::known(ValueId id) {
@@ -194,7 +228,8 @@ Result<TensorId> Lowering::constant_reals(ValueId id, const Rearrangement& rearr
   const auto& name = graph_.value(id).name;
   TensorId made = TensorId::none;
   const auto cast = rearrangement.factor == 1 ? widening_cast(id) : NodeId::none;
-  const auto own = rearrangement.factor == 1 ? coding(id) : std::nullopt;
+  const bool as_coded = rearrangement.factor == 1 && rearrangement.group == 1;
+  const auto own = as_coded ? coding(id) : std::nullopt;
   if (cast != NodeId::none) {
     const auto half = graph_.node(cast).input(0);
     const auto stored = store_constant(graph_.value(half).name,

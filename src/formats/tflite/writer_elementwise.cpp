@@ -71,15 +71,16 @@ AxisOrder common_order(Lowering& l, const Job& job, std::size_t rank) {
 
 wire::BuiltinOptionsUnion binary_options(const Job& job, Op code, bool words) {
   wire::BuiltinOptionsUnion out;
+  const bool shifts = !words || job.node->int_attribute("pot_scale_int16", 0) != 0;
   if (code == Op::ADD) {
     wire::AddOptionsT options;
     options.fused_activation_function = job.activation;
-    options.pot_scale_int_16 = !words;
+    options.pot_scale_int_16 = shifts;
     out.Set(std::move(options));
   } else if (code == Op::SUB) {
     wire::SubOptionsT options;
     options.fused_activation_function = job.activation;
-    options.pot_scale_int_16 = !words;
+    options.pot_scale_int_16 = shifts;
     out.Set(std::move(options));
   } else if (code == Op::MUL) {
     wire::MulOptionsT options;
@@ -127,8 +128,24 @@ Result<TensorId> Lowering::broadcast_operand(const Job& job, std::size_t slot,
   return moved;
 }
 
-Status lower_unary(Lowering& l, const Job& job) {
+namespace {
+
+/// LiteRT rounds the codes of SQRT down, and negates the codes themselves in NEG: only a model that
+/// means these kernels has them, or one where that is right anyway.
+bool takes_codes(Lowering& l, const Job& job) {
+  if (!job.node->is("Sqrt") && !job.node->is("Neg")) return true;
+  const auto input = l.coding(Use{job.id, 0});
+  if (input->storage != DType::i8) return false;
+  return is_litert(l.model().plan.rule) ||
+         (job.node->is("Neg") && input == l.coding(job.output) && input->params.zero_point[0] == 0);
+}
+
+}  // namespace
+
+Status lower_unary(Lowering& l, const Job& stated) {
+  auto job = stated;
   const auto& node = *job.node;
+  job.coded = job.coded && takes_codes(l, job);
   const auto order = l.order_of(node.input(0));
   OCTET_ASSIGN(const auto input, l.operand(job, 0, order));
   const auto result = l.make_output(job, order);
@@ -328,6 +345,20 @@ Status lower_identity(Lowering& l, const Job& job) {
   l.alias(job.output, {moved.tensor, moved.coding, moved.order});
   l.set_features(job.output, l.features(job.node->input(0)));
   return {};
+}
+
+Status lower_dropout(Lowering& l, const Job& job) {
+  if (l.reads_more_outputs(*job.node)) return refused("its mask is read");
+  const auto training = job.node->input(2);
+  const auto* on = training == ValueId::none ? nullptr : l.known(training);
+  if (training != ValueId::none && (on == nullptr || on->dtype() != DType::boolean)) {
+    return refused("its training_mode is not constant");
+  }
+  const auto* ratio = job.node->input(1) == ValueId::none ? nullptr : l.known(job.node->input(1));
+  const bool drops_none =
+      ratio != nullptr && ratio->dtype() == DType::f32 && *ratio->data<float>() == 0;
+  if (on != nullptr && *on->raw() != std::byte{0} && !drops_none) return refused("training mode");
+  return lower_identity(l, job);
 }
 
 Status lower_where(Lowering& l, const Job& job) {

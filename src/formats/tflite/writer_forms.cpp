@@ -105,9 +105,9 @@ void Lowering::alias(ValueId id, const Form& form) {
 
 ValueId Lowering::take_narrowing_cast(ValueId id) {
   ValueId found = ValueId::none;
-  for (const auto& use : uses_[index(id)]) {
-    const auto& node = graph_.node(use.node);
-    if (!node.is("Cast") || dtype(node.output()) != DType::i32) continue;
+  for (const auto reader : order_) {
+    const auto& node = graph_.node(reader);
+    if (!node.is("Cast") || node.input(0) != id || dtype(node.output()) != DType::i32) continue;
     if (found != ValueId::none) return ValueId::none;
     found = node.output();
   }
@@ -187,9 +187,18 @@ TensorId Lowering::recode(const Form& from, const std::optional<Coding>& to) {
   return result;
 }
 
+TensorId Lowering::reals(TensorId codes) {
+  const auto [found, is_new] = reals_.try_emplace(codes, TensorId::none);
+  if (is_new) found->second = recode({codes, std::nullopt, {}}, std::nullopt);
+  return found->second;
+}
+
 Result<TensorId> Lowering::reorder(const Form& from, const AxisOrder& order, ValueId id) {
-  const auto& extents = facts_[index(id)].shape;
-  const auto result = derived(from.tensor, order_suffix(order), permuted(*extents, order));
+  const auto& extents = *facts_[index(id)].shape;
+  const auto wanted = permuted(extents, order);
+  const bool same = wanted == draft_.tensor(from.tensor).shape;
+  if (same && same_bytes(from.order, order, extents)) return from.tensor;
+  const auto result = derived(from.tensor, order_suffix(order), wanted);
   OCTET_TRY(emit_transpose(from.tensor, result, permuted(positions(from.order), order)));
   return result;
 }
@@ -283,8 +292,8 @@ Status Lowering::add_outputs() {
       draft_.tensor(tensor).parent = TensorId::none;
     };
     const auto& name = graph_.value(id).name;
-    if (std::find(taken.begin(), taken.end(), outer) != taken.end() || is_constant(id)) {
-      // An input or another output that leaves the file under this name as well.
+    if (std::find(taken.begin(), taken.end(), outer) != taken.end() || draft_.tensor(outer).data) {
+      // An input, a constant or another output that leaves the file under this name as well.
       const auto copy = derived(outer, "", extents);
       OCTET_TRY(emit_reshape(outer, copy));
       outer = copy;

@@ -26,13 +26,19 @@ Status emit_fully_connected(Lowering& l, const Job& job, TensorId input, const W
   } else {
     OCTET_ASSIGN(weight, l.constant_reals(id, weights.moved));
   }
-  OCTET_ASSIGN(const auto bias, l.bias(job, weights.bias, weights.channels, input, weight, result,
-                                       weights.bias_factor));
+  std::vector<TensorId> inputs{input, weight};
+  // LiteRT's kernel of 16-bit codes computes otherwise with a bias, be it of zeros.
+  const bool words = job.coded && l.tensor(input).dtype == DType::i16;
+  if (weights.bias || !words) {
+    OCTET_ASSIGN(const auto bias, l.bias(job, weights.bias, weights.channels, input, weight, result,
+                                         weights.bias_factor));
+    inputs.push_back(bias);
+  }
   wire::FullyConnectedOptionsT options;
   options.fused_activation_function = job.activation;
   options.asymmetric_quantize_inputs =
       hybrid && job.node->int_attribute("asymmetric_quantize_inputs", 0) != 0;
-  l.emit(Op::FULLY_CONNECTED, {input, weight, bias}, {result}, options);
+  l.emit(Op::FULLY_CONNECTED, std::move(inputs), {result}, options);
   return {};
 }
 
@@ -49,13 +55,30 @@ struct Factor {
   bool transposed = false;
 };
 
+/// Codes of one scale on the right of an input that is quantized at run time.
+bool is_hybrid_product(Lowering& l, const Job& job) {
+  const auto coding = l.coding(Use{job.id, 1});
+  return l.is_dynamic({job.id, 0}) && l.is_constant(job.node->input(1)) && coding &&
+         coding->storage == DType::i8 && coding->params.count() == 1;
+}
+
 Result<Factor> matrix_operand(Lowering& l, const Job& job, std::size_t slot) {
+  if (slot == 1 && is_hybrid_product(l, job)) {
+    const auto id = job.node->input(1);
+    OCTET_ASSIGN(const auto codes, l.constant_codes(id, *l.coding(Use{job.id, 1}), {}));
+    return Factor{codes, false};
+  }
   const auto order = l.order_of(job.node->input(slot));
-  if (order.size() < 2) return refused("a product with a vector that is not constant");
   const bool transposed = holds_transposed(order);
   OCTET_ASSIGN(const auto tensor,
                l.operand(job, slot, transposed ? order : identity_order(order.size())));
-  return Factor{tensor, transposed};
+  if (order.size() != 1) return Factor{tensor, transposed};
+  // A vector is a row on the left and a column on the right.
+  const auto extent = l.tensor_shape(tensor)[0];
+  const Shape matrix = slot == 0 ? Shape{1, extent} : Shape{extent, 1};
+  const auto wide = l.derived(tensor, slot == 0 ? "_row" : "_column", matrix);
+  OCTET_TRY(l.emit_reshape(tensor, wide));
+  return Factor{wide, false};
 }
 
 Status multiply_values(Lowering& l, const Job& job, TensorId result, bool flip_a, bool flip_b) {
@@ -64,8 +87,20 @@ Status multiply_values(Lowering& l, const Job& job, TensorId result, bool flip_a
   wire::BatchMatMulOptionsT options;
   options.adj_x = a.transposed != flip_a;
   options.adj_y = b.transposed != flip_b;
-  l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {result}, options);
-  return {};
+  options.asymmetric_quantize_inputs =
+      is_hybrid_product(l, job) && job.node->int_attribute("asymmetric_quantize_inputs", 0) != 0;
+  const bool row = l.order_of(job.node->input(0)).size() == 1;
+  const bool column = l.order_of(job.node->input(1)).size() == 1;
+  if (!row && !column) {
+    l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {result}, options);
+    return {};
+  }
+  auto shape = l.tensor_shape(result);
+  if (row) shape.insert(shape.end() - (column ? 0 : 1), 1);
+  if (column) shape.push_back(1);
+  const auto product = l.derived(result, "/product", shape);
+  l.emit(Op::BATCH_MATMUL, {a.tensor, b.tensor}, {product}, options);
+  return l.emit_reshape(product, result);
 }
 
 /// Whether the Gemm's third input is one number for each column.
@@ -149,13 +184,25 @@ Status lower_matmul(Lowering& l, const Job& job) {
   weights.moved.order = {1, 0};
   weights.moved.last_axis = l.features(node.input(0));
   weights.bias = job.bias;
-  OCTET_ASSIGN(auto input, l.operand(job, 0, identity_order(left.size())));
-  if (left.size() == 2) return emit_fully_connected(l, job, input, weights, result);
+  const auto plain = identity_order(left.size());
+  if (left.size() == 2) {
+    OCTET_ASSIGN(const auto input, l.operand(job, 0, plain));
+    return emit_fully_connected(l, job, input, weights, result);
+  }
   std::int64_t rows = 1;
   for (std::size_t i = 0; i + 1 < left.size(); ++i) {
     rows = rows < 0 || left[i] < 0 ? dynamic_dim : rows * left[i];
   }
-  OCTET_ASSIGN(const auto flat, l.rows(input, rows, right[0]));
+  // Where there are codes, they are what moves.
+  const auto codes = job.coded ? std::nullopt : l.coding(node.input(0));
+  TensorId input = TensorId::none;
+  if (codes) {
+    OCTET_ASSIGN(input, l.fetch(node.input(0), codes, plain));
+  } else {
+    OCTET_ASSIGN(input, l.operand(job, 0, plain));
+  }
+  OCTET_ASSIGN(auto flat, l.rows(input, rows, right[0]));
+  if (codes) flat = l.reals(flat);
   const auto product = l.derived(result, "/rows", {rows, right[1]});
   OCTET_TRY(emit_fully_connected(l, job, flat, weights, product));
   return l.emit_reshape(product, result);

@@ -27,6 +27,7 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_prelu(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_cast(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_identity(Lowering& l, const Job& job);
+[[nodiscard]] Status lower_dropout(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_where(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_extremes(Lowering& l, const Job& job);
 
@@ -40,6 +41,7 @@ namespace octet::tflite {
 [[nodiscard]] Status lower_elu(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_batch_norm(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_layer_norm(Lowering& l, const Job& job);
+[[nodiscard]] Status lower_instance_norm(Lowering& l, const Job& job);
 [[nodiscard]] Status lower_group_norm(Lowering& l, const Job& job);
 
 // writer_view.cpp

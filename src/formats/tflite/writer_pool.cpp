@@ -4,6 +4,7 @@
 
 #include "formats/tflite/writer_operators.h"
 #include "formats/tflite/writer_padding.h"
+#include "graph/litert_attributes.h"
 
 namespace octet::tflite {
 namespace {
@@ -44,7 +45,8 @@ Result<Moved> moved_input(Lowering& l, const Job& job, CodesTaken taken, const A
   moved.coding = l.coding(Use{job.id, 0});
   const bool words = moved.coding && moved.coding->storage == DType::i16;
   if (taken == CodesTaken::none || (words && taken == CodesTaken::bytes) ||
-      (moved.coding && moved.coding->params.per_channel()) || l.dtype(id) != DType::f32) {
+      is_kept_float(*job.node) || (moved.coding && moved.coding->params.per_channel()) ||
+      l.dtype(id) != DType::f32) {
     moved.coding.reset();
   }
   OCTET_ASSIGN(moved.tensor, l.fetch(id, moved.coding, moved.order));
@@ -59,10 +61,7 @@ std::vector<std::int64_t> stored_axes(const AxisOrder& order, std::span<const st
 }
 
 Status lower_max_pool(Lowering& l, const Job& job) {
-  const auto indices = job.node->output(1);
-  if (indices != ValueId::none && (!l.uses(indices).empty() || l.graph().is_output(indices))) {
-    return refused("its indices are read");
-  }
+  if (l.reads_more_outputs(*job.node)) return refused("its indices are read");
   OCTET_ASSIGN(const auto extents, l.shape(job.node->input(0)));
   OCTET_ASSIGN(const auto geometry, pool_geometry(*job.node, extents));
   const auto order = channels_last(extents.size());
@@ -122,36 +121,55 @@ Status lower_global_pool(Lowering& l, const Job& job) {
   return {};
 }
 
+namespace {
+
+/// Channels [C, block * block] as [block * block, C], as the file counts them, or back. None where
+/// the node's mode is the file's.
+std::vector<std::int64_t> channel_order(const Node& node, std::int64_t blocks, bool to_file,
+                                        std::int64_t channels) {
+  std::vector<std::int64_t> indices;
+  if (node.string_attribute("mode", "DCR") != "CRD") return indices;
+  const auto rows = to_file ? channels : blocks;
+  const auto columns = to_file ? blocks : channels;
+  for (std::int64_t column = 0; column < columns; ++column) {
+    for (std::int64_t row = 0; row < rows; ++row) indices.push_back(row * columns + column);
+  }
+  return indices;
+}
+
+void emit_gather(Lowering& l, TensorId from, TensorId to, std::span<const std::int64_t> indices) {
+  wire::GatherOptionsT options;
+  options.axis = 3;
+  l.emit(Op::GATHER, {from, l.invented_ints(to, "/indices", indices)}, {to}, options);
+}
+
+}  // namespace
+
 Status lower_depth_space(Lowering& l, const Job& job) {
   const auto order = channels_last(4);
   OCTET_ASSIGN(const auto input, moved_input(l, job, CodesTaken::bytes, &order));
   if (input.shape.size() != 4 || input.shape[1] < 0) return refused("its channels are not known");
   const auto block = job.node->int_attribute("blocksize", 1);
-  auto from = input.tensor;
   const bool to_space = job.node->is("DepthToSpace");
-  if (to_space && job.node->string_attribute("mode", "DCR") == "CRD") {
-    // The file counts channels of a block outermost.
-    const auto channels = input.shape[1] / (block * block);
-    std::vector<std::int64_t> indices;
-    for (std::int64_t i = 0; i < block * block; ++i) {
-      for (std::int64_t c = 0; c < channels; ++c) indices.push_back(c * block * block + i);
-    }
-    const auto sorted = l.derived(from, "_blocks", l.tensor_shape(from));
-    wire::GatherOptionsT options;
-    options.axis = 3;
-    l.emit(Op::GATHER, {from, l.invented_ints(sorted, "/indices", indices)}, {sorted}, options);
-    from = sorted;
-  }
+  const auto channels = to_space ? input.shape[1] / (block * block) : input.shape[1];
+  const auto indices = channel_order(*job.node, block * block, to_space, channels);
   const auto result = l.make(job.output, input.coding, order);
   if (to_space) {
     wire::DepthToSpaceOptionsT options;
     options.block_size = as_int(block);
+    auto from = input.tensor;
+    if (!indices.empty()) {
+      from = l.derived(input.tensor, "_blocks", l.tensor_shape(input.tensor));
+      emit_gather(l, input.tensor, from, indices);
+    }
     l.emit(Op::DEPTH_TO_SPACE, {from}, {result}, options);
-  } else {
-    wire::SpaceToDepthOptionsT options;
-    options.block_size = as_int(block);
-    l.emit(Op::SPACE_TO_DEPTH, {from}, {result}, options);
+    return {};
   }
+  wire::SpaceToDepthOptionsT options;
+  options.block_size = as_int(block);
+  const auto to = indices.empty() ? result : l.derived(result, "_blocks", l.tensor_shape(result));
+  l.emit(Op::SPACE_TO_DEPTH, {input.tensor}, {to}, options);
+  if (!indices.empty()) emit_gather(l, to, result, indices);
   return {};
 }
 

@@ -58,6 +58,14 @@ Result<ConvParts> conv_parts(Lowering& l, const Job& job) {
   return parts;
 }
 
+/// Whether codes of the input are made at run time. LiteRT has no kernel for that with groups whose
+/// channels share one scale.
+bool is_hybrid(Lowering& l, const Job& job, const ConvParts& parts) {
+  const auto weight = l.coding(Use{job.id, 1});
+  if (!l.is_dynamic({job.id, 0}) || !weight) return false;
+  return parts.group == 1 || static_cast<std::int64_t>(weight->params.count()) == parts.weight[0];
+}
+
 }  // namespace
 
 Status lower_conv(Lowering& l, const Job& job) {
@@ -67,10 +75,7 @@ Status lower_conv(Lowering& l, const Job& job) {
   OCTET_ASSIGN(auto input, l.operand(job, 0, order));
   OCTET_ASSIGN(input, with_height(l, input));
   OCTET_ASSIGN(const auto padded, pad_image(l, *job.node, input, geometry, PadWith::zero));
-  // The file counts input channels of a filter of its own for each output channel of a depthwise
-  // convolution, and so do LiteRT's run time quantized kernels.
-  const bool hybrid = l.is_dynamic({job.id, 0}) && l.coding(Use{job.id, 1}).has_value() &&
-                      (parts.depthwise || parts.group == 1);
+  const bool hybrid = is_hybrid(l, job, parts);
   const Rearrangement moved{two_dimensional_view(parts.weight),
                             parts.depthwise ? AxisOrder{1, 2, 3, 0} : AxisOrder{0, 2, 3, 1},
                             {},
@@ -129,44 +134,50 @@ Cut cut_of(const SpatialGeometry& geometry, const Shape& input) {
   return valid ? Cut::valid : same ? Cut::same : Cut::other;
 }
 
-/// The full result, of which a SLICE then takes what the node wants.
+/// The full result, of which a SLICE then takes what the node wants; and what output_padding adds
+/// beyond it, where there is the bias alone.
 Shape full_extents(const SpatialGeometry& geometry, const Shape& input) {
   Shape full;
   for (std::size_t i = 0; i < geometry.rank(); ++i) {
-    full.push_back((input[i + 2] - 1) * geometry.strides[i] + geometry.effective_kernel(i));
+    const auto reached = (input[i + 2] - 1) * geometry.strides[i] + geometry.effective_kernel(i);
+    full.push_back(std::max(reached, geometry.pads_begin[i] + geometry.output[i]));
   }
   return full;
 }
 
-Status check_transposed(const Node& node, const SpatialGeometry& geometry, const Shape& weight) {
-  if (weight.size() != 4) return refused("only 2-D transposed convolutions are written");
-  if (node.int_attribute("group", 1) != 1) return refused("its group is not 1");
+Rearrangement transposed_weight(const Node& node, const SpatialGeometry& geometry) {
+  Rearrangement moved;
+  moved.order = {1, 2, 3, 0};  // [I,O,kh,kw] -> [O,kh,kw,I]
+  moved.group = node.int_attribute("group", 1);
   const bool dilated = std::any_of(geometry.dilations.begin(), geometry.dilations.end(),
                                    [](auto dilation) { return dilation != 1; });
-  if (dilated) return refused("its kernel is dilated");
-  return {};
+  if (dilated) moved.dilations = geometry.dilations;
+  return moved;
 }
 
 }  // namespace
 
-Status lower_conv_transpose(Lowering& l, const Job& job) {
+Status lower_conv_transpose(Lowering& l, const Job& stated) {
+  auto job = stated;
   const auto& node = *job.node;
   if (!l.is_constant(node.input(1))) return refused("its weights are not constant");
   if (node.input(2) != ValueId::none && !l.is_constant(node.input(2))) {
     return refused("its bias is not constant");
   }
   OCTET_ASSIGN(const auto weight_shape, l.shape(node.input(1)));
+  if (weight_shape.size() != 4) return refused("only 2-D transposed convolutions are written");
   OCTET_ASSIGN(const auto extents, l.shape(node.input(0)));
   const auto known_extents = without_symbols(extents);
   OCTET_ASSIGN(const auto geometry, resolve_conv_transpose(node, known_extents, weight_shape));
-  OCTET_TRY(check_transposed(node, geometry, weight_shape));
+  const auto moved = transposed_weight(node, geometry);
+  // Scales of groups do not lie along one axis of the spread weights.
+  if (moved.group != 1) job.coded = false;
   const auto order = channels_last(4);
   OCTET_ASSIGN(const auto input, l.operand(job, 0, order));
-  // [I,O,kh,kw] -> [O,kh,kw,I]
-  OCTET_ASSIGN(const auto weight,
-               weight_tensor(l, job, {std::nullopt, {1, 2, 3, 0}, {}, 1}, false));
+  OCTET_ASSIGN(const auto weight, weight_tensor(l, job, moved, false));
   const auto result = l.make_output(job, order);
-  OCTET_ASSIGN(const auto bias, l.bias(job, bias_use(job), weight_shape[1], input, weight, result));
+  OCTET_ASSIGN(const auto bias,
+               l.bias(job, bias_use(job), l.tensor_shape(weight)[0], input, weight, result));
   const auto cut = cut_of(geometry, extents);
   auto target = result;
   auto full_shape = l.tensor_shape(result);
@@ -175,13 +186,8 @@ Status lower_conv_transpose(Lowering& l, const Job& job) {
       return refused("its pads are neither SAME's nor none, and the extents are not known");
     }
     const auto full = full_extents(geometry, extents);
-    for (std::size_t i = 0; i < full.size(); ++i) {
-      if (geometry.pads_begin[i] + geometry.output[i] > full[i]) {
-        return refused("its output reaches beyond what its input covers");
-      }
-      full_shape[i + 1] = full[i];
-    }
-    target = l.derived(result, "_full", full_shape);
+    for (std::size_t i = 0; i < full.size(); ++i) full_shape[i + 1] = full[i];
+    if (full_shape != l.tensor_shape(result)) target = l.derived(result, "_full", full_shape);
   }
   for (std::size_t i = 0; i < geometry.rank(); ++i) {
     const auto stride = geometry.strides[i];
@@ -196,9 +202,10 @@ Status lower_conv_transpose(Lowering& l, const Job& job) {
   options.stride_w = as_int(geometry.strides[1]);
   options.fused_activation_function = job.activation;
   l.emit(Op::TRANSPOSE_CONV, {shape, weight, input, bias}, {target}, options);
-  if (cut != Cut::other) return {};
+  if (target == result) return {};
   const std::int64_t begin[] = {0, geometry.pads_begin[0], geometry.pads_begin[1], 0};
-  const std::int64_t size[] = {-1, geometry.output[0], geometry.output[1], -1};
+  auto size = l.tensor_shape(result);
+  for (auto& extent : size) extent = std::max<std::int64_t>(extent, -1);
   l.emit(Op::SLICE,
          {target, l.invented_ints(result, "/begin", begin), l.invented_ints(result, "/size", size)},
          {result}, wire::SliceOptionsT());

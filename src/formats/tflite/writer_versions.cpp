@@ -47,6 +47,7 @@ constexpr auto type_versions = std::to_array<TypeVersions>({
     {Op::TOPK_V2, 2, 3},
     {Op::EXP, 2, 2},
     {Op::LOG, 2, 2},
+    {Op::SQRT, 2, 2},
     {Op::REDUCE_PROD, 2, 2},
     {Op::BATCH_MATMUL, 2, 3},
     {Op::GATHER, 2, 4, 3},
@@ -64,6 +65,7 @@ class Versioner {
       case Op::CONV_2D: return conv();
       case Op::DEPTHWISE_CONV_2D: return depthwise_conv();
       case Op::FULLY_CONNECTED: return fully_connected();
+      case Op::BATCH_MATMUL: return batch_matmul();
       case Op::TRANSPOSE_CONV: return transpose_conv();
       case Op::TRANSPOSE: return transpose();
       case Op::ADD: return add();
@@ -145,6 +147,11 @@ class Versioner {
     if (options->keep_num_dims) return 5;
     if (is_hybrid()) return 3;
     return type(1) == DType::i8 ? 4 : 1;
+  }
+
+  [[nodiscard]] std::int32_t batch_matmul() const {
+    const bool asymmetric = op_.options.AsBatchMatMulOptions()->asymmetric_quantize_inputs;
+    return is_hybrid() && asymmetric ? 4 : by_table();
   }
 
   [[nodiscard]] std::int32_t transpose_conv() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "formats/tflite/writer_images.h"
 #include "formats/tflite/writer_operators.h"
 
 namespace octet::tflite {
@@ -10,32 +11,6 @@ namespace {
 
 bool is_image_order(const AxisOrder& order) {
   return (order.size() == 3 || order.size() == 4) && order == channels_last(order.size());
-}
-
-bool reads_as_image(const Node& node) {
-  constexpr std::string_view spatial[] = {"Conv",         "ConvTranspose",     "MaxPool",
-                                          "AveragePool",  "GlobalAveragePool", "GlobalMaxPool",
-                                          "DepthToSpace", "SpaceToDepth",      "Resize"};
-  return node.domain.empty() &&
-         std::find(std::begin(spatial), std::end(spatial), node.op) != std::end(spatial);
-}
-
-/// Whether a value that both orders hold in the same bytes is better held as an image: a spatial
-/// operator reads it, or one that combines it with an image.
-bool better_as_image(Lowering& l, ValueId id, std::size_t rank) {
-  if (rank != 3 && rank != 4) return false;
-  for (const auto& use : l.uses(id)) {
-    const auto& node = l.graph().node(use.node);
-    if (use.input == 0 && reads_as_image(node)) return true;
-    for (const auto other : node.inputs) {
-      if (other == ValueId::none || other == id || l.is_constant(other)) continue;
-      const auto order = l.order_of(other);
-      if (order.size() == rank && is_image_order(order) && l.made(other).tensor != TensorId::none) {
-        return true;
-      }
-    }
-  }
-  return false;
 }
 
 bool keeps_features(const Node& node) {
@@ -201,7 +176,7 @@ Status lower_reshape(Lowering& l, const Job& job) {
   if (same_bytes(input.order, plain, input.shape)) {
     const auto image = channels_last(rank);
     const bool as_image =
-        same_bytes(image, identity_order(rank), extents) && better_as_image(l, job.output, rank);
+        l.is_image(job.output) && same_bytes(image, identity_order(rank), extents);
     return make_view(l, job, input, as_image ? image : identity_order(rank));
   }
   const bool flattens = rank == 2 && input.order[0] == 0 && extents[0] == input.shape[0] &&
@@ -253,8 +228,7 @@ Status lower_unsqueeze(Lowering& l, const Job& job) {
   OCTET_ASSIGN(const auto extents, l.shape(job.output));
   OCTET_ASSIGN(const auto axes, listed_axes(l, job, extents.size()));
   auto order = channels_last(extents.size());
-  const bool as_image =
-      without_axes(order, axes) == input.order && better_as_image(l, job.output, extents.size());
+  const bool as_image = l.is_image(job.output) && without_axes(order, axes) == input.order;
   if (!as_image) {
     // New axes go right behind the one before them.
     order.clear();

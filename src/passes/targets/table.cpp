@@ -38,6 +38,8 @@ Result<TargetProfile> with_activation_bits(const TargetProfile& target, int bits
   profile.activation.symmetry = Symmetry::symmetric;
   profile.activation_storage = DType::i16;
   profile.ops = target.wide_ops;
+  // Of 16 bits a far smaller operand still counts, and no delegate asks for it to be larger.
+  for (auto& limits : profile.limits) limits.least = 0;
   return profile;
 }
 

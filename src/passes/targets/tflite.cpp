@@ -55,7 +55,6 @@ std::vector<IntegerOp> operators() {
                             {"HardSwish", IntegerKind::elementwise},
                             {"Gelu", IntegerKind::elementwise},
                             {"Exp", IntegerKind::elementwise},
-                            {"ReduceSum", IntegerKind::elementwise},
                             {"Elu", IntegerKind::elementwise},
                             {"DepthToSpace", IntegerKind::pass_through},
                             {"SpaceToDepth", IntegerKind::pass_through},
@@ -77,6 +76,30 @@ std::vector<IntegerOp> wide_operators() {
   return ops;
 }
 
+// What LiteRT 2.3 loads and computes alike with its reference kernels and with XNNPACK, each found
+// by sweeping the scales of models of one operator (tests/parity/litert_limits.py). XNNPACK ends
+// with an error on layers of 2^8 and more; its delegate leaves sums outside [2^-10, 2^8) and
+// products of 2^8 and more to kernels whose results wrap around. The other operators' fixed-point
+// factors reach further than 2^8, but nothing is lost: a step of the input then spans all codes of
+// the output. HARD_SWISH has factors of 16 bits; the exponentials of (LOG_)SOFTMAX abort below
+// 2^-25, and the bounds of RELU6 and its kin must fit int32 in steps of the output. Layers have
+// half of what XNNPACK takes: accumulator room and bias correction may still raise weight scales.
+std::vector<ScaleLimits> scale_limits() {
+  std::vector<ScaleLimits> limits = {{"Add", 0x1p8F, 0x1p-10F},
+                                     {"Sub", 0x1p8F, 0x1p-10F},
+                                     {"HardSwish", 0x1p7F, 0x1p-8F, 0x1p-20F},
+                                     {"Softmax", 0x1p8F, 0, 0x1p-24F},
+                                     {"LogSoftmax", 0x1p8F, 0, 0x1p-24F}};
+  for (const auto* op : {"Conv", "ConvTranspose", "Gemm", "MatMul"}) {
+    limits.push_back({op, 0x1p7F});
+  }
+  for (const auto* op : {"Mul", "PRelu", "LeakyRelu", "Relu", "Clip", "Gelu", "Elu", "Identity",
+                         "ReduceMean", "GlobalAveragePool"}) {
+    limits.push_back({op});
+  }
+  return limits;
+}
+
 }  // namespace
 
 // The LiteRT 8-bit quantization specification
@@ -84,7 +107,8 @@ std::vector<IntegerOp> wide_operators() {
 // weights int8 symmetric in [-127, 127], biases int32 in units of input * weight scale (int64 with
 // int16 activations, which are symmetric). Pooling, moves and joins keep their input's params. The
 // operators are those that LiteRT 2.3 runs on int8 and int16 tensors with its reference, optimized
-// and XNNPACK kernels (Elu: not with the reference ones). Left out although they exist: Div, Sqrt
+// and XNNPACK kernels (Elu: not with the reference ones). Left out although they exist: SUM, whose
+// reference kernel gives meaningless codes, Div, Sqrt
 // and Rsqrt, which fail at run time where a divisor or root has the code of zero, and Neg, Abs and
 // Log. Of 16 bits also PRELU, which computes something else in LiteRT 2.3, and GELU and EXP, whose
 // tables are up to 126 steps off. FULLY_CONNECTED takes scales per channel in all three sets of
@@ -101,6 +125,8 @@ const TargetProfile& tflite_target() {
       .extent = Extent::everywhere,
       .coded_slopes = true,
       .litert = true,
+      .limits = scale_limits(),
+      .least_clipped = 0x1p-28F,
       .wide_ops = wide_operators(),
   };
   return profile;
