@@ -25,8 +25,8 @@ struct TrainRequest {
 
   std::int64_t epochs = 1;
   std::int64_t batch = 128;
-  std::int64_t micro_batch = 16;  ///< samples that one worker computes on at a time
-  std::string optimizer = "sgd";  ///< sgd, adam or adamw
+  std::int64_t micro_batch = 16;        ///< samples that one worker computes on at a time
+  std::string optimizer = "sgd";        ///< sgd, adam or adamw
   std::optional<double> learning_rate;  ///< highest; default: 0.01, quantization-aware 0.001
   double momentum = 0.9;
   std::string schedule = "cosine";  ///< constant, step, cosine or onecycle

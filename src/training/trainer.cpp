@@ -187,8 +187,8 @@ class Trainer {
                   role == Role::weight ? options_.weight_decay : 0, g, state_.moments.at(id),
                   values);
     for (std::size_t i = 0; i < before.size(); ++i) {
-      values[i] = std::clamp(values[i], before[i] * (1 - largest_change),
-                             before[i] * (1 + largest_change));
+      values[i] =
+          std::clamp(values[i], before[i] * (1 - largest_change), before[i] * (1 + largest_change));
     }
   }
 

@@ -48,12 +48,12 @@ TEST(Train, FromRandomWeights) {
   EXPECT_GE(accuracy(cnn), 0.93);
 }
 
-/// Three bits: rounding alone loses points that training wins back.
+/// Two bits: rounding alone loses points that training wins back.
 TEST(Train, AwareOfFewBitsBeatsRounding) {
   const TemporaryFolder folder;
   const auto rounded = folder / "rounded.onnx";
   const auto trained = folder / "trained.onnx";
-  const Arguments bits = {"--bits-weights", "2", "--bits-activations", "3"};
+  const Arguments bits = {"--bits-weights", "2", "--bits-activations", "2"};
   Arguments quantize = {
       "quantize", digits("digits_cnn.onnx"), "--data", images, "-o", rounded, "--json", "--quiet"};
   quantize.insert(quantize.end(), bits.begin(), bits.end());
