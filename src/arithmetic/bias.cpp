@@ -5,7 +5,6 @@
 namespace octet {
 namespace {
 
-constexpr double limit_of_32 = 0x1.fffffffcp30;
 constexpr double limit_of_64 = 0x1.0p47 - 1;
 
 template <class Code>
@@ -27,7 +26,7 @@ Tensor quantize_bias(const Tensor& bias, const QuantParams& params, BiasWidth wi
   if (width == BiasWidth::int64) {
     return codes_of<std::int64_t>(bias, params, DType::i64, limit_of_64);
   }
-  return codes_of<std::int32_t>(bias, params, DType::i32, limit_of_32);
+  return codes_of<std::int32_t>(bias, params, DType::i32, largest_bias_code);
 }
 
 }  // namespace octet

@@ -7,6 +7,9 @@
 
 namespace octet {
 
+/// Largest |code| of 32-bit biases.
+inline constexpr double largest_bias_code = 0x1.fffffffcp30;
+
 enum class BiasWidth : std::uint8_t {
   int32,  ///< of 8-bit inputs; limited so that half of int32 is left to the products
   int64,  ///< of 16-bit inputs; limited to the 48 bits that TFLite-Micro and CMSIS-NN take

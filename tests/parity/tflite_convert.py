@@ -62,10 +62,13 @@ def difference(reference, other):
     """Largest difference as a share of the largest output; inf where shapes or integers differ."""
     worst = 0.0
     for a, b in zip(reference, other, strict=True):
-        if a.shape != b.shape or (a.dtype != np.float32 and not (a == b).all()):
+        if a.shape != b.shape or a.dtype != b.dtype or (a.dtype != np.float32 and not (a == b).all()):
             return float("inf")
-        if a.dtype == np.float32:
-            worst = max(worst, float(np.abs(a - b).max() / np.abs(a).max()))
+        if a.dtype != np.float32 or a.size == 0:
+            continue
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            return float("inf")
+        worst = max(worst, float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)))
     return worst
 
 

@@ -10,9 +10,10 @@ import litert
 
 RULES = {"tflite": "reference", "xnnpack": "xnnpack"}
 TARGETS = ("tflite", "tflite-micro")
-# Network: (operators, share of the codes that may differ, largest difference).
-FLOATS = ("FULLY_CONNECTED of open extents, MEAN, SOFTMAX by rule tflite; MEAN, SQRT, SOFTMAX by rule xnnpack", .08, 8)
-LIMITS = {"encoder": FLOATS, "encoder_dynamo": FLOATS}
+# Network, rule: (operators, share of the codes that may differ, largest difference): a fifth more than was measured.
+BY_TFLITE, BY_XNNPACK = "FULLY_CONNECTED of open extents, MEAN, SOFTMAX", "MEAN, SQRT, SOFTMAX"
+LIMITS = {("encoder", "tflite"): (BY_TFLITE, .065, 7), ("encoder", "xnnpack"): (BY_XNNPACK, .045, 6),
+          ("encoder_dynamo", "tflite"): (BY_TFLITE, .02, 5), ("encoder_dynamo", "xnnpack"): (BY_XNNPACK, .001, 1)}
 
 
 def coded(feed, detail):
@@ -47,7 +48,6 @@ def check(checks, octet, name, model, calibration, feeds, batch, folder):
     """calibration, feeds: {input: samples}; batch: samples at once."""
     data = folder / "calibration.npz"
     np.savez(data, **calibration)
-    operators, most, furthest = LIMITS.get(name, ("", 0, 0))
     for target in TARGETS:
         path = folder / f"{name}_{target}_int8.tflite"
         octet("quantize", model, "-o", path, "--target", target, "--data", data, "--io", "int8")
@@ -55,6 +55,7 @@ def check(checks, octet, name, model, calibration, feeds, batch, folder):
         names = [d["name"] for d in details]
         inputs = [coded(feeds[d["name"]], d) for d in details]
         for rule, kernels in RULES.items():
+            operators, most, furthest = LIMITS.get((name, rule), ("", 0, 0))
             theirs = litert_outputs(path, inputs, kernels, batch)
             ours = octet_outputs(octet, path, names, inputs, rule, batch, folder, len(theirs))
             same_form = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(ours, theirs, strict=True))

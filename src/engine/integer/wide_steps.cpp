@@ -63,8 +63,10 @@ class WideOutput {
     const std::size_t channels = channels_.size();
     for (std::int64_t i = 0; i < count; ++i) {
       const std::size_t c = static_cast<std::size_t>(i) % channels;
-      const auto code =
-          litert::requantize_wide(scaling_, channels_[c], sums[i] + bias_[c], low_, high_);
+      // A bias of a hostile file may leave int64: modulo 2^64, as processors add.
+      const auto sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sums[i]) +
+                                                 static_cast<std::uint64_t>(bias_[c]));
+      const auto code = litert::requantize_wide(scaling_, channels_[c], sum, low_, high_);
       output[i] = dequantize_value(code, scale_, 0);
     }
   }

@@ -217,6 +217,8 @@ Result<ValueId> Exporter::dequantize(ValueId id, const Quantization& quantizatio
 
 Result<ValueId> Exporter::read(ValueId id, const Quantization* quantization) {
   if (id == ValueId::none || quantization == nullptr) return copy(id);
+  // DequantizeLinear takes no 64-bit codes: biases of 16-bit activations are written as floats.
+  if (quantization->storage == DType::i64 && from_.value(id).is_constant()) return copy(id);
   return dequantize(id, *quantization);
 }
 

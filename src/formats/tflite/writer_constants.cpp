@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "arithmetic/bias.h"
 #include "arithmetic/quantize.h"
 #include "formats/codes.h"
 #include "formats/tflite/lowering.h"
@@ -289,16 +290,22 @@ Result<TensorId> Lowering::coded_bias(const Use& use, std::int64_t channels, con
     placed.params.scale = own->params.scale;
     codes = payload->second.reshaped({channels});
   } else {
-    OCTET_ASSIGN(const auto real, to_f32(*graph_.constant(id)));
-    const auto* values = real.data<float>();
-    codes = Tensor(DType::i32, {channels});
-    for (std::int64_t i = 0; i < channels; ++i) {
-      const auto scale = coding.params.scale[count == 1 ? 0 : static_cast<std::size_t>(i)];
-      const auto value = static_cast<double>(values[real.size() == 1 ? 0 : i]);
-      const double code = round_half_even(value / static_cast<double>(scale));
-      codes.mutable_data<std::int32_t>()[i] =
-          static_cast<std::int32_t>(saturate(code, -0x1.fffffffcp30, 0x1.fffffffcp30));
+    OCTET_ASSIGN(auto real, to_f32(*graph_.constant(id)));
+    if (real.size() == 1) {
+      const float value = real.data<float>()[0];
+      real = Tensor(DType::f32, {channels});
+      std::fill_n(real.mutable_data<float>(), channels, value);
     }
+    const bool wide = coding.storage == DType::i64;
+    for (std::int64_t i = 0; i < channels && !wide; ++i) {
+      const float scale = coding.params.scale[count == 1 ? 0 : static_cast<std::size_t>(i)];
+      const double code = static_cast<double>(real.data<float>()[i]) / static_cast<double>(scale);
+      if (std::abs(code) <= largest_bias_code) continue;
+      return bad_input("bias {} is {} times its scale, more than int32 holds",
+                       graph_.value(id).name, code);
+    }
+    codes = quantize_bias(real.reshaped({channels}), coding.params,
+                          wide ? BiasWidth::int64 : BiasWidth::int32);
   }
   if (coding.storage == DType::i64 && codes.dtype() == DType::i32) codes = widened(codes);
   const auto key = std::pair(id, coding_key(placed) + "bias");

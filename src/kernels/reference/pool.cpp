@@ -16,17 +16,18 @@ struct Span {
 
 Span window(int out, int stride, int pad_before, int pad_after, int kernel, int dilation,
             int extent) {
-  const int start = out * stride - pad_before;
+  const std::int64_t start = std::int64_t{out} * stride - pad_before;
+  // Taps before the one that reaches `position`; a window may be far larger than the image.
+  const auto taps_before = [&](std::int64_t position) {
+    const std::int64_t taps = position <= start ? 0 : (position - start + dilation - 1) / dilation;
+    return std::min<std::int64_t>(taps, kernel);
+  };
+  const std::int64_t first = taps_before(0);
   Span span;
-  bool found = false;
-  for (int k = 0; k < kernel; ++k) {
-    const int position = start + k * dilation;
-    if (position < extent + pad_after) ++span.counted_with_padding;
-    if (position < 0 || position >= extent) continue;
-    if (!found) span.first = position;
-    found = true;
-    ++span.count;
-  }
+  span.first = static_cast<int>(start + first * dilation);
+  span.count = static_cast<int>(taps_before(extent) - first);
+  span.counted_with_padding = static_cast<int>(taps_before(std::int64_t{extent} + pad_after));
+  if (span.count == 0) span.first = 0;
   return span;
 }
 
