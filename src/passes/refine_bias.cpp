@@ -95,7 +95,7 @@ class Refiner {
     for (const auto& [id, bias] : context_.float_biases) {
       original.value(original.node(id).input(2)).constant = bias;
     }
-    OCTET_ASSIGN(const auto error, OutputError::against(original, judging_));
+    OCTET_ASSIGN(const auto error, OutputDistance::against(original, judging_));
     OCTET_ASSIGN(const double before, error_of_trial(error));
     OCTET_TRY(refine(original));
     OCTET_ASSIGN(const double after, error_of_trial(error));
@@ -109,7 +109,7 @@ class Refiner {
   }
 
  private:
-  Result<double> error_of_trial(const OutputError& error) const {
+  Result<double> error_of_trial(const OutputDistance& error) const {
     OCTET_ASSIGN(auto model, with_bias_codes(context_));
     return error.of(std::move(model));
   }

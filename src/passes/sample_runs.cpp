@@ -83,8 +83,8 @@ Status run_samples(
   return {};
 }
 
-Result<OutputError> OutputError::against(const Graph& original, const Samples& samples) {
-  OutputError error(samples);
+Result<OutputDistance> OutputDistance::against(const Graph& original, const Samples& samples) {
+  OutputDistance error(samples);
   Graph graph = original;
   leave_out_softmax(graph);
   OCTET_ASSIGN(const auto program, compile_float(graph));
@@ -96,7 +96,7 @@ Result<OutputError> OutputError::against(const Graph& original, const Samples& s
   return error;
 }
 
-Result<double> OutputError::of(QuantizedGraph model) const {
+Result<double> OutputDistance::of(QuantizedGraph model) const {
   leave_out_softmax(model.graph);
   OCTET_ASSIGN(const auto program, compile_integer(model));
   std::vector<Sums> sums(samples_.size());

@@ -23,17 +23,18 @@ using Samples = std::vector<std::vector<Tensor>>;  ///< the graph's inputs, by s
     const std::function<void(std::size_t sample, const std::vector<Tensor>& outputs)>& done);
 
 /// How far the outputs of quantized models are from those of a float model.
-class OutputError {
+class OutputDistance {
  public:
   /// Runs the float model on the samples, which must outlive this. A Softmax that makes an output
   /// is left out: what it reads tells more.
-  [[nodiscard]] static Result<OutputError> against(const Graph& original, const Samples& samples);
+  [[nodiscard]] static Result<OutputDistance> against(const Graph& original,
+                                                      const Samples& samples);
 
   /// sum (m - r)^2 / sum r^2 over all elements of all outputs and samples; r: the float model.
   [[nodiscard]] Result<double> of(QuantizedGraph model) const;
 
  private:
-  explicit OutputError(const Samples& samples) : samples_(samples) {}
+  explicit OutputDistance(const Samples& samples) : samples_(samples) {}
 
   const Samples& samples_;
   std::vector<std::vector<Tensor>> reference_;  ///< by sample

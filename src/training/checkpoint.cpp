@@ -68,6 +68,7 @@ class Reader {
   std::vector<float> floats() {
     const auto count = number<std::uint64_t>();
     if (count > bytes_.size() || !take(count * sizeof(float))) return {};
+    if (count == 0) return {};
     std::vector<float> values(count);
     std::memcpy(values.data(), bytes_.data() + at_ - count * sizeof(float), count * sizeof(float));
     return values;

@@ -22,21 +22,22 @@ ValueId constant_behind(const Graph& graph, const std::vector<NodeId>& producers
 
 struct TrainedInput {
   std::size_t input;
-  Role role;
+  ParameterRole role;
 };
 
 std::vector<TrainedInput> trained_inputs(const Node& node) {
-  if (node.is("Conv") || node.is("Gemm")) return {{1, Role::weight}, {2, Role::plain}};
-  if (node.is("MatMul")) return {{0, Role::weight}, {1, Role::weight}};
+  if (node.is("Conv") || node.is("Gemm"))
+    return {{1, ParameterRole::weight}, {2, ParameterRole::plain}};
+  if (node.is("MatMul")) return {{0, ParameterRole::weight}, {1, ParameterRole::weight}};
   if (node.is("BatchNormalization") || node.is("LayerNormalization")) {
-    return {{1, Role::plain}, {2, Role::plain}};
+    return {{1, ParameterRole::plain}, {2, ParameterRole::plain}};
   }
   return {};
 }
 
 /// An Add of a constant row is the bias of what it is added to, of a MatMul for one.
 void add_bias_of_sum(const Graph& graph, const std::vector<NodeId>& producers, const Node& node,
-                     std::map<ValueId, Role>& roles) {
+                     std::map<ValueId, ParameterRole>& roles) {
   if (!node.is("Add")) return;
   for (const std::size_t input : {0U, 1U}) {
     const auto bias = constant_behind(graph, producers, node.input(input));
@@ -44,12 +45,12 @@ void add_bias_of_sum(const Graph& graph, const std::vector<NodeId>& producers, c
     if (bias == ValueId::none || other == ValueId::none) continue;
     const auto producer = producers[index(other)];
     if (producer == NodeId::none || !graph.node(producer).is("MatMul")) continue;
-    if (graph.constant(bias)->rank() == 1) roles.emplace(bias, Role::plain);
+    if (graph.constant(bias)->rank() == 1) roles.emplace(bias, ParameterRole::plain);
   }
 }
 
-std::map<ValueId, Role> roles_of(const Graph& graph) {
-  std::map<ValueId, Role> roles;
+std::map<ValueId, ParameterRole> roles_of(const Graph& graph) {
+  std::map<ValueId, ParameterRole> roles;
   const auto producers = graph.producers();
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {
     const Node& node = graph.node(static_cast<NodeId>(i));
@@ -119,7 +120,7 @@ Result<Network> Network::make(Graph shape_graph, Graph graph, std::span<const Va
   Network network;
   network.roles_ = roles_of(graph);
   if (network.roles_.empty()) return bad_input("the model has no weights to train");
-  for (const auto id : scales) network.roles_.emplace(id, Role::scale);
+  for (const auto id : scales) network.roles_.emplace(id, ParameterRole::scale);
   network.scores_ = scores_of(graph);
   network.input_shape_ = *input.shape;
   network.input_shape_[0] = dynamic_dim;
@@ -176,7 +177,7 @@ Status initialize(Graph& graph, std::uint64_t seed) {
       if (constant == nullptr || constant->dtype() != DType::f32) continue;
       const Shape shape = constant->shape();
       Tensor numbers = Tensor::zeros(DType::f32, shape);
-      if (role == Role::weight && shape.size() > 1) {
+      if (role == ParameterRole::weight && shape.size() > 1) {
         const auto inputs = std::max<std::int64_t>(fan_in(node, shape), 1);
         numbers = normal_numbers(shape, std::sqrt(2 / static_cast<double>(inputs)), seed, item++);
       } else if (input == 1) {
@@ -186,7 +187,7 @@ Status initialize(Graph& graph, std::uint64_t seed) {
     }
   }
   const auto producers = graph.producers();
-  std::map<ValueId, Role> sums;
+  std::map<ValueId, ParameterRole> sums;
   for (const auto id : order) add_bias_of_sum(graph, producers, graph.node(id), sums);
   for (const auto& [id, role] : sums) {
     graph.value(id).constant = Tensor::zeros(DType::f32, graph.constant(id)->shape());

@@ -14,7 +14,7 @@ namespace octet {
 using gradient::Parameters;
 
 /// What is trained of a constant.
-enum class Role : std::uint8_t {
+enum class ParameterRole : std::uint8_t {
   weight,  ///< decays
   plain,   ///< biases, factors of normalizations: does not decay
   scale,   ///< of a quantization: does not decay, stays positive
@@ -28,7 +28,7 @@ class Network {
   [[nodiscard]] static Result<Network> make(Graph shape_graph, Graph graph,
                                             std::span<const ValueId> scales);
 
-  [[nodiscard]] const std::map<ValueId, Role>& roles() const { return roles_; }
+  [[nodiscard]] const std::map<ValueId, ParameterRole>& roles() const { return roles_; }
   [[nodiscard]] Parameters initial_parameters() const;
   [[nodiscard]] const Graph& graph() const { return graph_; }
   /// What the loss sees: the first output, or what its final Softmax reads.
@@ -43,7 +43,7 @@ class Network {
  private:
   Graph shape_graph_;
   Graph graph_;
-  std::map<ValueId, Role> roles_;
+  std::map<ValueId, ParameterRole> roles_;
   ValueId scores_ = ValueId::none;
   Shape input_shape_;  ///< first extent: dynamic_dim
   bool has_batch_norm_ = false;

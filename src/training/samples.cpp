@@ -4,9 +4,10 @@
 
 namespace octet {
 
-Result<SampleStore> SampleStore::read(const Dataset& dataset, std::vector<std::int64_t> selection,
-                                      std::uint64_t limit) {
-  SampleStore store(dataset);
+Result<TrainingSamples> TrainingSamples::read(const Dataset& dataset,
+                                              std::vector<std::int64_t> selection,
+                                              std::uint64_t limit) {
+  TrainingSamples store(dataset);
   store.samples_.reserve(selection.size());
   OCTET_ASSIGN(auto stream, dataset.stream(std::move(selection)));
   std::uint64_t bytes = 0;
@@ -25,12 +26,12 @@ Result<SampleStore> SampleStore::read(const Dataset& dataset, std::vector<std::i
   return store;
 }
 
-Result<Tensor> SampleStore::input(std::int64_t i) const {
+Result<Tensor> TrainingSamples::input(std::int64_t i) const {
   OCTET_ASSIGN(auto inputs, dataset_->decode(samples_[static_cast<std::size_t>(i)]));
   return std::move(inputs.front());
 }
 
-std::int32_t SampleStore::label(std::int64_t i) const {
+std::int32_t TrainingSamples::label(std::int64_t i) const {
   const auto& labels = dataset_->labels();
   if (labels.empty()) return -1;
   return labels[static_cast<std::size_t>(samples_[static_cast<std::size_t>(i)].index)];

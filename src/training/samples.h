@@ -6,13 +6,13 @@
 
 namespace octet {
 
-class SampleStore {
+class TrainingSamples {
  public:
   /// Reads the samples of `selection`. Fails when they take more than `limit` bytes, saying how
   /// many fit.
-  [[nodiscard]] static Result<SampleStore> read(const Dataset& dataset,
-                                                std::vector<std::int64_t> selection,
-                                                std::uint64_t limit = std::uint64_t{8} << 30);
+  [[nodiscard]] static Result<TrainingSamples> read(const Dataset& dataset,
+                                                    std::vector<std::int64_t> selection,
+                                                    std::uint64_t limit = std::uint64_t{8} << 30);
 
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(samples_.size()); }
   /// Sample i as the model's single input, batch dimension 1. Thread-safe.
@@ -21,7 +21,7 @@ class SampleStore {
   [[nodiscard]] std::int32_t label(std::int64_t i) const;
 
  private:
-  explicit SampleStore(const Dataset& dataset) : dataset_(&dataset) {}
+  explicit TrainingSamples(const Dataset& dataset) : dataset_(&dataset) {}
 
   const Dataset* dataset_;
   std::vector<RawSample> samples_;

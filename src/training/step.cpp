@@ -50,7 +50,7 @@ Status check_labels(const ClassTargets& targets, std::int64_t classes) {
 
 }  // namespace
 
-StepRunner::StepRunner(Network& network, const SampleStore& store, const TrainingData& data,
+StepRunner::StepRunner(Network& network, const TrainingSamples& store, const TrainingData& data,
                        const TrainOptions& options)
     : network_(&network),
       store_(&store),
@@ -59,7 +59,7 @@ StepRunner::StepRunner(Network& network, const SampleStore& store, const Trainin
       workers_(static_cast<std::size_t>(std::max(thread_count(), 1))) {}
 
 Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
-                                    const SampleStore& store, const TrainingData& data,
+                                    const TrainingSamples& store, const TrainingData& data,
                                     const TrainOptions& options) {
   StepRunner runner(network, store, data, options);
   if (teacher != nullptr) {

@@ -17,7 +17,8 @@ struct StepResult {
 class StepRunner {
  public:
   [[nodiscard]] static Result<StepRunner> make(Network& network, const Graph* teacher,
-                                               const SampleStore& store, const TrainingData& data,
+                                               const TrainingSamples& store,
+                                               const TrainingData& data,
                                                const TrainOptions& options);
 
   /// `batch`: indices into the store. update() of the tapes has to have the parameters.
@@ -47,7 +48,7 @@ class StepRunner {
     std::int64_t correct = 0;
   };
 
-  StepRunner(Network& network, const SampleStore& store, const TrainingData& data,
+  StepRunner(Network& network, const TrainingSamples& store, const TrainingData& data,
              const TrainOptions& options);
 
   [[nodiscard]] std::vector<std::span<const std::int64_t>> cut(
@@ -63,7 +64,7 @@ class StepRunner {
                                       std::int64_t epoch, float weight, std::span<float> leaves);
 
   Network* network_;
-  const SampleStore* store_;
+  const TrainingSamples* store_;
   const TrainingData* data_;
   const TrainOptions* options_;
   std::unique_ptr<Program> teacher_;

@@ -38,7 +38,7 @@ double norm_of(const Parameters& gradients) {
 class Trainer {
  public:
   Trainer(Network& network, const TrainingData& data, const TrainOptions& options,
-          const TrainingHooks& hooks, const SampleStore& store, StepRunner& runner)
+          const TrainingHooks& hooks, const TrainingSamples& store, StepRunner& runner)
       : network_(network),
         data_(data),
         options_(options),
@@ -172,20 +172,20 @@ class Trainer {
   }
 
   void update_one(ValueId id, const Tensor& gradient, double rate, float shrink) {
-    const Role role = network_.roles().at(id);
-    if (role == Role::scale && options_.freeze_scales) return;
+    const ParameterRole role = network_.roles().at(id);
+    if (role == ParameterRole::scale && options_.freeze_scales) return;
     Tensor& parameter = state_.parameters.at(id);
     const std::span<float> values(parameter.mutable_data<float>(),
                                   static_cast<std::size_t>(parameter.size()));
     std::vector<float> g(gradient.values<float>().begin(), gradient.values<float>().end());
     for (float& x : g) x *= shrink;
-    const std::vector<float> before = role == Role::scale
+    const std::vector<float> before = role == ParameterRole::scale
                                           ? std::vector<float>(values.begin(), values.end())
                                           : std::vector<float>();
-    const double factor = role == Role::scale ? options_.scale_rate_factor : 1;
+    const double factor = role == ParameterRole::scale ? options_.scale_rate_factor : 1;
     optim::update(options_.optimizer, state_.step, static_cast<float>(rate * factor),
-                  role == Role::weight ? options_.weight_decay : 0, g, state_.moments.at(id),
-                  values);
+                  role == ParameterRole::weight ? options_.weight_decay : 0, g,
+                  state_.moments.at(id), values);
     for (std::size_t i = 0; i < before.size(); ++i) {
       values[i] =
           std::clamp(values[i], before[i] * (1 - largest_change), before[i] * (1 + largest_change));
@@ -283,7 +283,7 @@ class Trainer {
   const TrainOptions& options_;
   const TrainingHooks& hooks_;
   StepRunner& runner_;
-  const SampleStore& store_;
+  const TrainingSamples& store_;
   std::vector<std::int64_t> trained_, held_back_;
   optim::Schedule schedule_;
   TrainingState state_;
@@ -294,7 +294,7 @@ class Trainer {
 
 Result<TrainingResult> train(Network& network, const Graph* teacher, const TrainingData& data,
                              const TrainOptions& options, const TrainingHooks& hooks) {
-  OCTET_ASSIGN(const auto store, SampleStore::read(data.dataset, data.selection));
+  OCTET_ASSIGN(const auto store, TrainingSamples::read(data.dataset, data.selection));
   const bool labelled = store.label(0) >= 0;
   if (!labelled && options.loss.kind == LossKind::cross_entropy && teacher == nullptr) {
     return bad_input("{} has no labels: distil from a model (--distill), or train with --loss mse",

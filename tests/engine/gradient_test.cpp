@@ -45,6 +45,8 @@ ValueId weight(ModelBuilder& b, std::vector<ValueId>& trained, Shape shape, floa
   return id;
 }
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
 Case unary(const std::string& op, Attributes attributes = {}, float low = -4, float high = 4,
            Shape shape = {2, 3, 4, 5}) {
   return {op, [=](ModelBuilder& b, auto& inputs, auto& trained) {

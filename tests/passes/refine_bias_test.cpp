@@ -148,12 +148,12 @@ TEST(RefineBias, TouchesOnlyBiases) {
   }
 }
 
-TEST(OutputError, IsZeroForTheReferenceAndGrowsWithCoarserWeights) {
+TEST(OutputDistance, IsZeroForTheReferenceAndGrowsWithCoarserWeights) {
   const auto graph = network();
   const auto samples = read_samples(sources_of_samples(1).samples, graph, 8);
   ASSERT_TRUE(samples);
   EXPECT_EQ(samples->size(), 8U);
-  const auto error = OutputError::against(graph, *samples);
+  const auto error = OutputDistance::against(graph, *samples);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->of({graph, {}}).value(), 0);
   const double fine = error->of(quantized(graph, false, 8, 1)).value();
