@@ -103,7 +103,7 @@ TEST(Train, SameBytesForAnyThreadCount) {
 /// Killed again and again and resumed, a run ends with the same bytes as one left alone.
 TEST(Train, ResumedRunsEndWithTheSameBytes) {
   const TemporaryFolder folder;
-  const Arguments more = {"--init", "--epochs",    "12",  "--batch",     "32",  "--lr",
+  const Arguments more = {"--init", "--epochs",    "4",   "--batch",     "32",  "--lr",
                           "0.05",   "--held-back", "100", "--optimizer", "adam"};
   json_of(train(digits("digits_cnn.onnx"), folder / "whole.onnx", more));
   auto resumed = more;
