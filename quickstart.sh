@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 scripts/setup.sh
-echo "Building octet (a few minutes the first time) ..."
+echo "Building octet (about ten minutes on two cores the first time) ..."
 if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 log=build/quickstart-build.log
 if ! { cmake --preset release && cmake --build --preset release --target octet_cli; } >"$log" 2>&1; then

@@ -63,6 +63,9 @@ struct TrainedEpoch {
   double images_per_second = 0;
 };
 
+/// The epoch as one JSON object, as a line of the history file.
+[[nodiscard]] std::string history_line(const TrainedEpoch& epoch);
+
 struct TrainSummary {
   std::string output;
   std::vector<TrainedEpoch> epochs;

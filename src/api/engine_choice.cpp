@@ -214,17 +214,6 @@ Status check_scores(const Tensor& scores, std::size_t samples) {
   return {};
 }
 
-WorkerSessions::WorkerSessions(const Program& program)
-    : program_(program), sessions_(static_cast<std::size_t>(thread_count())) {}
-
-Result<Session*> WorkerSessions::get(int worker) {
-  auto& slot = sessions_[static_cast<std::size_t>(worker)];
-  if (!slot) {
-    OCTET_ASSIGN(slot, program_.session());
-  }
-  return slot.get();
-}
-
 std::int64_t peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

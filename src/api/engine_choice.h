@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "engine/program.h"
 #include "engine/simulation/simulation_program.h"
+#include "engine/worker_sessions.h"
 #include "formats/model_file.h"
 #include "octet/data.h"
 #include "octet/evaluate.h"
@@ -72,17 +73,6 @@ struct OpenData {
 
 /// Checks that an output holds f32 scores, one row for each of `samples`.
 [[nodiscard]] Status check_scores(const Tensor& scores, std::size_t samples);
-
-/// Sessions made on demand, one per worker.
-class WorkerSessions {
- public:
-  explicit WorkerSessions(const Program& program);
-  [[nodiscard]] Result<Session*> get(int worker);
-
- private:
-  const Program& program_;
-  std::vector<std::unique_ptr<Session>> sessions_;
-};
 
 /// Highest resident memory of this process so far, in bytes.
 [[nodiscard]] std::int64_t peak_rss_bytes();

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "api/calibration_data.h"
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "data/held_dataset.h"
-#include "passes/data_free.h"
 #include "passes/dequantize.h"
 #include "passes/input_layout.h"
 #include "passes/pipeline.h"
@@ -19,13 +18,6 @@
 
 namespace octet {
 namespace {
-
-constexpr std::int64_t default_samples = 512;
-/// Samples that channels are profiled on, and by --optimize best: their sums are kept by sample.
-constexpr std::int64_t profile_samples = 32;
-constexpr std::int64_t profile_samples_best = 128;
-/// Bytes of undecoded samples that are kept where there is more than one sweep over them.
-constexpr std::size_t held_bytes = std::size_t{64} << 20;
 
 using Clock = std::chrono::steady_clock;
 
@@ -56,70 +48,6 @@ Result<ModelFile> read_source_model(const QuantizeRequest& request) {
   return file;
 }
 
-/// Runs the calibration sweep of a request on a simplified graph.
-struct Sweep {
-  const DataSource& source;
-  ObserverKind observer;
-  const Progress& progress;
-  const std::string& model_hash;
-  bool repeated = false;  ///< there is more than one sweep over the samples
-  std::int64_t skipped = 0;
-  std::optional<OpenData> opened;
-
-  /// The data, opened once: the inputs of a graph stay what they are from pass to pass.
-  Result<const OpenData*> open(const Graph& graph) {
-    if (opened) return &*opened;
-    OCTET_ASSIGN(auto data, open_data(source, graph, default_samples));
-    if (repeated) {
-      OCTET_ASSIGN(data.dataset, hold_samples(std::move(data.dataset), data.selection, held_bytes));
-    }
-    opened = std::move(data);
-    return &*opened;
-  }
-
-  Result<Statistics> run(const Graph& graph, const std::vector<ValueId>& values) {
-    OCTET_ASSIGN(const auto* found, open(graph));
-    const auto& data = *found;
-    const auto recipe_json = data.recipe == Recipe{} ? std::string() : to_json(data.recipe);
-    CalibrationOptions options;
-    options.observer = observer;
-    options.selection = data.selection;
-    options.undecodable = source.skip_undecodable ? Undecodable::skip : Undecodable::error;
-    options.progress = progress;
-    OCTET_ASSIGN(auto statistics, calibrate(graph, values, *data.dataset, options));
-    statistics.model_hash = model_hash;
-    statistics.recipe = recipe_json;
-    skipped = static_cast<std::int64_t>(data.selection.size()) - statistics.samples;
-    return statistics;
-  }
-
-  /// A SampleSource: at most `limit` samples, spread evenly over the selection.
-  Result<std::int64_t> some(const Graph& graph, std::int64_t limit, const BatchVisitor& visit) {
-    OCTET_ASSIGN(const auto* found, open(graph));
-    const auto& data = *found;
-    const auto all = static_cast<std::int64_t>(data.selection.size());
-    const auto count = std::min(all, limit);
-    std::vector<std::int64_t> selection;
-    for (std::int64_t i = 0; i < count; ++i) {
-      selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
-    }
-    LoaderOptions loader;
-    loader.batch_size = calibration_batch;
-    loader.undecodable = source.skip_undecodable ? Undecodable::skip : Undecodable::error;
-    OCTET_ASSIGN(const auto report, for_each_batch(*data.dataset, selection, loader, visit));
-    return report.samples;
-  }
-};
-
-Result<Statistics> statistics_from_file(const std::string& path, const std::string& model_hash) {
-  OCTET_ASSIGN(auto statistics, read_statistics(path));
-  if (statistics.model_hash != model_hash) {
-    return bad_input("{} was calibrated on another model (hash {}, this one is {})", path,
-                     statistics.model_hash, model_hash);
-  }
-  return statistics;
-}
-
 std::uint64_t file_size(const std::string& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
@@ -148,30 +76,6 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   return fmt::format("{}", fmt::join(unused, ", "));
 }
 
-/// What the first input can hold: all pixels, by the recipe of the request or of the model.
-Result<std::vector<InputRange>> input_ranges(const QuantizeRequest& request, const Graph& graph) {
-  Recipe recipe;
-  const auto stored = graph.metadata.find(recipe_key);
-  if (!request.data.recipe.empty()) {
-    OCTET_ASSIGN(recipe, read_recipe(request.data.recipe));
-  } else if (stored != graph.metadata.end()) {
-    OCTET_ASSIGN(recipe, parse_recipe(stored->second));
-  } else {
-    return std::vector<InputRange>();
-  }
-  InputRange range;
-  constexpr double white = 255;
-  const auto channels = std::max({recipe.mean.size(), recipe.std.size(), std::size_t{1}});
-  for (std::size_t c = 0; c < channels; ++c) {
-    const auto of = [c](const std::vector<float>& all, double fallback) {
-      return all.empty() ? fallback : static_cast<double>(all[all.size() == 1 ? 0 : c]);
-    };
-    range.lowest.push_back(-of(recipe.mean, 0) / of(recipe.std, 1));
-    range.highest.push_back((white * recipe.scale - of(recipe.mean, 0)) / of(recipe.std, 1));
-  }
-  return std::vector<InputRange>{range};
-}
-
 /// The recipe by which the samples were made goes along; without samples, the one that was given.
 Status store_recipe(const QuantizeRequest& request, const std::optional<Statistics>& statistics,
                     Graph& graph) {
@@ -182,67 +86,10 @@ Status store_recipe(const QuantizeRequest& request, const std::optional<Statisti
   return {};
 }
 
-}  // namespace
-
-Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
-  const auto start = Clock::now();
-  OCTET_ASSIGN(auto options, parse_options(request));
-  OCTET_ASSIGN(const auto rule, parse_rule(request.rule));
-  if (!request.dry_run) {
-    OCTET_TRY(check_model_suffix(request.output));
-    OCTET_TRY(check_writable(request.output));
-  }
-  OCTET_ASSIGN(auto file, read_source_model(request));
-  OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
-  QuantizeReport report;
-
-  Sweep sweep{request.data,
-              options.observer,
-              request.progress,
-              file.hash,
-              options.equalize || options.refine_bias,
-              0,
-              {}};
-  std::optional<Statistics> statistics;
-  const auto source = [&](const Graph& graph,
-                          const std::vector<ValueId>& values) -> Result<Statistics> {
-    if (request.statistics.empty()) {
-      OCTET_ASSIGN(statistics, sweep.run(graph, values));
-    } else {
-      OCTET_ASSIGN(statistics, statistics_from_file(request.statistics, file.hash));
-    }
-    return *statistics;
-  };
-  auto& graph = file.model.graph;
-  QuantizeSources sources{source, {}, {}};
-  if (request.data_free) {
-    OCTET_ASSIGN(const auto ranges, input_ranges(request, graph));
-    const auto derived = data_free_sources(ranges, options.observer);
-    sources.profiles = derived.profiles;
-    sources.statistics = [&statistics, derived](
-                             const Graph& current,
-                             const std::vector<ValueId>& values) -> Result<Statistics> {
-      OCTET_ASSIGN(statistics, derived.statistics(current, values));
-      return *statistics;
-    };
-  } else if (request.statistics.empty()) {
-    sources.samples = [&](const Graph& current, std::int64_t limit, const BatchVisitor& visit) {
-      return sweep.some(current, limit, visit);
-    };
-    sources.profiles = [&](const Graph& current, const std::vector<ProfileRequest>& requests) {
-      const auto limit = request.optimize == "best" ? profile_samples_best : profile_samples;
-      return profile_channels(current, requests, sources.samples, limit);
-    };
-  }
+/// Notes what was given and not used, and what would need more than was given.
+void note_unused(const QuantizeRequest& request, const QuantizeOptions& options,
+                 QuantizeReport& report) {
   const bool with_data = options.method == Method::static_ranges;
-  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
-                                     : quantize_without_data(std::move(graph), options, report));
-  state_bits(model);
-  // Last, so that samples and statistics are those of the model that was given.
-  if (layout) {
-    OCTET_ASSIGN(const int images, set_input_layout(model, *layout));
-    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
-  }
   if (!with_data && has_data(request)) {
     report.notes.push_back(
         fmt::format("{} quantization needs no data: it was not read", name(options.method)));
@@ -261,6 +108,36 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
     report.notes.push_back(fmt::format("{} quantization with {} weights has no use for {}",
                                        name(options.method), request.weights, unused));
   }
+}
+
+}  // namespace
+
+Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
+  const auto start = Clock::now();
+  OCTET_ASSIGN(auto options, parse_options(request));
+  OCTET_ASSIGN(const auto rule, parse_rule(request.rule));
+  if (!request.dry_run) {
+    OCTET_TRY(check_model_suffix(request.output));
+    OCTET_TRY(check_writable(request.output));
+  }
+  OCTET_ASSIGN(auto file, read_source_model(request));
+  OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
+  QuantizeReport report;
+
+  RequestSources known(request, options, file.hash);
+  auto& graph = file.model.graph;
+  OCTET_ASSIGN(const auto sources, known.sources(graph));
+  const bool with_data = options.method == Method::static_ranges;
+  OCTET_ASSIGN(auto model, with_data ? quantize_static(std::move(graph), options, sources, report)
+                                     : quantize_without_data(std::move(graph), options, report));
+  state_bits(model);
+  // Last, so that samples and statistics are those of the model that was given.
+  if (layout) {
+    OCTET_ASSIGN(const int images, set_input_layout(model, *layout));
+    if (images == 0) report.notes.push_back(no_image_inputs(request.input_layout));
+  }
+  note_unused(request, options, report);
+  const auto& statistics = known.statistics();
   OCTET_TRY(store_recipe(request, statistics, model.graph));
   if (rule) model.plan.rule = *rule;
   write_provenance(model, {request, options, file.hash, statistics ? &*statistics : nullptr});
@@ -275,7 +152,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   out.input_bytes = file.bytes;
   out.output_bytes = request.dry_run ? 0 : file_size(request.output);
   out.samples = statistics ? statistics->samples : 0;
-  out.skipped_samples = sweep.skipped;
+  out.skipped_samples = known.skipped();
   out.integer_mac_share = report.integer_mac_share;
   for (const auto& node : report.float_nodes) {
     out.float_nodes.push_back({node.name, node.op, node.reason});
@@ -297,11 +174,11 @@ Result<CalibrateSummary> calibrate(const CalibrateRequest& request) {
   OCTET_TRY(simplify(file.model.graph));
   OCTET_TRY(fit_target(file.model.graph, options));
   OCTET_ASSIGN(const auto values, values_to_observe(file.model.graph, options));
-  Sweep sweep{request.data, options.observer, request.progress, file.hash, false, 0, {}};
-  OCTET_ASSIGN(const auto statistics, sweep.run(file.model.graph, values));
+  CalibrationData data(request.data, options.observer, request.progress, file.hash);
+  OCTET_ASSIGN(const auto statistics, data.statistics(file.model.graph, values));
   OCTET_TRY(check_cancel());
   OCTET_TRY(write_file(request.output, std::string_view(encode(statistics))));
-  return CalibrateSummary{request.output,           statistics.samples,   sweep.skipped,
+  return CalibrateSummary{request.output,           statistics.samples,   data.skipped(),
                           statistics.values.size(), seconds_since(start), peak_rss_bytes()};
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "api/calibration_data.h"
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
@@ -19,8 +20,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
-
-constexpr std::int64_t calibration_samples = 512;
 
 template <class T>
 Result<T> named(const std::optional<T>& value, std::string_view option, const std::string& text,
@@ -45,6 +44,9 @@ Status check_numbers(const TrainRequest& r) {
   if (r.temperature <= 0) return fail(ErrorKind::usage, "--temperature must be above 0");
   if (r.label_smoothing < 0 || r.label_smoothing >= 1) {
     return fail(ErrorKind::usage, "--label-smoothing must be in [0, 1)");
+  }
+  if (r.data.skip_undecodable) {
+    return fail(ErrorKind::usage, "--skip-undecodable: training leaves no sample out");
   }
   if (r.resume && r.checkpoint.empty())
     return fail(ErrorKind::usage, "--resume needs --checkpoint");
@@ -133,52 +135,40 @@ std::string fingerprint(const TrainRequest& request, const ModelFile& file, cons
 /// The model as it is trained: with its plan where it is quantization-aware.
 struct Trainee {
   QuantizedGraph model;
-  FakeQuantGraph fake_quant;  ///< graph: what is trained, FakeQuant nodes or not
+  FakeQuantGraph fake_quant;     ///< graph: what is trained, FakeQuant nodes or not
+  QuantizeRequest quantization;  ///< read where there are options
   std::optional<QuantizeOptions> options;
   std::optional<Statistics> statistics;
   QuantizeReport report;
 };
-
-Result<Statistics> calibrate_on(const OpenData& data, const TrainRequest& request,
-                                const QuantizeOptions& options, const std::string& hash,
-                                const Graph& graph, const std::vector<ValueId>& values) {
-  CalibrationOptions calibration;
-  calibration.observer = options.observer;
-  calibration.selection = select_samples(*data.dataset, calibration_samples, request.data.seed);
-  calibration.progress = request.progress;
-  OCTET_ASSIGN(auto statistics, calibrate(graph, values, *data.dataset, calibration));
-  statistics.model_hash = hash;
-  statistics.recipe = data.recipe == Recipe{} ? std::string() : to_json(data.recipe);
-  return statistics;
-}
 
 QuantizeRequest quantization_of(const TrainRequest& request) {
   QuantizeRequest quantization = *request.quantization;
   quantization.model = request.model;
   quantization.output = request.output;
   quantization.data = request.data;
+  quantization.progress = request.progress;
+  // Scales of few codes begin where the error is smallest.
+  if (quantization.weight_bits != 0 && quantization.weight_bits < 8) {
+    quantization.weight_observer = "mse";
+  }
   // Training decides the codes.
+  quantization.method = "static";
   quantization.learn_rounding = false;
   quantization.refine_bias = false;
   return quantization;
 }
 
-Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph, const std::string& hash,
-                                  const OpenData& data) {
+Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
+                                  const std::string& hash) {
   Trainee trainee;
-  OCTET_ASSIGN(trainee.options, parse_options(quantization_of(request)));
-  if (trainee.options->method != Method::static_ranges) {
-    return fail(ErrorKind::usage, "octet trains static quantization alone");
-  }
-  const auto source = [&](const Graph& simplified,
-                          const std::vector<ValueId>& values) -> Result<Statistics> {
-    OCTET_ASSIGN(trainee.statistics,
-                 calibrate_on(data, request, *trainee.options, hash, simplified, values));
-    return *trainee.statistics;
-  };
+  trainee.quantization = quantization_of(request);
+  OCTET_ASSIGN(trainee.options, parse_options(trainee.quantization));
+  RequestSources known(trainee.quantization, *trainee.options, hash);
+  OCTET_ASSIGN(const auto sources, known.sources(graph));
   OCTET_ASSIGN(trainee.model,
-               quantize_static(std::move(graph), *trainee.options, source, trainee.report));
-  choose_weight_scales(trainee.model);
+               quantize_static(std::move(graph), *trainee.options, sources, trainee.report));
+  trainee.statistics = known.statistics();
   OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model));
   return trainee;
 }
@@ -208,19 +198,10 @@ TrainedEpoch public_form(const EpochResult& e) {
           e.learning_rate, e.seconds, e.images_per_second};
 }
 
-Json epoch_json(const TrainedEpoch& e) {
-  Json json = {{"epoch", e.epoch}, {"loss", e.loss}, {"top1", e.top1}};
-  if (e.held_back_top1) json["held_back_top1"] = *e.held_back_top1;
-  json["lr"] = e.learning_rate;
-  json["seconds"] = e.seconds;
-  json["images_per_second"] = e.images_per_second;
-  return json;
-}
-
 Status write_history(const std::string& path, const std::vector<TrainedEpoch>& epochs) {
   if (path.empty()) return {};
   std::string text;
-  for (const auto& epoch : epochs) text += epoch_json(epoch).dump() + "\n";
+  for (const auto& epoch : epochs) text += history_line(epoch) + "\n";
   return write_file(path, std::string_view(text));
 }
 
@@ -230,7 +211,7 @@ Status write_trained(const TrainRequest& request, const ModelFile& file, const O
   if (data.recipe != Recipe{}) metadata[recipe_key] = to_json(data.recipe);
   if (trainee.options) {
     write_provenance(trainee.model,
-                     {quantization_of(request), *trainee.options, file.hash, &*trainee.statistics});
+                     {trainee.quantization, *trainee.options, file.hash, &*trainee.statistics});
   }
   metadata["octet.training"] = options_json(request).dump();
   metadata["octet.data"] = data.dataset->name();
@@ -243,6 +224,15 @@ ImageLayout layout_of(const Graph& graph) {
 }
 
 }  // namespace
+
+std::string history_line(const TrainedEpoch& e) {
+  Json json = {{"epoch", e.epoch}, {"loss", e.loss}, {"top1", e.top1}};
+  if (e.held_back_top1) json["held_back_top1"] = *e.held_back_top1;
+  json["lr"] = e.learning_rate;
+  json["seconds"] = e.seconds;
+  json["images_per_second"] = e.images_per_second;
+  return json.dump();
+}
 
 Result<TrainSummary> train(const TrainRequest& request,
                            const std::function<void(const TrainedEpoch&)>& on_epoch) {
@@ -264,7 +254,7 @@ Result<TrainSummary> train(const TrainRequest& request,
   Graph graph = std::move(file.model.graph);
   const ImageLayout layout = layout_of(graph);
   OCTET_ASSIGN(auto trainee, request.quantization
-                                 ? quantized_trainee(request, std::move(graph), file.hash, data)
+                                 ? quantized_trainee(request, std::move(graph), file.hash)
                                  : float_trainee(request, std::move(graph)));
   std::vector<ValueId> scales;
   for (const auto& scale : trainee.fake_quant.scales) scales.push_back(scale.constant);

@@ -4,21 +4,16 @@
 #include <cmath>
 
 #include "arithmetic/round.h"
+#include "engine/float/vector_clones.h"
 
 namespace octet {
 namespace {
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define OCTET_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define OCTET_CLONES
-#endif
-
 /// totals[c] += values[p][c] over pixels. The order of additions is fixed: f32 over runs of 64
 /// pixels, then double. `Channels` sums stay in registers over a run.
 template <std::int64_t Channels>
-inline __attribute__((always_inline)) void add_run(const float* values, std::int64_t pixels,
-                                                   std::int64_t stride, double* totals) {
+OCTET_INLINE void add_run(const float* values, std::int64_t pixels, std::int64_t stride,
+                          double* totals) {
   float run[Channels] = {};
   for (std::int64_t p = 0; p < pixels; ++p) {
     for (std::int64_t c = 0; c < Channels; ++c) run[c] += values[p * stride + c];
@@ -26,8 +21,8 @@ inline __attribute__((always_inline)) void add_run(const float* values, std::int
   for (std::int64_t c = 0; c < Channels; ++c) totals[c] += static_cast<double>(run[c]);
 }
 
-OCTET_CLONES void add_channels_last(const float* values, std::int64_t pixels, std::int64_t channels,
-                                    double* totals) {
+OCTET_VECTOR_CLONES void add_channels_last(const float* values, std::int64_t pixels,
+                                           std::int64_t channels, double* totals) {
   constexpr std::int64_t run_length = 64;
   for (std::int64_t begin = 0; begin < pixels; begin += run_length) {
     const float* first = values + begin * channels;

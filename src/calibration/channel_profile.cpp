@@ -5,26 +5,22 @@
 #include <memory>
 
 #include "engine/float/float_program.h"
+#include "engine/float/vector_clones.h"
 #include "octet/runtime.h"
 
 namespace octet {
 namespace {
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define OCTET_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define OCTET_CLONES
-#endif
 
 /// Sums over a run of pixels, short enough for f32.
 struct Run {
   std::vector<float> sum, squares, inside;
 };
 
-OCTET_CLONES void add_pixels(const float* __restrict values, std::int64_t pixels,
-                             std::int64_t channels, float low, float high, float* __restrict sum,
-                             float* __restrict squares, float* __restrict inside,
-                             float* __restrict minimum, float* __restrict maximum) {
+OCTET_VECTOR_CLONES void add_pixels(const float* __restrict values, std::int64_t pixels,
+                                    std::int64_t channels, float low, float high,
+                                    float* __restrict sum, float* __restrict squares,
+                                    float* __restrict inside, float* __restrict minimum,
+                                    float* __restrict maximum) {
   for (std::int64_t p = 0; p < pixels; ++p) {
     const float* pixel = values + p * channels;
     for (std::int64_t c = 0; c < channels; ++c) {

@@ -6,14 +6,14 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/float/vector_clones.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace octet {
 namespace {
-
-#define OCTET_INLINE inline __attribute__((always_inline))
 
 struct RangeKeys {
   std::int32_t low;

@@ -13,18 +13,9 @@ struct Options {
   bool aware = false;
 };
 
-Json to_json(const TrainedEpoch& e) {
-  Json json = {{"epoch", e.epoch}, {"loss", finite_or_null(e.loss)}, {"top1", e.top1}};
-  if (e.held_back_top1) json["held_back_top1"] = *e.held_back_top1;
-  json["lr"] = e.learning_rate;
-  json["seconds"] = e.seconds;
-  json["images_per_second"] = e.images_per_second;
-  return json;
-}
-
 Json to_json(const TrainSummary& s) {
   Json epochs = Json::array();
-  for (const auto& epoch : s.epochs) epochs.push_back(to_json(epoch));
+  for (const auto& epoch : s.epochs) epochs.push_back(Json::parse(history_line(epoch)));
   return {{"output", s.output},   {"output_bytes", s.output_bytes},     {"epochs", epochs},
           {"samples", s.samples}, {"resumed_epochs", s.resumed_epochs}, {"notes", s.notes},
           {"seconds", s.seconds}, {"peak_rss_bytes", s.peak_rss_bytes}};
@@ -51,8 +42,6 @@ std::string to_text(const TrainSummary& s, std::int64_t epochs) {
 int execute(Options& options, const Context& context) {
   auto& request = options.request;
   if (options.aware) {
-    options.quantization.method = "static";
-    options.quantization.output = request.output;
     request.quantization = options.quantization;
   }
   request.progress = context.progress();

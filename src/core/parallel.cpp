@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 namespace octet {
 namespace {
@@ -31,6 +32,15 @@ void parallel_for_workers(std::int64_t count, const std::function<void(int, std:
   }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(thread_count())
   for (std::int64_t i = 0; i < count; ++i) fn(omp_get_thread_num(), i);
+}
+
+Status parallel_try(std::int64_t count, const std::function<Status(int, std::int64_t)>& fn) {
+  std::vector<Status> results(static_cast<std::size_t>(count));
+  parallel_for_workers(count, [&](int worker, std::int64_t i) {
+    results[static_cast<std::size_t>(i)] = fn(worker, i);
+  });
+  for (auto& result : results) OCTET_TRY(result);
+  return {};
 }
 
 }  // namespace octet

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "core/result.h"
 #include "octet/runtime.h"
 
 namespace octet {
@@ -15,5 +16,10 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& f
 /// Calls fn(worker, i): `worker` in [0, thread_count()) is the same for all calls on one thread, so
 /// it can index per-worker state.
 void parallel_for_workers(std::int64_t count, const std::function<void(int, std::int64_t)>& fn);
+
+/// The same for work that can fail: all items are tried, and the error of the first by number is
+/// returned.
+[[nodiscard]] Status parallel_try(std::int64_t count,
+                                  const std::function<Status(int worker, std::int64_t i)>& fn);
 
 }  // namespace octet

@@ -1,5 +1,8 @@
 #include "graph/plan.h"
 
+#include <algorithm>
+#include <array>
+
 #include "arithmetic/quantize.h"
 
 namespace octet {
@@ -49,6 +52,23 @@ Result<Tensor> constant_codes(const QuantizedGraph& model, const Use& use) {
   const int bits = quantization->scheme.bits;
   const DType storage = bits <= 8 ? DType::i8 : bits <= 16 ? DType::i16 : DType::i32;
   return quantize(*constant, quantization->params, quantization->scheme, storage);
+}
+
+bool moves_codes(const QuantizedGraph& model, NodeId id) {
+  constexpr auto movers = std::to_array<std::string_view>(
+      {"MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
+       "Concat", "Identity", "Dropout", "Slice", "DepthToSpace", "SpaceToDepth", "Relu"});
+  const Node& node = model.graph.node(id);
+  const auto* output = model.plan.find(node.output());
+  const bool moves =
+      node.domain.empty() && std::find(movers.begin(), movers.end(), node.op) != movers.end();
+  if (!moves || output == nullptr) return false;
+  const std::size_t data = node.is("Concat") ? node.inputs.size() : 1;
+  for (std::size_t i = 0; i < data; ++i) {
+    const auto* read = model.plan.find(model.graph, {id, static_cast<int>(i)});
+    if (read == nullptr || read->params != output->params) return false;
+  }
+  return true;
 }
 
 }  // namespace octet

@@ -80,6 +80,11 @@ struct QuantizedGraph {
   QuantPlan plan;
 };
 
+/// Whether the node gives codes of its inputs as they are, or that of zero: an operator that moves
+/// elements or takes some (MaxPool, Reshape, Concat, Relu ...), whose output has the params under
+/// which it reads.
+[[nodiscard]] bool moves_codes(const QuantizedGraph& model, NodeId id);
+
 /// Signed codes of a quantized constant: the payload, or quantize(constant) when there is none.
 [[nodiscard]] Result<Tensor> constant_codes(const QuantizedGraph& model, const Use& use);
 

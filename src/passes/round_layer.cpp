@@ -78,17 +78,15 @@ Result<std::vector<float>> cross_moments(const float* a, std::int64_t a_columns,
   std::vector<std::vector<float>> partial(at(chunks_at_once));
   for (std::int64_t first = 0; first < rows; first += chunk_rows * chunks_at_once) {
     const auto chunks = std::min(chunks_at_once, (rows - first + chunk_rows - 1) / chunk_rows);
-    std::vector<Status> states(at(chunks));
-    parallel_for(chunks, [&](std::int64_t i) {
+    OCTET_TRY(parallel_try(chunks, [&](int, std::int64_t i) {
       const ThreadScope single(1);
       const auto begin = first + i * chunk_rows;
       partial[at(i)].resize(at(size));
-      states[at(i)] = matrix_product(
-          true, false, a_columns, b_columns, std::min(chunk_rows, rows - begin), 1.0F,
-          a + begin * a_columns, b + begin * b_columns, 0.0F, partial[at(i)].data());
-    });
+      return matrix_product(true, false, a_columns, b_columns, std::min(chunk_rows, rows - begin),
+                            1.0F, a + begin * a_columns, b + begin * b_columns, 0.0F,
+                            partial[at(i)].data());
+    }));
     for (std::int64_t i = 0; i < chunks; ++i) {
-      OCTET_TRY(states[at(i)]);
       for (std::size_t k = 0; k < total.size(); ++k) {
         total[k] += static_cast<double>(partial[at(i)][k]);
       }
@@ -259,17 +257,13 @@ Result<Roundings> round_rows(const LayerProblem& problem, LayerSamples samples) 
   Roundings result{empty_rounding(problem), empty_rounding(problem)};
   std::vector<GroupData> data(at(view.groups));
   std::vector<std::optional<RowRounder>> rounders(at(view.groups));
-  std::vector<Status> states(at(view.groups));
-  parallel_for(view.groups, [&](std::int64_t g) {
-    states[at(g)] = [&]() -> Status {
-      data[at(g)] = group_data(problem, samples, g);
-      OCTET_TRY(find_moments(data[at(g)], problem.free_bias));
-      OCTET_ASSIGN(rounders[at(g)],
-                   RowRounder::make(data[at(g)].moments, data[at(g)].length, damping));
-      return {};
-    }();
-  });
-  for (const auto& state : states) OCTET_TRY(state);
+  OCTET_TRY(parallel_try(view.groups, [&](int, std::int64_t g) -> Status {
+    data[at(g)] = group_data(problem, samples, g);
+    OCTET_TRY(find_moments(data[at(g)], problem.free_bias));
+    OCTET_ASSIGN(rounders[at(g)],
+                 RowRounder::make(data[at(g)].moments, data[at(g)].length, damping));
+    return {};
+  }));
   std::vector<GroupRounder> groups;
   for (std::int64_t g = 0; g < view.groups; ++g) {
     groups.emplace_back(problem, data[at(g)], *rounders[at(g)], g);
@@ -323,22 +317,21 @@ Status visit_given(const LayerProblem& problem, const LayerRounding& rounding,
   for (std::int64_t g = 0; g < view.groups; ++g) {
     weights.push_back(group_weights(problem, rounding, g));
   }
-  std::vector<Status> states(at(view.groups * chunks));
-  parallel_for(view.groups * chunks, [&](std::int64_t i) {
+  OCTET_TRY(parallel_try(view.groups * chunks, [&](int, std::int64_t i) -> Status {
     const ThreadScope single(1);
     const auto group = i / chunks;
     const auto first = group * samples.rows + i % chunks * chunk_rows;
     const auto rows = std::min(chunk_rows, (group + 1) * samples.rows - first);
     Given given{group, at(first * view.outputs), std::vector<float>(at(rows * view.outputs))};
-    states[at(i)] = matrix_product(false, true, rows, view.outputs, length, 1.0F,
-                                   samples.inputs.data() + first * length,
-                                   weights[at(group)].data(), 0.0F, given.values.data());
+    OCTET_TRY(matrix_product(false, true, rows, view.outputs, length, 1.0F,
+                             samples.inputs.data() + first * length, weights[at(group)].data(),
+                             0.0F, given.values.data()));
     for (std::size_t j = 0; j < given.values.size() && !rounding.bias.empty(); ++j) {
       given.values[j] += rounding.bias[at(group * view.outputs) + j % at(view.outputs)];
     }
     visit(at(i), given);
-  });
-  for (const auto& state : states) OCTET_TRY(state);
+    return {};
+  }));
   return check_cancel();
 }
 

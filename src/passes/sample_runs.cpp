@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "engine/worker_sessions.h"
 #include "octet/runtime.h"
 
 namespace octet {
@@ -62,25 +63,16 @@ Status run_samples(
     const Program& program, const Samples& samples,
     const std::function<const TapRequest*(int worker)>& taps,
     const std::function<void(std::size_t sample, const std::vector<Tensor>& outputs)>& done) {
-  std::vector<std::unique_ptr<Session>> sessions(
-      static_cast<std::size_t>(std::max(thread_count(), 1)));
-  std::vector<Status> states(samples.size());
-  const auto run = [&](int worker, std::size_t at) -> Status {
-    OCTET_TRY(check_cancel());
-    auto& session = sessions[static_cast<std::size_t>(worker)];
-    if (!session) {
-      OCTET_ASSIGN(session, program.session());
-    }
-    OCTET_ASSIGN(const auto outputs, session->run(samples[at], taps ? taps(worker) : nullptr));
-    if (done) done(at, outputs);
-    return {};
-  };
-  parallel_for_workers(static_cast<std::int64_t>(samples.size()), [&](int worker, std::int64_t at) {
-    const auto i = static_cast<std::size_t>(at);
-    states[i] = run(worker, i);
-  });
-  for (const auto& state : states) OCTET_TRY(state);
-  return {};
+  WorkerSessions sessions(program);
+  return parallel_try(
+      static_cast<std::int64_t>(samples.size()), [&](int worker, std::int64_t i) -> Status {
+        const auto at = static_cast<std::size_t>(i);
+        OCTET_TRY(check_cancel());
+        OCTET_ASSIGN(auto* session, sessions.get(worker));
+        OCTET_ASSIGN(const auto outputs, session->run(samples[at], taps ? taps(worker) : nullptr));
+        if (done) done(at, outputs);
+        return {};
+      });
 }
 
 Result<OutputDistance> OutputDistance::against(const Graph& original, const Samples& samples) {

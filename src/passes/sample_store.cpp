@@ -73,15 +73,12 @@ Status SampleStore::sweep(const Program& program, const std::vector<ValueId>& va
     }));
     return {};
   }
-  std::vector<Status> states(samples_.size());
-  parallel_for_workers(static_cast<std::int64_t>(samples_.size()),
-                       [&](int worker, std::int64_t sample) {
-                         const auto i = static_cast<std::size_t>(sample);
-                         if (samples_[i].empty()) return;  // one that could not be decoded
-                         states[i] = runner.run(worker, sample, samples_[i]);
-                       });
-  for (const auto& status : states) OCTET_TRY(status);
-  return {};
+  return parallel_try(static_cast<std::int64_t>(samples_.size()),
+                      [&](int worker, std::int64_t sample) -> Status {
+                        const auto& inputs = samples_[static_cast<std::size_t>(sample)];
+                        if (inputs.empty()) return {};  // one that could not be decoded
+                        return runner.run(worker, sample, inputs);
+                      });
 }
 
 }  // namespace octet

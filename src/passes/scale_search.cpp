@@ -6,15 +6,10 @@
 
 #include "core/parallel.h"
 #include "core/progress.h"
+#include "engine/float/vector_clones.h"
 
 namespace octet {
 namespace {
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define OCTET_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define OCTET_CLONES
-#endif
 
 constexpr int steps = 30;
 constexpr double first_step = 0.25;
@@ -28,9 +23,9 @@ constexpr double smallest_noise = 1e-300;
 constexpr float smallest_ratio(int squarings) { return squarings <= 4 ? 0.02F : 0.3F; }
 
 /// powers[i] = (weights[i] * row * columns[i])^(2^squarings); returns the largest base.
-OCTET_CLONES float row_powers(const float* __restrict weights, float row,
-                              const float* __restrict columns, std::int64_t count, int squarings,
-                              float floor_ratio, float* __restrict powers) {
+OCTET_VECTOR_CLONES float row_powers(const float* __restrict weights, float row,
+                                     const float* __restrict columns, std::int64_t count,
+                                     int squarings, float floor_ratio, float* __restrict powers) {
   constexpr std::int64_t lanes = 16;
   float largest[lanes] = {};
   std::int64_t i = 0;
@@ -52,7 +47,7 @@ OCTET_CLONES float row_powers(const float* __restrict weights, float row,
   return *std::max_element(largest, largest + lanes);
 }
 
-OCTET_CLONES float row_sum(const float* values, std::int64_t count) {
+OCTET_VECTOR_CLONES float row_sum(const float* values, std::int64_t count) {
   constexpr std::int64_t lanes = 16;
   float sums[lanes] = {};
   std::int64_t i = 0;
@@ -65,8 +60,8 @@ OCTET_CLONES float row_sum(const float* values, std::int64_t count) {
   return sum;
 }
 
-OCTET_CLONES void add_row(const float* __restrict values, std::int64_t count,
-                          float* __restrict sums) {
+OCTET_VECTOR_CLONES void add_row(const float* __restrict values, std::int64_t count,
+                                 float* __restrict sums) {
   for (std::int64_t i = 0; i < count; ++i) sums[i] += values[i];
 }
 

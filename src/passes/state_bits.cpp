@@ -1,7 +1,6 @@
 #include "passes/state_bits.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "passes/integer_rules.h"
@@ -48,23 +47,10 @@ class Stating {
   }
 
  private:
-  /// Outputs of pooling, reshape and the like have codes that are within the bits already.
+  /// Its codes are within the bits already.
   [[nodiscard]] bool takes_codes_over(ValueId id) const {
     const auto producer = producers_[index(id)];
-    if (producer == NodeId::none) return false;
-    const Node& node = graph_.node(producer);
-    constexpr std::array movers = {"MaxPool", "Reshape",   "Flatten", "Transpose",
-                                   "Squeeze", "Unsqueeze", "Concat",  "Identity"};
-    if (std::none_of(movers.begin(), movers.end(), [&](auto op) { return node.is(op); })) {
-      return false;
-    }
-    const auto& params = model_.plan.values.at(id).params;
-    const std::size_t data = node.is("Concat") ? node.inputs.size() : 1;
-    for (std::size_t i = 0; i < data; ++i) {
-      const auto* read = model_.plan.find(graph_, {producer, static_cast<int>(i)});
-      if (read == nullptr || read->params != params) return false;
-    }
-    return true;
+    return producer != NodeId::none && moves_codes(model_, producer);
   }
 
   void limit(ValueId id) {

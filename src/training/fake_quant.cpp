@@ -12,25 +12,22 @@
 namespace octet {
 namespace {
 
-/// Operators whose output holds the codes of their inputs, or that of zero.
-constexpr std::array movers = {"MaxPool", "Reshape",   "Flatten", "Transpose",
-                               "Squeeze", "Unsqueeze", "Concat",  "Identity",
-                               "Pad",     "Relu",      "Clip"};
-
-bool moves_codes(const Node& node) {
-  return node.domain.empty() && std::find(movers.begin(), movers.end(), node.op) != movers.end();
-}
-
 bool is_trainable(const Quantization& q) { return !is_dynamic(q) && q.scheme.bits <= 16; }
 
-/// Values that must keep one scale, as a forest over value slots.
+/// Values that keep one scale, as a forest over value slots: those on both sides of a node that
+/// have the same params.
 class Sharing {
  public:
   explicit Sharing(const QuantizedGraph& model) : parent_(model.graph.value_slots()) {
     std::iota(parent_.begin(), parent_.end(), 0U);
     for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
       const Node& node = model.graph.node(static_cast<NodeId>(i));
-      if (node.alive && moves_codes(node)) join_through(model, node);
+      const auto* output = node.alive ? model.plan.find(node.output()) : nullptr;
+      for (const auto input : node.inputs) {
+        const auto* read = input == ValueId::none ? nullptr : model.plan.find(input);
+        if (output == nullptr || read == nullptr || read->params != output->params) continue;
+        parent_[root(input)] = root(node.output());
+      }
     }
   }
 
@@ -41,16 +38,6 @@ class Sharing {
   }
 
  private:
-  void join_through(const QuantizedGraph& model, const Node& node) {
-    const auto* output = model.plan.find(node.output());
-    for (const auto input : node.inputs) {
-      if (input == ValueId::none || output == nullptr) continue;
-      const auto* read = model.plan.find(input);
-      if (read == nullptr || read->params != output->params) continue;
-      parent_[root(input)] = root(node.output());
-    }
-  }
-
   std::vector<std::size_t> parent_;
 };
 
@@ -121,19 +108,10 @@ class Inserter {
     return out_.scales[static_cast<std::size_t>(position)];
   }
 
-  /// The value only moves codes on that have its scale.
+  /// What makes the value moves codes on that have its scale.
   [[nodiscard]] bool holds_codes_already(ValueId id) const {
     const auto producer = producers_[index(id)];
-    if (producer == NodeId::none || !moves_codes(model_.graph.node(producer))) return false;
-    const Node& node = model_.graph.node(producer);
-    const std::size_t data = node.is("Concat") ? node.inputs.size() : 1;
-    for (std::size_t i = 0; i < data; ++i) {
-      const auto input = node.input(i);
-      if (input == ValueId::none || model_.plan.find(input) == nullptr) return false;
-      if (model_.plan.overrides.contains({producer, static_cast<int>(i)})) return false;
-      if (sharing_.root(input) != sharing_.root(id)) return false;
-    }
-    return true;
+    return producer != NodeId::none && moves_codes(model_, producer);
   }
 
   [[nodiscard]] std::int64_t elements_of(ValueId id, const Quantization& quantization) const {
@@ -183,45 +161,6 @@ class Inserter {
   std::vector<int> scale_of_;
   FakeQuantGraph out_;
 };
-
-/// Squared error of quantizing `slice` with `scale`.
-double squared_error(std::span<const float> slice, float scale, const QuantScheme& scheme) {
-  const auto qmin = static_cast<std::int32_t>(scheme.qmin());
-  const auto qmax = static_cast<std::int32_t>(scheme.qmax());
-  double sum = 0;
-  for (const float x : slice) {
-    const double error =
-        static_cast<double>(x) -
-        static_cast<double>(dequantize_value(quantize_narrow(x, scale, 0, qmin, qmax), scale, 0));
-    sum += error * error;
-  }
-  return sum;
-}
-
-float best_scale(std::span<const float> slice, float widest, const QuantScheme& scheme) {
-  constexpr int candidates = 80;
-  float best = widest;
-  double least = squared_error(slice, widest, scheme);
-  for (int i = 20; i < candidates; ++i) {
-    const float scale = widest * static_cast<float>(i) / static_cast<float>(candidates);
-    const double error = squared_error(slice, scale, scheme);
-    if (error < least) std::tie(least, best) = std::pair(error, scale);
-  }
-  return best;
-}
-
-/// The elements of channel `c` along `axis`.
-std::vector<float> channel_of(const Tensor& weight, int axis, std::size_t c) {
-  std::int64_t inner = 1;
-  for (int i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-  const auto channels = weight.dim(axis);
-  std::vector<float> slice;
-  for (std::int64_t i = static_cast<std::int64_t>(c) * inner; i < weight.size();
-       i += channels * inner) {
-    slice.insert(slice.end(), weight.data<float>() + i, weight.data<float>() + i + inner);
-  }
-  return slice;
-}
 
 /// The product that a bias is added to: the reader itself, or what an Add adds it to.
 NodeId product_of(const Graph& graph, const std::vector<NodeId>& producers, const Use& bias) {
@@ -277,22 +216,6 @@ void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor&
 
 Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model) {
   return Inserter(model).run();
-}
-
-void choose_weight_scales(QuantizedGraph& model) {
-  for (auto& [id, quantization] : model.plan.values) {
-    const Tensor* weight = model.graph.constant(id);
-    const auto& scheme = quantization.scheme;
-    if (weight == nullptr || scheme.bits >= 8 || scheme.symmetry != Symmetry::symmetric) continue;
-    auto& params = quantization.params;
-    for (std::size_t c = 0; c < params.scale.size(); ++c) {
-      const auto slice = params.per_channel() ? channel_of(*weight, params.axis, c)
-                                              : std::vector<float>(weight->values<float>().begin(),
-                                                                   weight->values<float>().end());
-      params.scale[c] = best_scale(slice, params.scale[c], scheme);
-    }
-    model.plan.payloads.erase(id);
-  }
 }
 
 Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,

@@ -28,10 +28,6 @@ struct FakeQuantGraph {
 /// section 2.2), elements counted per sample for activations and per channel for weights.
 [[nodiscard]] Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model);
 
-/// For weights of few bits: replaces max-abs scales by those, among fractions of them, that make
-/// the squared error of each channel smallest, and drops the codes.
-void choose_weight_scales(QuantizedGraph& model);
-
 /// Puts trained numbers into the model: scales become Origin::learned, weights are rounded anew,
 /// biases get the scales that follow and are rounded anew. `parameters` holds f32 constants of the
 /// model and of `trained` by id.

@@ -53,10 +53,6 @@ LossResult class_loss(const LossOptions& options, const Tensor& scores, const Cl
     const auto row = scores.values<float>().subspan(r * classes, classes);
     float* gradient = result.gradient.mutable_data<float>() + r * classes;
     std::vector<double> slope(classes, 0.0);
-    if (labelled) {
-      const auto best = std::max_element(row.begin(), row.end()) - row.begin();
-      result.correct += best == targets.labels[r] ? 1 : 0;
-    }
     if (labelled && taught < 1) {
       softmax(row, 1, p, log_p);
       set_target(options, targets, r, target);
@@ -80,6 +76,16 @@ LossResult class_loss(const LossOptions& options, const Tensor& scores, const Cl
     }
   }
   return result;
+}
+
+std::int64_t count_correct(const Tensor& scores, std::span<const std::int32_t> labels) {
+  const auto classes = static_cast<std::size_t>(scores.dim(scores.rank() - 1));
+  std::int64_t correct = 0;
+  for (std::size_t r = 0; r < labels.size(); ++r) {
+    const auto row = scores.values<float>().subspan(r * classes, classes);
+    correct += std::max_element(row.begin(), row.end()) - row.begin() == labels[r] ? 1 : 0;
+  }
+  return correct;
 }
 
 LossResult squared_loss(const Tensor& outputs, const Tensor& target, float weight) {

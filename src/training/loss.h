@@ -3,7 +3,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
+#include <span>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -28,9 +29,8 @@ struct ClassTargets {
 };
 
 struct LossResult {
-  double sum = 0;            ///< over the samples
-  std::int64_t correct = 0;  ///< whose largest score is the label's
-  Tensor gradient;           ///< of sum * weight, shaped like the scores
+  double sum = 0;   ///< over the samples
+  Tensor gradient;  ///< of sum * weight, shaped like the scores
 };
 
 /// Cross-entropy of [samples, classes] scores; with distillation `teacher` has the same shape.
@@ -38,6 +38,10 @@ struct LossResult {
 [[nodiscard]] LossResult class_loss(const LossOptions& options, const Tensor& scores,
                                     const ClassTargets& targets, const Tensor* teacher,
                                     float weight);
+
+/// Rows of [samples, classes] scores whose largest is the label's.
+[[nodiscard]] std::int64_t count_correct(const Tensor& scores,
+                                         std::span<const std::int32_t> labels);
 
 /// Mean squared difference from `target`, per sample.
 [[nodiscard]] LossResult squared_loss(const Tensor& outputs, const Tensor& target, float weight);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 
 #include "core/parallel.h"
 #include "engine/float/float_program.h"
@@ -34,18 +35,17 @@ class OrderedSum {
   std::vector<float> sum_;
 };
 
-/// The first error by number, whichever came first in time.
-Status first_error(const std::vector<Status>& results) {
-  for (const auto& result : results) OCTET_TRY(result);
-  return {};
-}
-
 Status check_labels(const ClassTargets& targets, std::int64_t classes) {
   for (const auto label : targets.labels) {
     if (label >= 0 && label < classes) continue;
     return bad_input("a label is {}, but the model has scores for {} classes", label, classes);
   }
   return {};
+}
+
+double share(const std::vector<std::int64_t>& correct, std::size_t samples) {
+  return static_cast<double>(std::accumulate(correct.begin(), correct.end(), std::int64_t{0})) /
+         static_cast<double>(samples);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ StepRunner::StepRunner(Network& network, const TrainingSamples& store, const Tra
       store_(&store),
       data_(&data),
       options_(&options),
-      workers_(static_cast<std::size_t>(std::max(thread_count(), 1))) {}
+      sessions_(static_cast<std::size_t>(std::max(thread_count(), 1))) {}
 
 Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
                                     const TrainingSamples& store, const TrainingData& data,
@@ -64,6 +64,7 @@ Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
   StepRunner runner(network, store, data, options);
   if (teacher != nullptr) {
     OCTET_ASSIGN(runner.teacher_, compile_float(*teacher));
+    runner.teachers_.emplace(*runner.teacher_);
   }
   return runner;
 }
@@ -95,7 +96,7 @@ Status StepRunner::prepare_tapes(const std::vector<std::span<const std::int64_t>
 }
 
 Result<gradient::TapeSession*> StepRunner::session(int worker, std::int64_t samples) {
-  auto& made = workers_[static_cast<std::size_t>(worker)].sessions[samples];
+  auto& made = sessions_[static_cast<std::size_t>(worker)][samples];
   if (made == nullptr) {
     OCTET_ASSIGN(made, tapes_.at(samples)->session());
   }
@@ -147,14 +148,12 @@ Result<StepRunner::MicroBatch> StepRunner::assemble(std::span<const std::int64_t
   return batch;
 }
 
-Result<LossResult> StepRunner::loss(Worker& worker, const MicroBatch& batch, const Tensor& scores,
-                                    float weight) const {
+Result<LossResult> StepRunner::loss(int worker, const MicroBatch& batch, const Tensor& scores,
+                                    float weight) {
   std::optional<Tensor> taught;
-  if (teacher_ != nullptr) {
-    if (worker.teacher == nullptr) {
-      OCTET_ASSIGN(worker.teacher, teacher_->session());
-    }
-    OCTET_ASSIGN(auto outputs, worker.teacher->run(std::span(&batch.input, 1)));
+  if (teachers_) {
+    OCTET_ASSIGN(auto* teacher, teachers_->get(worker));
+    OCTET_ASSIGN(auto outputs, teacher->run(std::span(&batch.input, 1)));
     taught = std::move(outputs.front());
     if (taught->size() != scores.size()) {
       return bad_input("the teacher has scores of shape {}, the model of {}",
@@ -180,10 +179,11 @@ Result<StepRunner::Part> StepRunner::run_part(int worker, std::span<const std::i
   OCTET_ASSIGN(const auto batch, assemble(samples, epoch, true));
   OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(samples.size())));
   OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
-  OCTET_ASSIGN(const auto judged,
-               loss(workers_[static_cast<std::size_t>(worker)], batch, outputs.front(), weight));
+  OCTET_ASSIGN(const auto judged, loss(worker, batch, outputs.front(), weight));
   OCTET_TRY(tape->backward(std::span(&judged.gradient, 1), leaves));
-  return Part{judged.sum, judged.correct};
+  const bool classes = options_->loss.kind == LossKind::cross_entropy;
+  return Part{judged.sum,
+              classes ? count_correct(outputs.front(), batch.targets.labels) : std::int64_t{0}};
 }
 
 Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, std::int64_t epoch) {
@@ -191,21 +191,16 @@ Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, st
   OCTET_TRY(prepare_tapes(parts));
   const auto leaf_count = tapes_.begin()->second->leaf_count();
   OrderedSum sum(leaf_count);
-  std::vector<Status> statuses(parts.size());
   std::vector<Part> results(parts.size());
   const float weight = 1 / static_cast<float>(batch.size());
-  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
-    const auto number = static_cast<std::size_t>(i);
-    std::vector<float> leaves(leaf_count);
-    auto part = run_part(worker, parts[number], epoch, weight, leaves);
-    if (part) {
-      results[number] = *part;
-    } else {
-      statuses[number] = tl::unexpected(part.error());
-    }
-    sum.add(i, std::move(leaves));
-  });
-  OCTET_TRY(first_error(statuses));
+  OCTET_TRY(parallel_try(
+      static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) -> Status {
+        const auto number = static_cast<std::size_t>(i);
+        std::vector<float> leaves(leaf_count);
+        OCTET_ASSIGN(results[number], run_part(worker, parts[number], epoch, weight, leaves));
+        sum.add(i, std::move(leaves));
+        return {};
+      }));
   StepResult result;
   result.samples = static_cast<std::int64_t>(batch.size());
   for (const auto& part : results) {
@@ -219,42 +214,50 @@ Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, st
 Result<double> StepRunner::accuracy(std::span<const std::int64_t> samples) {
   const auto parts = cut(samples);
   OCTET_TRY(prepare_tapes(parts));
-  std::vector<Status> statuses(parts.size());
   std::vector<std::int64_t> correct(parts.size(), 0);
-  const auto judge = [&](int worker, std::size_t number) -> Status {
-    OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
-    OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
-    OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
-    correct[number] = class_loss({}, outputs.front(), batch.targets, nullptr, 1).correct;
-    return {};
-  };
-  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
-    statuses[static_cast<std::size_t>(i)] = judge(worker, static_cast<std::size_t>(i));
-  });
-  OCTET_TRY(first_error(statuses));
-  std::int64_t sum = 0;
-  for (const auto count : correct) sum += count;
-  return static_cast<double>(sum) / static_cast<double>(samples.size());
+  OCTET_TRY(parallel_try(
+      static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) -> Status {
+        const auto& part = parts[static_cast<std::size_t>(i)];
+        OCTET_ASSIGN(const auto batch, assemble(part, 0, false));
+        OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(part.size())));
+        OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
+        correct[static_cast<std::size_t>(i)] = count_correct(outputs.front(), batch.targets.labels);
+        return {};
+      }));
+  return share(correct, samples.size());
+}
+
+Result<double> StepRunner::accuracy(const Program& program,
+                                    std::span<const std::int64_t> samples) const {
+  WorkerSessions sessions(program);
+  std::vector<std::int64_t> correct(samples.size(), 0);
+  OCTET_TRY(parallel_try(
+      static_cast<std::int64_t>(samples.size()), [&](int worker, std::int64_t i) -> Status {
+        const auto number = static_cast<std::size_t>(i);
+        OCTET_ASSIGN(const auto batch, assemble(samples.subspan(number, 1), 0, false));
+        OCTET_ASSIGN(auto* session, sessions.get(worker));
+        OCTET_ASSIGN(const auto outputs, session->run(std::span(&batch.input, 1)));
+        correct[number] = count_correct(outputs.front(), batch.targets.labels);
+        return {};
+      }));
+  return share(correct, samples.size());
 }
 
 Result<std::map<NodeId, gradient::BatchMoments>> StepRunner::moments(
     std::span<const std::int64_t> samples) {
   const auto parts = cut(samples);
   OCTET_TRY(prepare_tapes(parts));
-  std::vector<Status> statuses(parts.size());
   std::vector<std::map<NodeId, gradient::BatchMoments>> seen(parts.size());
-  const auto look = [&](int worker, std::size_t number) -> Status {
-    OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
-    OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
-    (void)tape->take_moments();
-    OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
-    seen[number] = tape->take_moments();
-    return {};
-  };
-  parallel_for_workers(static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) {
-    statuses[static_cast<std::size_t>(i)] = look(worker, static_cast<std::size_t>(i));
-  });
-  OCTET_TRY(first_error(statuses));
+  OCTET_TRY(parallel_try(
+      static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) -> Status {
+        const auto number = static_cast<std::size_t>(i);
+        OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
+        OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
+        (void)tape->take_moments();
+        OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
+        seen[number] = tape->take_moments();
+        return {};
+      }));
   std::map<NodeId, gradient::BatchMoments> sums;
   for (const auto& part : seen) {
     for (const auto& [node, moments] : part) {

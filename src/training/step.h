@@ -1,7 +1,7 @@
 #pragma once
 // The gradients of one batch.
 
-#include "engine/program.h"
+#include "engine/worker_sessions.h"
 #include "training/trainer.h"
 
 namespace octet {
@@ -29,16 +29,16 @@ class StepRunner {
 
   /// Share of the samples whose largest score, without augmentation, is the label's.
   [[nodiscard]] Result<double> accuracy(std::span<const std::int64_t> samples);
+  /// The same of a program instead of the network, sample by sample.
+  [[nodiscard]] Result<double> accuracy(const Program& program,
+                                        std::span<const std::int64_t> samples) const;
 
   /// Runs samples forward in training mode and adds up what BatchNormalization nodes saw.
   [[nodiscard]] Result<std::map<NodeId, gradient::BatchMoments>> moments(
       std::span<const std::int64_t> samples);
 
  private:
-  struct Worker {
-    std::map<std::int64_t, std::unique_ptr<gradient::TapeSession>> sessions;
-    std::unique_ptr<Session> teacher;
-  };
+  using Sessions = std::map<std::int64_t, std::unique_ptr<gradient::TapeSession>>;
   struct MicroBatch {
     Tensor input;
     ClassTargets targets;
@@ -58,8 +58,8 @@ class StepRunner {
   [[nodiscard]] Result<Tensor> image(std::int64_t sample, Random& random, bool augmented) const;
   [[nodiscard]] Result<MicroBatch> assemble(std::span<const std::int64_t> samples,
                                             std::int64_t epoch, bool augmented) const;
-  [[nodiscard]] Result<LossResult> loss(Worker& worker, const MicroBatch& batch,
-                                        const Tensor& scores, float weight) const;
+  [[nodiscard]] Result<LossResult> loss(int worker, const MicroBatch& batch, const Tensor& scores,
+                                        float weight);
   [[nodiscard]] Result<Part> run_part(int worker, std::span<const std::int64_t> samples,
                                       std::int64_t epoch, float weight, std::span<float> leaves);
 
@@ -68,7 +68,8 @@ class StepRunner {
   const TrainingData* data_;
   const TrainOptions* options_;
   std::unique_ptr<Program> teacher_;
-  std::vector<Worker> workers_;
+  std::optional<WorkerSessions> teachers_;
+  std::vector<Sessions> sessions_;  ///< by worker and size of micro-batch
   std::map<std::int64_t, gradient::Tape*> tapes_;
   Parameters parameters_;
 };

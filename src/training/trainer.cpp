@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "core/parallel.h"
 #include "core/progress.h"
@@ -37,14 +36,9 @@ double norm_of(const Parameters& gradients) {
 
 class Trainer {
  public:
-  Trainer(Network& network, const TrainingData& data, const TrainOptions& options,
-          const TrainingHooks& hooks, const TrainingSamples& store, StepRunner& runner)
-      : network_(network),
-        data_(data),
-        options_(options),
-        hooks_(hooks),
-        runner_(runner),
-        store_(store) {
+  Trainer(Network& network, const TrainOptions& options, const TrainingHooks& hooks,
+          const TrainingSamples& store, StepRunner& runner)
+      : network_(network), options_(options), hooks_(hooks), runner_(runner), store_(store) {
     split_samples();
     const auto per_epoch = (trained_count() + options.batch - 1) / options.batch;
     schedule_ = {options.schedule, options.learning_rate, per_epoch * options.epochs,
@@ -156,7 +150,7 @@ class Trainer {
     return {};
   }
 
-  void apply(const Parameters& gradients) {
+  void apply(Parameters& gradients) {
     const double rate = schedule_.at(state_.step);
     ++state_.step;
     const double norm = options_.clip_norm > 0 ? norm_of(gradients) : 0;
@@ -171,13 +165,13 @@ class Trainer {
     });
   }
 
-  void update_one(ValueId id, const Tensor& gradient, double rate, float shrink) {
+  void update_one(ValueId id, Tensor& gradient, double rate, float shrink) {
     const ParameterRole role = network_.roles().at(id);
     if (role == ParameterRole::scale && options_.freeze_scales) return;
     Tensor& parameter = state_.parameters.at(id);
     const std::span<float> values(parameter.mutable_data<float>(),
                                   static_cast<std::size_t>(parameter.size()));
-    std::vector<float> g(gradient.values<float>().begin(), gradient.values<float>().end());
+    const std::span<float> g(gradient.mutable_data<float>(), values.size());
     for (float& x : g) x *= shrink;
     const std::vector<float> before = role == ParameterRole::scale
                                           ? std::vector<float>(values.begin(), values.end())
@@ -227,7 +221,7 @@ class Trainer {
       for (const auto& [id, tensor] : all) graph.value(id).constant = tensor;
     }
     OCTET_ASSIGN(const auto program, compile_float(graph));
-    return count_correct(*program);
+    return runner_.accuracy(*program, held_back_);
   }
 
   /// What inference reads instead of the statistics of a batch, by constant.
@@ -253,33 +247,7 @@ class Trainer {
     return mean;
   }
 
-  Result<double> count_correct(const Program& program) {
-    std::vector<Status> statuses(held_back_.size());
-    std::vector<std::int64_t> correct(held_back_.size(), 0);
-    std::vector<std::unique_ptr<Session>> sessions(
-        static_cast<std::size_t>(std::max(thread_count(), 1)));
-    const auto judge = [&](int worker, std::size_t i) -> Status {
-      auto& session = sessions[static_cast<std::size_t>(worker)];
-      if (session == nullptr) {
-        OCTET_ASSIGN(session, program.session());
-      }
-      OCTET_ASSIGN(const Tensor input, store_.input(held_back_[i]));
-      OCTET_ASSIGN(const auto outputs, session->run(std::span(&input, 1)));
-      const ClassTargets targets{{store_.label(held_back_[i]) + data_.label_offset}, {}, {}};
-      correct[i] = class_loss({}, outputs.front(), targets, nullptr, 1).correct;
-      return {};
-    };
-    parallel_for_workers(
-        static_cast<std::int64_t>(held_back_.size()), [&](int worker, std::int64_t i) {
-          statuses[static_cast<std::size_t>(i)] = judge(worker, static_cast<std::size_t>(i));
-        });
-    for (const auto& status : statuses) OCTET_TRY(status);
-    return static_cast<double>(std::accumulate(correct.begin(), correct.end(), std::int64_t{0})) /
-           static_cast<double>(held_back_.size());
-  }
-
   Network& network_;
-  const TrainingData& data_;
   const TrainOptions& options_;
   const TrainingHooks& hooks_;
   StepRunner& runner_;
@@ -304,7 +272,7 @@ Result<TrainingResult> train(Network& network, const Graph* teacher, const Train
     return bad_input("{} has no labels to judge held-back samples by", data.dataset.name());
   }
   OCTET_ASSIGN(auto runner, StepRunner::make(network, teacher, store, data, options));
-  return Trainer(network, data, options, hooks, store, runner).run();
+  return Trainer(network, options, hooks, store, runner).run();
 }
 
 }  // namespace octet

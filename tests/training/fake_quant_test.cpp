@@ -125,31 +125,6 @@ TEST(AdoptParameters, RoundsWeightsAndBiasesAnew) {
   EXPECT_EQ(biases, 2);
 }
 
-TEST(ChooseWeightScales, NeverHasALargerErrorThanTheLargestMagnitude) {
-  auto model = small_network(8);
-  for (auto& [id, q] : model.plan.values) {
-    if (model.graph.constant(id) == nullptr || q.scheme.bits > 8) continue;
-    q.scheme.bits = 3;
-    for (auto& scale : q.params.scale) scale *= 127.0F / 3;
-  }
-  const auto error = [](const QuantizedGraph& m) {
-    double sum = 0;
-    for (const auto& [id, q] : m.plan.values) {
-      const Tensor* weight = m.graph.constant(id);
-      if (weight == nullptr || q.scheme.bits > 8) continue;
-      const auto image = fake_quantize(*weight, q.params, q.scheme);
-      for (std::int64_t i = 0; i < weight->size(); ++i) {
-        const double e = static_cast<double>(image->data<float>()[i] - weight->data<float>()[i]);
-        sum += e * e;
-      }
-    }
-    return sum;
-  };
-  const double widest = error(model);
-  choose_weight_scales(model);
-  EXPECT_LT(error(model), widest);
-}
-
 TEST(StateBits, LimitsCodesOfFewBitsByAClip) {
   auto model = small_network(4);
   state_bits(model);

@@ -32,7 +32,8 @@ TEST(ClassLoss, IsCrossEntropy) {
   const double first = std::log(std::exp(1.0) + std::exp(2.0) + std::exp(-1.0)) - 2;
   const double second = std::log(2 * std::exp(0.5) + std::exp(3.0)) - 3;
   EXPECT_NEAR(loss.sum, first + second, 1e-9);
-  EXPECT_EQ(loss.correct, 2);
+  EXPECT_EQ(count_correct(scores, std::vector<std::int32_t>{1, 2}), 2);
+  EXPECT_EQ(count_correct(scores, std::vector<std::int32_t>{0, 2}), 1);
 }
 
 TEST(ClassLoss, GradientsOfAllForms) {

@@ -2,9 +2,8 @@
 
 #include <omp.h>
 
-#include <dnnl.hpp>
-
 #include "core/tensor.h"
+#include "engine/float/onednn_support.h"
 
 namespace octet::float_engine::onednn {
 namespace {
@@ -12,29 +11,8 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-const dnnl::engine& cpu() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-/// Calls fn, turning oneDNN's exceptions into errors.
-template <class Fn>
-auto guarded(std::string_view what, Fn fn) -> decltype(fn()) {
-  try {
-    return fn();
-  } catch (const dnnl::error& error) {
-    return internal_error("oneDNN cannot {}: {} (status {})", what, error.message,
-                          static_cast<int>(error.status));
-  }
-}
-
-memory::desc f32_desc(const memory::dims& dims, Tag tag) {
-  return {dims, memory::data_type::f32, tag};
-}
-
 dnnl::primitive_attr attributes(const Fusion& fusion) {
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  auto attr = own_scratch();
   dnnl::post_ops ops;
   if (fusion.kind == Fusion::Kind::relu) {
     ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);

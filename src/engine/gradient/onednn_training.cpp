@@ -1,37 +1,23 @@
 #include "engine/gradient/onednn_training.h"
 
+#include <algorithm>
 #include <cstring>
-#include <dnnl.hpp>
 
 #include "core/tensor.h"
+#include "engine/float/onednn_support.h"
 
 namespace octet::gradient::onednn {
 namespace {
 
 using dnnl::memory;
+using float_engine::onednn::cpu;
+using float_engine::onednn::f32_desc;
+using float_engine::onednn::guarded;
+using float_engine::onednn::own_scratch;
 using Tag = memory::format_tag;
 using Forward = dnnl::convolution_forward;
 using BackwardData = dnnl::convolution_backward_data;
 using BackwardWeights = dnnl::convolution_backward_weights;
-
-const dnnl::engine& cpu() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-template <class Fn>
-auto guarded(std::string_view what, Fn fn) -> decltype(fn()) {
-  try {
-    return fn();
-  } catch (const dnnl::error& error) {
-    return internal_error("oneDNN cannot {}: {} (status {})", what, error.message,
-                          static_cast<int>(error.status));
-  }
-}
-
-memory::desc f32_desc(const memory::dims& dims, Tag tag) {
-  return {dims, memory::data_type::f32, tag};
-}
 
 /// The descriptions that the three primitives of a shape share.
 struct Descriptions {
@@ -55,12 +41,6 @@ struct Descriptions {
     plain_weights = f32_desc(dims, s.groups == 1 ? Tag::oihw : Tag::goihw);
   }
 };
-
-dnnl::primitive_attr own_scratch() {
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  return attr;
-}
 
 struct Primitives {
   Forward::primitive_desc forward;

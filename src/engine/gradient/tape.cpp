@@ -45,6 +45,7 @@ Tensor to_rows(const Tensor& tensor, const Shape& shape) {
   return to_plain({tensor.reshaped(shape), shape.size() == 4}).tensor;
 }
 
+/// `computed` may be empty: what is not a parameter is nullptr then.
 std::vector<const float*> pointers(const Code& code, const Step& step,
                                    const std::vector<Tensor>& computed) {
   std::vector<const float*> found;
@@ -53,7 +54,8 @@ std::vector<const float*> pointers(const Code& code, const Step& step,
       found.push_back(nullptr);
     } else {
       const auto& from = code.facts(id).parameter ? code.parameters : computed;
-      found.push_back(from[index(id)].empty() ? nullptr : from[index(id)].data<float>());
+      const bool known = index(id) < from.size() && !from[index(id)].empty();
+      found.push_back(known ? from[index(id)].data<float>() : nullptr);
     }
   }
   return found;
@@ -208,15 +210,12 @@ class CompiledTape : public Tape {
           in_node(code_, step, step.op->forward({read, output.mutable_data<float>(), nullptr})));
       code_.parameters[index(step.output)] = std::move(output);
     }
-    std::vector<Status> results(code_.body.size());
-    parallel_for(static_cast<std::int64_t>(code_.body.size()), [&](std::int64_t i) {
-      const Step& step = code_.body[static_cast<std::size_t>(i)];
-      const float_engine::onednn::ThreadScope single(1);
-      const auto read = pointers(code_, step, std::vector<Tensor>(code_.values.size()));
-      results[static_cast<std::size_t>(i)] = in_node(code_, step, step.op->update(read));
-    });
-    for (const auto& result : results) OCTET_TRY(result);
-    return {};
+    return parallel_try(static_cast<std::int64_t>(code_.body.size()),
+                        [&](int, std::int64_t i) -> Status {
+                          const Step& step = code_.body[static_cast<std::size_t>(i)];
+                          const float_engine::onednn::ThreadScope single(1);
+                          return in_node(code_, step, step.op->update(pointers(code_, step, {})));
+                        });
   }
 
   Result<std::unique_ptr<TapeSession>> session() const override {
