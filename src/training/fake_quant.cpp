@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
 #include "arithmetic/bias.h"
 #include "arithmetic/quantize.h"
+#include "training/batch_norm.h"
 
 namespace octet {
 namespace {
@@ -72,7 +74,8 @@ class Inserter {
     TrainedScale& scale = shared_scale(id, quantization);
     scale.values.push_back(id);
     if (holds_codes_already(id)) return;
-    const auto quantized = add_node(id, quantization, scale.constant);
+    const auto quantized = add_node(id, quantization, scale.constant, id);
+    quantized_[id] = quantized;
     for (const auto& use : uses_[index(id)]) {
       if (model_.plan.overrides.contains(use)) continue;
       out_.graph.node(use.node).inputs[static_cast<std::size_t>(use.input)] = quantized;
@@ -85,7 +88,10 @@ class Inserter {
     const auto id = model_.graph.node(use.node).input(input);
     TrainedScale& scale = new_scale(id, quantization);
     scale.uses.push_back(use);
-    out_.graph.node(use.node).inputs[input] = add_node(id, quantization, scale.constant);
+    // What has codes of its own is read through them, as the integer engine does.
+    const auto read = quantized_.find(id);
+    out_.graph.node(use.node).inputs[input] =
+        add_node(id, quantization, scale.constant, read == quantized_.end() ? id : read->second);
   }
 
   TrainedScale& new_scale(ValueId id, const Quantization& quantization) {
@@ -126,7 +132,8 @@ class Inserter {
     return count;
   }
 
-  ValueId add_node(ValueId id, const Quantization& quantization, ValueId scale) {
+  /// A FakeQuant of `read`, which is the value `id` or an image of it.
+  ValueId add_node(ValueId id, const Quantization& quantization, ValueId scale, ValueId read) {
     const auto& [scheme, params, origin, storage] = quantization;
     const std::int64_t largest = std::max<std::int64_t>(scheme.qmax() - params.zero_point[0], 1);
     const auto elements = static_cast<double>(elements_of(id, quantization));
@@ -134,7 +141,7 @@ class Inserter {
     node.op = "FakeQuant";
     node.domain = "octet";
     node.name = model_.graph.value(id).name + "_fake_quant";
-    node.inputs = {id, scale};
+    node.inputs = {read, scale};
     node.attributes = {
         {"zero_point",
          std::vector<std::int64_t>(params.zero_point.begin(), params.zero_point.end())},
@@ -149,6 +156,7 @@ class Inserter {
     value.shape = model_.graph.value(id).constant ? model_.graph.value(id).constant->shape()
                                                   : model_.graph.value(id).shape;
     const auto output = out_.graph.add_value(std::move(value));
+    if (model_.graph.constant(id) == nullptr) out_.like[output] = id;
     node.outputs = {output};
     out_.graph.add_node(std::move(node));
     return output;
@@ -159,6 +167,7 @@ class Inserter {
   std::vector<NodeId> producers_;
   std::vector<std::vector<Use>> uses_;
   std::vector<int> scale_of_;
+  std::map<ValueId, ValueId> quantized_;  ///< by value: what FakeQuant gives of it
   FakeQuantGraph out_;
 };
 
@@ -219,8 +228,9 @@ Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model) {
 }
 
 Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,
-                        const std::map<ValueId, Tensor>& parameters) {
+                        std::map<ValueId, Tensor> parameters) {
   std::set<ValueId> moved;
+  fold_batch_norm(model, trained, parameters);
   for (const auto& scale : trained.scales) {
     const auto found = parameters.find(scale.constant);
     if (found == parameters.end()) continue;

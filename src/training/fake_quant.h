@@ -2,6 +2,7 @@
 // A quantized model as a graph to train: FakeQuant nodes stand where the plan quantizes a value, so
 // that forward and backward pass see what the integer model will compute.
 
+#include <map>
 #include <vector>
 
 #include "graph/plan.h"
@@ -16,9 +17,24 @@ struct TrainedScale {
   bool weight = false;
 };
 
+/// A layer whose output is normalized while it is trained, see training/batch_norm.h.
+struct NormalizedLayer {
+  NodeId normalization = NodeId::none;  ///< of the training graph
+  ValueId weight = ValueId::none;       ///< ids of the model
+  ValueId bias = ValueId::none;
+  ValueId scale = ValueId::none;  ///< of the weight, as TrainedScale::constant
+  ValueId gamma = ValueId::none;  ///< inputs of the BatchNormalization
+  ValueId beta = ValueId::none;
+  ValueId mean = ValueId::none;
+  ValueId variance = ValueId::none;
+};
+
 struct FakeQuantGraph {
   Graph graph;  ///< value ids of the model stay valid
   std::vector<TrainedScale> scales;
+  std::vector<NormalizedLayer> normalized;
+  /// By value that training added: that of the model which has its shape.
+  std::map<ValueId, ValueId> like;
 };
 
 /// Inserts FakeQuant (domain "octet", engine/gradient/fake_quant_gradient.cpp) behind every value
@@ -32,6 +48,6 @@ struct FakeQuantGraph {
 /// biases get the scales that follow and are rounded anew. `parameters` holds f32 constants of the
 /// model and of `trained` by id.
 [[nodiscard]] Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,
-                                      const std::map<ValueId, Tensor>& parameters);
+                                      std::map<ValueId, Tensor> parameters);
 
 }  // namespace octet

@@ -78,7 +78,7 @@ struct TrainingHooks {
 
 /// Trains `network` from its initial parameters. `teacher`: graph whose scores are distilled, or
 /// nullptr; data without labels needs one (or LossKind::mse, which then reconstructs the input).
-[[nodiscard]] Result<TrainingResult> train(Network& network, const Graph* teacher,
+[[nodiscard]] Result<TrainingResult> train(const Network& network, const Graph* teacher,
                                            const TrainingData& data, const TrainOptions& options,
                                            const TrainingHooks& hooks);
 
