@@ -44,9 +44,10 @@ struct TrainRequest {
   bool flip = false;
   int cutout = 0;
   double mixup = 0;
-  std::string scales = "learned";  ///< learned (LSQ) or fixed, as calibration chose them
-  std::int64_t held_back = 0;      ///< samples to judge each epoch by, kept out of training
-  std::int64_t patience = 0;       ///< epochs without a better result before it ends; 0: all
+  /// lsq, lsq+ (zero points, too), pact (of activations alone), or fixed as calibration chose them
+  std::string scales = "lsq";
+  std::int64_t held_back = 0;  ///< samples to judge each epoch by, kept out of training
+  std::int64_t patience = 0;   ///< epochs without a better result before it ends; 0: all
   std::string checkpoint;
   double checkpoint_seconds = 60;
   bool resume = false;

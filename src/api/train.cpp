@@ -73,13 +73,9 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
   if (r.loss != "cross-entropy" && r.loss != "mse") {
     return fail(ErrorKind::usage, "--loss {}: there are cross-entropy, mse", r.loss);
   }
-  if (r.scales != "learned" && r.scales != "fixed") {
-    return fail(ErrorKind::usage, "--scales {}: there are learned, fixed", r.scales);
-  }
   if (r.batch_norm != "trained" && r.batch_norm != "folded") {
     return fail(ErrorKind::usage, "--batch-norm {}: there are trained, folded", r.batch_norm);
   }
-  o.freeze_scales = r.scales == "fixed";
   o.learning_rate = rate_of(r);
   o.warmup_epochs = r.warmup_epochs;
   o.weight_decay = static_cast<float>(r.weight_decay);
@@ -186,7 +182,9 @@ Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
                quantize_static(std::move(graph), *trainee.options, sources, trainee.report));
   trainee.statistics = known.statistics();
   OCTET_TRY(begin_from_codes(trainee.model));
-  OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model));
+  OCTET_ASSIGN(const auto method, named(scale_method_from_name(request.scales), "--scales",
+                                        request.scales, "lsq, lsq+, pact, fixed"));
+  OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model, method));
   if (request.batch_norm == "trained") insert_batch_norm(trainee.model, trainee.fake_quant);
   return trainee;
 }

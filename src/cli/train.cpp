@@ -109,7 +109,9 @@ void add_run_options(CLI::App& command, TrainRequest& r) {
 void add_quantization_options(CLI::App& command, Options& options) {
   auto& q = options.quantization;
   command.add_flag("--qat", options.aware, "Quantization-aware: the output is an integer model");
-  command.add_option("--scales", options.request.scales, "learned|fixed (as calibrated)")
+  command
+      .add_option("--scales", options.request.scales,
+                  "lsq|lsq+ (zero points, too)|pact|fixed (as calibrated)")
       ->capture_default_str();
   command.add_option("--target", q.target, "onnxruntime|openvino|tflite|tflite-micro");
   command.add_option("--observer", q.observer, "Of the first ranges")->capture_default_str();

@@ -107,10 +107,9 @@ class Inserter {
 };
 
 /// Numbers of a parameter: as trained, or as the graph has them.
-const Tensor& numbers(const FakeQuantGraph& trained, const std::map<ValueId, Tensor>& parameters,
-                      ValueId id) {
+const Tensor& numbers(const Graph& graph, const std::map<ValueId, Tensor>& parameters, ValueId id) {
   const auto found = parameters.find(id);
-  return found == parameters.end() ? *trained.graph.constant(id) : found->second;
+  return found == parameters.end() ? *graph.constant(id) : found->second;
 }
 
 }  // namespace
@@ -120,7 +119,7 @@ void insert_batch_norm(const QuantizedGraph& model, FakeQuantGraph& trained) {
   for (const auto& layer : find_layers(model)) inserter.insert(layer);
 }
 
-void normalize(std::span<const NormalizedLayer> layers,
+void normalize(const Graph& graph, std::span<const NormalizedLayer> layers,
                const std::map<NodeId, gradient::BatchMoments>& seen,
                std::map<ValueId, Tensor>& parameters) {
   for (const auto& layer : layers) {
@@ -137,7 +136,7 @@ void normalize(std::span<const NormalizedLayer> layers,
       parameters.at(layer.beta).mutable_data<float>()[c] += mean;
     }
     for (const auto id : {layer.weight, layer.scale}) {
-      parameters.at(id) = scaled(parameters.at(id), reciprocal);
+      parameters[id] = scaled(numbers(graph, parameters, id), reciprocal);
     }
   }
 }
@@ -145,7 +144,7 @@ void normalize(std::span<const NormalizedLayer> layers,
 void fold_batch_norm(const QuantizedGraph& model, const FakeQuantGraph& trained,
                      std::map<ValueId, Tensor>& parameters) {
   for (const auto& layer : trained.normalized) {
-    const auto get = [&](ValueId id) { return numbers(trained, parameters, id); };
+    const auto get = [&](ValueId id) { return numbers(trained.graph, parameters, id); };
     const Tensor gamma = get(layer.gamma), beta = get(layer.beta);
     const Tensor mean = get(layer.mean), variance = get(layer.variance);
     const Tensor weight = get(layer.weight), scale = get(layer.scale);

@@ -23,8 +23,8 @@ namespace octet {
 void insert_batch_norm(const QuantizedGraph& model, FakeQuantGraph& trained);
 
 /// Lets the inserted nodes normalize by what they see, in place. `seen`: moments of the inputs of
-/// BatchNormalization nodes, by node.
-void normalize(std::span<const NormalizedLayer> layers,
+/// BatchNormalization nodes, by node. Adds those of `graph`'s constants that change.
+void normalize(const Graph& graph, std::span<const NormalizedLayer> layers,
                const std::map<NodeId, gradient::BatchMoments>& seen,
                std::map<ValueId, Tensor>& parameters);
 

@@ -122,7 +122,11 @@ Result<Network> Network::make(Graph shape_graph, FakeQuantGraph trained) {
   network.roles_ = roles_of(graph);
   if (network.roles_.empty()) return bad_input("the model has no weights to train");
   for (const auto& scale : trained.scales) {
-    network.roles_.emplace(scale.constant, ParameterRole::scale);
+    if (!scale.trained) continue;
+    network.roles_.emplace(scale.constant, trained.method == ScaleMethod::pact
+                                               ? ParameterRole::clip
+                                               : ParameterRole::scale);
+    if (scale.offset != ValueId::none) network.roles_.emplace(scale.offset, ParameterRole::plain);
   }
   network.scores_ = scores_of(graph);
   network.input_shape_ = *input.shape;

@@ -18,6 +18,7 @@ enum class ParameterRole : std::uint8_t {
   weight,  ///< decays
   plain,   ///< biases, factors of normalizations: does not decay
   scale,   ///< of a quantization: does not decay, stays positive
+  clip,    ///< scale that PACT trains: decays, stays positive
 };
 
 class Network {

@@ -85,7 +85,7 @@ class Trainer {
     if (network_.normalized().empty()) return {};
     OCTET_ASSIGN(const auto seen,
                  runner_.moments(state_.parameters, gradient::Mode::inference, measured_samples()));
-    normalize(network_.normalized(), seen, state_.parameters);
+    normalize(network_.graph(), network_.normalized(), seen, state_.parameters);
     return {};
   }
 
@@ -170,19 +170,17 @@ class Trainer {
 
   void update_one(ValueId id, Tensor& gradient, double rate, float shrink) {
     const ParameterRole role = network_.roles().at(id);
-    if (role == ParameterRole::scale && options_.freeze_scales) return;
     Tensor& parameter = state_.parameters.at(id);
     const std::span<float> values(parameter.mutable_data<float>(),
                                   static_cast<std::size_t>(parameter.size()));
     const std::span<float> g(gradient.mutable_data<float>(), values.size());
     for (float& x : g) x *= shrink;
-    const std::vector<float> before = role == ParameterRole::scale
-                                          ? std::vector<float>(values.begin(), values.end())
-                                          : std::vector<float>();
-    const double factor = role == ParameterRole::scale ? options_.scale_rate_factor : 1;
-    optim::update(options_.optimizer, state_.step, static_cast<float>(rate * factor),
-                  role == ParameterRole::weight ? options_.weight_decay : 0, g,
-                  state_.moments.at(id), values);
+    const bool is_scale = role == ParameterRole::scale || role == ParameterRole::clip;
+    const bool decays = role == ParameterRole::weight || role == ParameterRole::clip;
+    const std::vector<float> before =
+        is_scale ? std::vector<float>(values.begin(), values.end()) : std::vector<float>();
+    optim::update(options_.optimizer, state_.step, static_cast<float>(rate),
+                  decays ? options_.weight_decay : 0, g, state_.moments.at(id), values);
     for (std::size_t i = 0; i < before.size(); ++i) {
       values[i] =
           std::clamp(values[i], before[i] * (1 - largest_change), before[i] * (1 + largest_change));

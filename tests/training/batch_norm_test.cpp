@@ -71,7 +71,7 @@ TEST(BatchNorm, NormalizingByWhatItSeesKeepsTheFunctionOfTheBatch) {
   const auto network = Network::make(model.graph, normalized(model));
   auto parameters = network->initial_parameters();
   const auto before = run(*network, gradient::Mode::inference, parameters);
-  normalize(network->normalized(), before.moments, parameters);
+  normalize(network->graph(), network->normalized(), before.moments, parameters);
   const auto after = run(*network, gradient::Mode::training, parameters);
   // But for variances, which are noted unbiased.
   expect_near(after.scores, before.scores, 2e-2F);

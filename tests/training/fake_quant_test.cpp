@@ -74,6 +74,44 @@ TEST(InsertFakeQuant, NarrowUsesReadThroughTheCodesOfTheValue) {
   EXPECT_EQ(trained->graph.node(codes).int_attribute("qmax", 0), 127);
 }
 
+TEST(InsertFakeQuant, MethodsTrainScalesOrOffsetsOrNothing) {
+  const auto model = small_network(8);
+  const auto roles = [&](ScaleMethod method) {
+    const auto network = Network::make(model.graph, *insert_fake_quant(model, method));
+    std::map<ParameterRole, int> count;
+    for (const auto& [id, role] : network->roles()) ++count[role];
+    return count;
+  };
+  EXPECT_EQ(roles(ScaleMethod::fixed)[ParameterRole::scale], 0);
+  EXPECT_EQ(roles(ScaleMethod::lsq)[ParameterRole::scale], 4);
+  EXPECT_EQ(roles(ScaleMethod::pact)[ParameterRole::scale], 0);
+  EXPECT_EQ(roles(ScaleMethod::pact)[ParameterRole::clip], 2) << "activations alone";
+  EXPECT_EQ(roles(ScaleMethod::lsq_plus)[ParameterRole::scale], 4);
+  EXPECT_EQ(roles(ScaleMethod::lsq_plus)[ParameterRole::plain],
+            roles(ScaleMethod::lsq)[ParameterRole::plain] + 2)
+      << "zero points of activations";
+}
+
+TEST(AdoptParameters, RoundsTrainedOffsetsToZeroPoints) {
+  auto model = small_network(8);
+  const auto trained = insert_fake_quant(model, ScaleMethod::lsq_plus);
+  ASSERT_TRUE(trained.has_value());
+  std::map<ValueId, Tensor> parameters;
+  for (const auto& scale : trained->scales) {
+    parameters.emplace(scale.constant, *trained->graph.constant(scale.constant));
+    if (scale.offset == ValueId::none) continue;
+    parameters.emplace(scale.offset,
+                       Tensor::from<float>({scale.values.size() > 1 ? -300 : 3.4F}, {1}));
+  }
+  ASSERT_TRUE(adopt_parameters(model, *trained, parameters).has_value());
+  for (const auto& scale : trained->scales) {
+    if (scale.offset == ValueId::none) continue;
+    for (const auto id : scale.values) {
+      EXPECT_EQ(model.plan.values.at(id).params.zero_point[0], scale.values.size() > 1 ? -128 : 3);
+    }
+  }
+}
+
 TEST(InsertFakeQuant, RefusesDynamicInputs) {
   auto model = small_network(8);
   for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
