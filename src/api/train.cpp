@@ -125,7 +125,9 @@ Json options_json(const TrainRequest& r) {
                           {"bits_first_last", q.edge_weight_bits},
                           {"bits_activations", q.activation_bits},
                           {"observer", q.observer},
+                          {"optimize", q.optimize},
                           {"scales", r.scales}};
+  if (q.per_channel) json["quantization"]["per_channel"] = *q.per_channel;
   return json;
 }
 
@@ -156,7 +158,6 @@ QuantizeRequest quantization_of(const TrainRequest& request) {
     quantization.weight_observer = "mse";
   }
   quantization.method = "static";
-  quantization.refine_bias = false;
   return quantization;
 }
 

@@ -11,6 +11,8 @@ struct Options {
   TrainRequest request;
   QuantizeRequest quantization;
   bool aware = false;
+  bool per_channel = false;
+  bool per_tensor = false;
 };
 
 Json to_json(const TrainSummary& s) {
@@ -41,9 +43,13 @@ std::string to_text(const TrainSummary& s, std::int64_t epochs) {
 
 int execute(Options& options, const Context& context) {
   auto& request = options.request;
-  if (options.aware) {
-    request.quantization = options.quantization;
+  if (options.per_channel && options.per_tensor) {
+    return context.report({ErrorKind::usage, "--per-channel excludes --per-tensor"});
   }
+  if (options.per_channel || options.per_tensor) {
+    options.quantization.per_channel = options.per_channel;
+  }
+  if (options.aware) request.quantization = options.quantization;
   request.progress = context.progress();
   const auto summary = train(request, [&](const TrainedEpoch& epoch) {
     if (!context.quiet) fmt::print(stderr, "{}\n", epoch_line(epoch, request.epochs));
@@ -115,6 +121,10 @@ void add_quantization_options(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--target", q.target, "onnxruntime|openvino|tflite|tflite-micro");
   command.add_option("--observer", q.observer, "Of the first ranges")->capture_default_str();
+  command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
+  command.add_flag("--per-tensor", options.per_tensor,
+                   "One weight scale per tensor; such layers are trained folded");
+  command.add_option("--optimize", q.optimize, "none|fast|best: before training (default: fast)");
   command.add_option("--bits-weights", q.weight_bits, "Bits of weight codes, 2 to 8 (default: 8)");
   command.add_option("--bits-first-last", q.edge_weight_bits,
                      "Bits of weight codes in first and last layers (default: 8)");
