@@ -11,6 +11,7 @@ struct Options {
   TrainRequest request;
   QuantizeRequest quantization;
   bool aware = false;
+  bool per_tensor = false;
 };
 
 Json to_json(const TrainSummary& s) {
@@ -43,6 +44,7 @@ int execute(Options& options, const Context& context) {
   auto& request = options.request;
   if (options.aware) {
     request.quantization = options.quantization;
+    if (options.per_tensor) request.quantization->per_channel = false;
   }
   request.progress = context.progress();
   const auto summary = train(request, [&](const TrainedEpoch& epoch) {
@@ -110,6 +112,8 @@ void add_quantization_options(CLI::App& command, Options& options) {
   command.add_option("--scales", options.request.scales, "learned|fixed (as calibrated)")
       ->capture_default_str();
   command.add_option("--target", q.target, "onnxruntime|openvino|tflite|tflite-micro");
+  command.add_flag("--per-tensor", options.per_tensor,
+                   "One scale for each weight (default: one for each of its channels)");
   command.add_option("--observer", q.observer, "Of the first ranges")->capture_default_str();
   command.add_option("--bits-weights", q.weight_bits, "Bits of weight codes, 2 to 8 (default: 8)");
   command.add_option("--bits-first-last", q.edge_weight_bits,
