@@ -171,6 +171,12 @@ Graph scoring_graph(Graph graph) {
   return graph;
 }
 
+std::int64_t parameter_count(const Graph& graph) {
+  std::int64_t count = 0;
+  for (const auto& [id, role] : roles_of(graph)) count += graph.constant(id)->size();
+  return count;
+}
+
 Status initialize(Graph& graph, std::uint64_t seed) {
   OCTET_ASSIGN(const auto order, graph.topological_order());
   std::int64_t item = 0;

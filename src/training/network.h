@@ -56,6 +56,9 @@ class Network {
 /// The graph whose first output is the scores of `graph`: without a final Softmax.
 [[nodiscard]] Graph scoring_graph(Graph graph);
 
+/// Numbers that training changes.
+[[nodiscard]] std::int64_t parameter_count(const Graph& graph);
+
 /// Random weights by the rule of He et al. 2015 for all Conv, Gemm and MatMul, biases 0, factors of
 /// normalizations 1; depends on `seed` and the order of the nodes.
 [[nodiscard]] Status initialize(Graph& graph, std::uint64_t seed);

@@ -145,7 +145,8 @@ Result<StepRunner::MicroBatch> StepRunner::assemble(std::span<const std::int64_t
     const auto label = store_->label(samples[i]);
     if (label >= 0) batch.targets.labels.push_back(label + data_->label_offset);
     if (!mixes) continue;
-    const auto other = random.below(store_->size());
+    const auto other =
+        samples[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(samples.size())))];
     OCTET_ASSIGN(const Tensor partner, image(other, random, true));
     const auto share = static_cast<float>(draw_beta(options_->augmentation.mixup, random));
     for (std::int64_t k = 0; k < size; ++k) {
