@@ -31,7 +31,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["dynamic_form"] = options.dynamic_form == DynamicForm::qdq ? "qdq" : "integer";
   }
   if (with_data) {
-    json["observer"] = name(provenance.statistics->observer);
+    json["observer"] = options.choose_ranges ? "auto" : name(provenance.statistics->observer);
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
     json["equalize"] = options.equalize;

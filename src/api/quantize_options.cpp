@@ -174,6 +174,7 @@ Status check_samples(const QuantizeRequest& request) {
   if (request.learn_rounding.value_or(false)) asked = "--adaround";
   if (request.refine_bias.value_or(false)) asked = "--refine-bias";
   if (from_file && request.equalize.value_or(false)) asked = "--equalize";
+  if (request.observer == "auto") asked = "--observer auto";
   if (asked.empty() || (!from_file && !request.data_free)) return {};
   return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
               from_file ? "--stats" : "--data-free");
@@ -205,9 +206,11 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
 Result<ObserverKind> parse_observer(const std::string& text) {
   const auto kind = observer_from_name(text);
   if (kind) return *kind;
-  return fail(ErrorKind::usage,
-              "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy",
-              text);
+  return fail(
+      ErrorKind::usage,
+      "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy, and "
+      "for quantize auto",
+      text);
 }
 
 Result<WeightObserver> parse_weight_observer(const std::string& text) {
@@ -253,7 +256,8 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   }
   OCTET_TRY(parse_input_layout(request.input_layout));
   OCTET_TRY(parse_rule(request.rule));
-  OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  options.choose_ranges = request.observer == "auto";
+  OCTET_ASSIGN(options.observer, parse_observer(options.choose_ranges ? "mse" : request.observer));
   OCTET_ASSIGN(options.weight_observer, parse_weight_observer(request.weight_observer));
   OCTET_TRY(parse_activations(request, *target, options));
   OCTET_ASSIGN(options.io, parse_io(request, options));

@@ -123,7 +123,9 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command.add_option("--rule", request.rule,
                      "onnx|openvino|xnnpack|tflite: how octet requantizes (default: the target's)");
   command
-      .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
+      .add_option(
+          "--observer", request.observer,
+          "minmax|moving-average|percentile|mse|entropy, or auto: the best of\nthem for each value")
       ->capture_default_str();
   command
       .add_option("--weight-observer", request.weight_observer,

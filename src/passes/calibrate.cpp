@@ -128,6 +128,7 @@ Status calibrate(PassContext& context) {
     const Quantization quantization{scheme, *group.params, origin, context.activation_storage()};
     for (const auto id : group.sources) context.model.plan.values[id] = quantization;
     context.group_quantizations[root] = quantization;
+    if (context.options.choose_ranges) context.group_statistics[root] = std::move(group.seen);
   }
   return {};
 }

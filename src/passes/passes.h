@@ -27,6 +27,8 @@ struct PassContext {
   std::map<ValueId, ChannelMeans> means = {};
   /// By Placement::group: the params that its values share, from `calibrate` on.
   std::map<ValueId, Quantization> group_quantizations = {};
+  /// By Placement::group: what was seen of its values, where `choose_ranges` asks for it.
+  std::map<ValueId, ValueStatistics> group_statistics = {};
   std::vector<WeightSite> sites = {};  ///< from `place_weights` on
   /// Biases of the float function, where `round_weights` or `correct_bias` has changed them.
   std::map<NodeId, Tensor> float_biases = {};
@@ -59,6 +61,8 @@ namespace passes {
 /// Gets the statistics and gives every source value its params, one set for a group of values that
 /// must share: their statistics are merged.
 [[nodiscard]] Status calibrate(PassContext& context);
+/// Chooses the range of each value among those of the observers, by the error behind its readers.
+[[nodiscard]] Status choose_ranges(PassContext& context);
 /// Raises scales until the ratios that the target's kernels take hold for every operator, and notes
 /// it (TargetProfile::limits). Values that share params keep sharing them.
 [[nodiscard]] Status widen_ranges(PassContext& context);

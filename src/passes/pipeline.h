@@ -34,6 +34,7 @@ struct QuantizeOptions {
   DynamicForm dynamic_form = DynamicForm::integer_operators;
   std::string target = "onnxruntime";
   ObserverKind observer = ObserverKind::mse;
+  bool choose_ranges = false;  ///< for each value the best observer's range; needs samples
   WeightObserver weight_observer = WeightObserver::minmax;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
