@@ -127,6 +127,20 @@ Status parse_activations(const QuantizeRequest& request, const TargetProfile& ta
   return {};
 }
 
+/// Single values of 16 bits.
+Status check_wide(const QuantizeOptions& options, const TargetProfile& target) {
+  if (options.wide.empty()) return {};
+  if (options.method != Method::static_ranges) {
+    return fail(ErrorKind::usage, "--int16 goes with --method static, not {}",
+                name(options.method));
+  }
+  if (target.wide_values) return {};
+  return fail(ErrorKind::usage,
+              "--int16: target {} has no single 16-bit values among others{}; onnxruntime has",
+              target.name,
+              target.wide_ops.empty() ? "" : ", but a whole model of them (--activations int16)");
+}
+
 Result<std::optional<DType>> parse_io(const QuantizeRequest& request,
                                       const QuantizeOptions& options) {
   const auto& text = request.io;
@@ -268,6 +282,8 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   OCTET_TRY(parse_weight_bits(request, options));
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
+  options.wide = request.wide;
+  OCTET_TRY(check_wide(options, *target));
   options.skip = request.skip;
   OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;

@@ -11,6 +11,7 @@ struct Group {
   ValueStatistics seen;
   bool constant = false;  ///< a constant takes part
   std::optional<FixedOutput> fixed;
+  QuantScheme scheme;
   std::vector<ValueId> sources;
   Result<QuantParams> params;
 };
@@ -105,16 +106,16 @@ Status calibrate(PassContext& context) {
 
   std::vector<Group*> work;
   for (auto& [id, group] : groups) {
+    group.scheme = context.activation_scheme(id);
     if (!group.sources.empty() || group.constant) work.push_back(&group);
   }
-  const auto scheme = context.activation_scheme();
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
     Group& group = *work[static_cast<std::size_t>(i)];
     if (group.fixed) {
       group.params = QuantParams{{group.fixed->scale}, {group.fixed->zero_point}, -1};
       return;
     }
-    group.params = params_from_statistics(group.seen, statistics.observer, scheme);
+    group.params = params_from_statistics(group.seen, statistics.observer, group.scheme);
   });
   for (auto& [root, group] : groups) {
     if (group.sources.empty() && !group.constant) continue;
@@ -125,7 +126,8 @@ Status calibrate(PassContext& context) {
     const Origin origin = group.fixed                ? Origin::fixed
                           : group.sources.size() > 1 ? Origin::shared
                                                      : Origin::observed;
-    const Quantization quantization{scheme, *group.params, origin, context.activation_storage()};
+    const Quantization quantization{group.scheme, *group.params, origin,
+                                    context.activation_storage(root)};
     for (const auto id : group.sources) context.model.plan.values[id] = quantization;
     context.group_quantizations[root] = quantization;
     if (context.options.choose_ranges) context.group_statistics[root] = std::move(group.seen);

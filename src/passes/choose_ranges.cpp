@@ -140,19 +140,18 @@ class Chooser {
 
  private:
   Status find_candidates() {
-    const auto scheme = context_.activation_scheme();
     std::vector<std::pair<const ValueStatistics*, Group*>> work;
     for (const auto& [root, quantization] : context_.group_quantizations) {
       if (quantization.origin == Origin::fixed) continue;
       auto& group = groups_[root];
-      group.scheme = scheme;
+      group.scheme = quantization.scheme;
       work.emplace_back(&context_.group_statistics.at(root), &group);
     }
     OCTET_TRY(
         parallel_try(static_cast<std::int64_t>(work.size()), [&](int, std::int64_t i) -> Status {
           auto& [seen, group] = work[at(i)];
           for (const auto observer : observers) {
-            OCTET_ASSIGN(auto params, params_from_statistics(*seen, observer, scheme));
+            OCTET_ASSIGN(auto params, params_from_statistics(*seen, observer, group->scheme));
             add(*group, {name(observer), std::move(params)});
           }
           group->errors.assign(group->candidates.size(), 0.0);

@@ -40,6 +40,11 @@ struct PassContext {
   /// The target's scheme for activations, with the options' width.
   [[nodiscard]] QuantScheme activation_scheme() const;
   [[nodiscard]] DType activation_storage() const;
+  /// Scheme and storage of a value: of more bits where the options ask for it.
+  [[nodiscard]] QuantScheme activation_scheme(ValueId value) const;
+  [[nodiscard]] DType activation_storage(ValueId value) const;
+  /// Whether a layer reads codes of more than 8 bits, which no int32 holds the products of.
+  [[nodiscard]] bool reads_wide(NodeId id) const;
   /// The target's scheme for the weights of a layer, with the options' width and granularity.
   [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
   /// Bits of a layer's weights, see layer_bits().
