@@ -53,6 +53,9 @@ struct QuantizeRequest {
   bool requantize = false;   ///< dequantize a model that is quantized already first
   bool data_free = false;  ///< ranges from BatchNormalization statistics; needs the images' recipe
   std::vector<std::string> keep_float;  ///< globs over node names
+  /// Values that get 16-bit codes among 8-bit ones: globs over their names and those of the nodes
+  /// that make them (target onnxruntime).
+  std::vector<std::string> wide;
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names
   std::function<void(std::string_view pass, std::string_view text)> dump;

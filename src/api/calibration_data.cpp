@@ -96,7 +96,9 @@ RequestSources::RequestSources(const QuantizeRequest& request, const QuantizeOpt
       options_(options),
       model_hash_(model_hash),
       data_(request.data, options.observer, request.progress, model_hash) {
-  if (options.equalize || options.refine_bias || options.learn_rounding) data_.hold();
+  if (options.choose_ranges || options.equalize || options.refine_bias || options.learn_rounding) {
+    data_.hold();
+  }
 }
 
 Result<Statistics> RequestSources::calibrated(const Graph& graph,

@@ -31,7 +31,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["dynamic_form"] = options.dynamic_form == DynamicForm::qdq ? "qdq" : "integer";
   }
   if (with_data) {
-    json["observer"] = name(provenance.statistics->observer);
+    json["observer"] = options.choose_ranges ? "auto" : name(provenance.statistics->observer);
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
     json["equalize"] = options.equalize;
@@ -48,6 +48,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   if (request.io != "float") json["io"] = request.io;
   if (!request.input_layout.empty()) json["input_layout"] = request.input_layout;
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
+  if (!options.wide.empty()) json["int16"] = options.wide;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
   if (with_data && request.statistics.empty() && !request.data_free) {

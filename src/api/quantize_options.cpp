@@ -127,6 +127,20 @@ Status parse_activations(const QuantizeRequest& request, const TargetProfile& ta
   return {};
 }
 
+/// Single values of 16 bits.
+Status check_wide(const QuantizeOptions& options, const TargetProfile& target) {
+  if (options.wide.empty()) return {};
+  if (options.method != Method::static_ranges) {
+    return fail(ErrorKind::usage, "--int16 goes with --method static, not {}",
+                name(options.method));
+  }
+  if (target.wide_values) return {};
+  return fail(ErrorKind::usage,
+              "--int16: target {} has no single 16-bit values among others{}; onnxruntime has",
+              target.name,
+              target.wide_ops.empty() ? "" : ", but a whole model of them (--activations int16)");
+}
+
 Result<std::optional<DType>> parse_io(const QuantizeRequest& request,
                                       const QuantizeOptions& options) {
   const auto& text = request.io;
@@ -174,6 +188,7 @@ Status check_samples(const QuantizeRequest& request) {
   if (request.learn_rounding.value_or(false)) asked = "--adaround";
   if (request.refine_bias.value_or(false)) asked = "--refine-bias";
   if (from_file && request.equalize.value_or(false)) asked = "--equalize";
+  if (request.observer == "auto") asked = "--observer auto";
   if (asked.empty() || (!from_file && !request.data_free)) return {};
   return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
               from_file ? "--stats" : "--data-free");
@@ -205,9 +220,11 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
 Result<ObserverKind> parse_observer(const std::string& text) {
   const auto kind = observer_from_name(text);
   if (kind) return *kind;
-  return fail(ErrorKind::usage,
-              "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy",
-              text);
+  return fail(
+      ErrorKind::usage,
+      "no observer '{}'; there are minmax, moving-average, percentile, mse and entropy, and "
+      "for quantize auto",
+      text);
 }
 
 Result<WeightObserver> parse_weight_observer(const std::string& text) {
@@ -253,7 +270,8 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   }
   OCTET_TRY(parse_input_layout(request.input_layout));
   OCTET_TRY(parse_rule(request.rule));
-  OCTET_ASSIGN(options.observer, parse_observer(request.observer));
+  options.choose_ranges = request.observer == "auto";
+  OCTET_ASSIGN(options.observer, parse_observer(options.choose_ranges ? "mse" : request.observer));
   OCTET_ASSIGN(options.weight_observer, parse_weight_observer(request.weight_observer));
   OCTET_TRY(parse_activations(request, *target, options));
   OCTET_ASSIGN(options.io, parse_io(request, options));
@@ -264,6 +282,8 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   OCTET_TRY(parse_weight_bits(request, options));
   options.reduce_range = request.reduce_range;
   options.keep_float = request.keep_float;
+  options.wide = request.wide;
+  OCTET_TRY(check_wide(options, *target));
   options.skip = request.skip;
   OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;

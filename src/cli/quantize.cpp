@@ -123,7 +123,9 @@ void add_scheme_options(CLI::App& command, Options& options) {
   command.add_option("--rule", request.rule,
                      "onnx|openvino|xnnpack|tflite: how octet requantizes (default: the target's)");
   command
-      .add_option("--observer", request.observer, "minmax|moving-average|percentile|mse|entropy")
+      .add_option(
+          "--observer", request.observer,
+          "minmax|moving-average|percentile|mse|entropy, or auto: the best of\nthem for each value")
       ->capture_default_str();
   command
       .add_option("--weight-observer", request.weight_observer,
@@ -167,6 +169,8 @@ void add_pipeline_options(CLI::App& command, Options& options) {
       "Round weights by what each layer gives on samples (default: with less than 8 bits)");
   command.add_option("--keep-float", request.keep_float,
                      "Keep nodes whose name fits the pattern in float");
+  command.add_option("--int16", request.wide,
+                     "16-bit codes for values whose name, or whose node's, fits the pattern");
   command.add_flag("--requantize", request.requantize,
                    "Dequantize a model that is quantized already first");
   command.add_flag("--data-free", request.data_free,

@@ -162,7 +162,7 @@ bool can_overflow(const Layer& layer, const QuantParams& params) {
 }  // namespace
 
 Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
-  if (context.target.activation.bits > 8 || context.rounded.contains(id)) return {};
+  if (context.reads_wide(id) || context.rounded.contains(id)) return {};
   Graph& graph = context.model.graph;
   auto& plan = context.model.plan;
   const Layer layer = layer_of(context, id);
@@ -191,7 +191,7 @@ Status make_accumulator_room(PassContext& context, NodeId id, double reserve) {
 std::vector<float> least_weight_scales(const PassContext& context, NodeId id) {
   const auto& params = context.model.plan.values.at(context.model.graph.node(id).input(1)).params;
   std::vector<float> least(params.count(), scale_floor);
-  if (context.target.activation.bits > 8) return least;
+  if (context.reads_wide(id)) return least;
   const Layer layer = layer_of(context, id);
   for (std::int64_t c = 0; c < layer.channels; ++c) {
     float& scale = least[params.per_channel() ? static_cast<std::size_t>(c) : 0];
@@ -202,7 +202,7 @@ std::vector<float> least_weight_scales(const PassContext& context, NodeId id) {
 }
 
 bool accumulators_fit(const PassContext& context, NodeId id) {
-  if (context.target.activation.bits > 8) return true;
+  if (context.reads_wide(id)) return true;
   const auto weight = context.model.graph.node(id).input(1);
   Layer layer = layer_of(context, id);
   layer.codes = context.model.plan.payloads.at(weight).values<std::int8_t>();

@@ -119,15 +119,13 @@ Status calibrate(PassContext& context) {
   observe_joined_constants(context, statistics.observer, groups);
   find_fixed(context, groups);
 
+  const ValueBits bits = value_bits(context);
   std::vector<Group*> work;
   for (auto& [id, group] : groups) {
-    if (!group.sources.empty() || group.constant) work.push_back(&group);
-  }
-  const ValueBits bits = value_bits(context);
-  for (auto& [root, group] : groups) {
-    const auto few = bits.values.find(root);
-    group.scheme = few == bits.values.end() ? context.activation_scheme()
+    const auto few = bits.values.find(id);
+    group.scheme = few == bits.values.end() ? context.activation_scheme(id)
                                             : context.activation_scheme(few->second);
+    if (!group.sources.empty() || group.constant) work.push_back(&group);
   }
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
     Group& group = *work[static_cast<std::size_t>(i)];
@@ -137,6 +135,7 @@ Status calibrate(PassContext& context) {
     }
     group.params = params_from_statistics(group.seen, statistics.observer, group.scheme);
   });
+  OCTET_TRY(narrow_uses(context, bits, groups, statistics.observer));
   for (auto& [root, group] : groups) {
     if (group.sources.empty() && !group.constant) continue;
     if (!group.params) {
@@ -147,11 +146,12 @@ Status calibrate(PassContext& context) {
                           : group.sources.size() > 1 ? Origin::shared
                                                      : Origin::observed;
     const Quantization quantization{group.scheme, *group.params, origin,
-                                    context.activation_storage()};
+                                    context.activation_storage(root)};
     for (const auto id : group.sources) context.model.plan.values[id] = quantization;
     context.group_quantizations[root] = quantization;
+    if (context.options.choose_ranges) context.group_statistics[root] = std::move(group.seen);
   }
-  return narrow_uses(context, bits, groups, statistics.observer);
+  return {};
 }
 
 }  // namespace octet::passes

@@ -19,6 +19,24 @@ DType PassContext::activation_storage() const {
   return options.activation_storage.value_or(target.activation_storage);
 }
 
+QuantScheme PassContext::activation_scheme(ValueId value) const {
+  auto scheme = activation_scheme();
+  if (placement.wide[index(value)]) scheme.bits = 16;
+  return scheme;
+}
+
+DType PassContext::activation_storage(ValueId value) const {
+  const auto storage = activation_storage();
+  if (!placement.wide[index(value)]) return storage;
+  return storage == DType::u8 ? DType::u16 : DType::i16;
+}
+
+bool PassContext::reads_wide(NodeId id) const {
+  if (target.activation.bits > 8) return true;
+  const auto* input = model.plan.find(model.graph, {id, 0});
+  return input != nullptr && input->scheme.bits > 8;
+}
+
 QuantScheme PassContext::weight_scheme(NodeId id) const {
   const Node& node = model.graph.node(id);
   // Along an axis of a grouped ConvTranspose lie the channels of one group: what shares an index

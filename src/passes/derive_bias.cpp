@@ -39,6 +39,8 @@ Status derive_bias(PassContext& context) {
     OCTET_TRY(make_accumulator_room(context, id, 0));
     const auto bias = context.bias_of(id);
     if (!bias || context.target.float_bias) continue;
+    // Among 8-bit values such a layer computes in float, and keeps its bias so.
+    if (context.reads_wide(id) && context.target.activation.bits <= 8) continue;
     const float input_scale = context.model.plan.find(graph, {id, 0})->params.scale[0];
     if (auto status = state_bias(context, id, *bias, input_scale); !status) {
       return tl::unexpected(

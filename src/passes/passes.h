@@ -28,6 +28,8 @@ struct PassContext {
   std::map<ValueId, ChannelMeans> means = {};
   /// By Placement::group: the params that its values share, from `calibrate` on.
   std::map<ValueId, Quantization> group_quantizations = {};
+  /// By Placement::group: what was seen of its values, where `choose_ranges` asks for it.
+  std::map<ValueId, ValueStatistics> group_statistics = {};
   std::vector<WeightSite> sites = {};  ///< from `place_weights` on
   /// Biases of the float function, where `round_weights` or `correct_bias` has changed them.
   std::map<NodeId, Tensor> float_biases = {};
@@ -39,6 +41,11 @@ struct PassContext {
   /// The target's scheme for activations; of at least 8 bits where `bits` does not say fewer.
   [[nodiscard]] QuantScheme activation_scheme(std::optional<int> bits = std::nullopt) const;
   [[nodiscard]] DType activation_storage() const;
+  /// Scheme and storage of a value: of more bits where the options ask for it.
+  [[nodiscard]] QuantScheme activation_scheme(ValueId value) const;
+  [[nodiscard]] DType activation_storage(ValueId value) const;
+  /// Whether a layer reads codes of more than 8 bits, which no int32 holds the products of.
+  [[nodiscard]] bool reads_wide(NodeId id) const;
   /// The target's scheme for the weights of a layer, with the options' width and granularity.
   [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
   /// Bits of a layer's weights, see layer_bits().
@@ -60,6 +67,8 @@ namespace passes {
 /// Gets the statistics and gives every source value its params, one set for a group of values that
 /// must share: their statistics are merged.
 [[nodiscard]] Status calibrate(PassContext& context);
+/// Chooses the range of each value among those of the observers, by the error behind its readers.
+[[nodiscard]] Status choose_ranges(PassContext& context);
 /// Raises scales until the ratios that the target's kernels take hold for every operator, and notes
 /// it (TargetProfile::limits). Values that share params keep sharing them.
 [[nodiscard]] Status widen_ranges(PassContext& context);

@@ -42,6 +42,7 @@ constexpr std::array static_pipeline = {
     Pass{"equalize", "fit_target", Skippable::yes, passes::equalize},
     Pass{"place", "fit_target", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
+    Pass{"choose_ranges", "calibrate", Skippable::yes, passes::choose_ranges},
     Pass{"widen_ranges", "calibrate", Skippable::no, passes::widen_ranges},
     Pass{"share_params", "calibrate", Skippable::no, passes::share_params},
     Pass{"quantize_weights", "share_params", Skippable::no, passes::quantize_weights},

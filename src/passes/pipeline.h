@@ -34,6 +34,7 @@ struct QuantizeOptions {
   DynamicForm dynamic_form = DynamicForm::integer_operators;
   std::string target = "onnxruntime";
   ObserverKind observer = ObserverKind::mse;
+  bool choose_ranges = false;  ///< for each value the best observer's range; needs samples
   WeightObserver weight_observer = WeightObserver::minmax;
   std::optional<Granularity> weight_granularity;  ///< default: the target's
   int weight_bits = 8;
@@ -47,6 +48,7 @@ struct QuantizeOptions {
   bool equalize = false;      ///< needs samples or moments
   bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
+  std::vector<std::string> wide;        ///< values with 16 bits: globs over them and their makers
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
   std::function<void(std::string_view pass, std::string_view text)> dump;

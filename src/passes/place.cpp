@@ -8,6 +8,7 @@
 #include "passes/integer_rules.h"
 #include "passes/litert.h"
 #include "passes/placement.h"
+#include "passes/wide_values.h"
 
 namespace octet {
 namespace {
@@ -427,6 +428,7 @@ Result<Placement> place(const Graph& graph, const TargetProfile& target,
   OCTET_ASSIGN(auto order, graph.topological_order());
   const auto first = order.empty() ? NodeId::none : order.front();
   auto placement = Placer(graph, target, options, std::move(order)).run();
+  find_wide(graph, options.wide, placement);
   const auto computes = [](const std::optional<IntegerKind>& kind) {
     return kind && *kind != IntegerKind::pass_through && *kind != IntegerKind::join;
   };
@@ -454,7 +456,9 @@ void describe_placement(const Graph& graph, const Placement& placement, Quantize
     if (!node.alive) continue;
     const std::int64_t macs = node_macs(graph, node);
     all += macs;
-    if (placement.kinds[i]) {
+    if (touches_wide(graph, placement, static_cast<NodeId>(i))) {
+      report.float_nodes.push_back({node.name, node.op, "it reads or gives 16-bit codes"});
+    } else if (placement.kinds[i]) {
       integer += macs;
     } else if (computes_floats(graph, node)) {
       report.float_nodes.push_back({node.name, node.op, placement.reasons[i]});

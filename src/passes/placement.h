@@ -22,6 +22,8 @@ struct Placement {
   /// By value slot: representative of the values that must share one set of params; the value
   /// itself when it shares with none.
   std::vector<ValueId> group;
+  /// By value slot: it, or what it is fused into, shares params of 16 bits.
+  std::vector<bool> wide;
   /// By value slot: a quantized value that exists as floats where it is made and that something
   /// reads as floats, too: only the integer readers see it quantized.
   std::vector<bool> float_readers;
@@ -50,6 +52,10 @@ struct Placement {
 [[nodiscard]] std::vector<bool> kept_in_float(const Graph& graph,
                                               const std::vector<std::string>& globs,
                                               std::vector<std::string>& notes);
+
+/// Whether the node computes with a value of 16 bits, or makes one, where others have 8: such an
+/// operator has no integer form.
+[[nodiscard]] bool touches_wide(const Graph& graph, const Placement& placement, NodeId id);
 
 /// Computes floating-point values, or values of unknown type?
 [[nodiscard]] bool computes_floats(const Graph& graph, const Node& node);

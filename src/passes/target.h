@@ -90,6 +90,8 @@ struct TargetProfile {
   bool micro = false;
   /// Integer operators of the file format that the runtime itself may lack.
   std::vector<std::string_view> doubtful = {};
+  /// Single values may have 16 bits: the operators at them run in float between codes.
+  bool wide_values = false;
   /// With 16-bit activations: the operators for them; empty where the target has none.
   std::vector<IntegerOp> wide_ops = {};
 };

@@ -54,6 +54,14 @@ TEST(BadUsage, ExitsWithOne) {
   expect_refusal(
       octet({"quantize", model, "-o", "/tmp/x.onnx", "--data", train, "--observer", "x"}), 1,
       "minmax");
+  expect_refusal(
+      octet({"quantize", model, "-o", "/tmp/x.onnx", "--stats", "s", "--observer", "auto"}), 1,
+      "--observer auto needs the samples");
+  for (const std::string target : {"openvino", "tflite", "tflite-micro"}) {
+    expect_refusal(octet({"quantize", model, "-o", "/tmp/x.onnx", "--data", train, "--target",
+                          target, "--int16", "*"}),
+                   1, "target " + target);
+  }
   expect_refusal(octet({"quantize", model, "-o", "/tmp/x.onnx", "--data", train, "--target", "x"}),
                  1, "onnxruntime");
   expect_refusal(octet({"quantize", model, "-o", "/tmp/x.onnx", "--data", train, "--skip", "x"}), 1,

@@ -55,6 +55,7 @@ const TargetProfile& onnxruntime_target() {
       .activation_storage = DType::u8,
       .weight_storage = DType::i8,
       .rule = Rule::onnx,
+      .wide_values = true,
   };
   return profile;
 }
