@@ -31,15 +31,24 @@ std::span<const float> floats(const Tensor& tensor) {
 /// Reals and, of a coded value, codes.
 struct Captured {
   Tensor reals;
-  Tensor codes;
+  Result<Tensor> codes;
 };
+
+template <class T>
+std::int64_t differing(const Tensor& x, const Tensor& y) {
+  const auto p = x.values<T>();
+  const auto q = y.values<T>();
+  std::int64_t count = 0;
+  for (std::size_t k = 0; k < p.size(); ++k) count += p[k] != q[k] ? 1 : 0;
+  return count;
+}
 
 TapRequest capture_request(std::vector<ValueId> ids, const QuantPlan& plan,
                            std::map<ValueId, Captured>& into) {
   return {std::move(ids), [&plan, &into](const TapView& view) {
             auto& captured = into[view.value];
             captured.reals = tap_reals(view, plan);
-            if (!view.codes.empty()) captured.codes = tap_tensor(view);
+            captured.codes = tap_codes(view, plan);
           }};
 }
 
@@ -168,11 +177,12 @@ Status LayerComparer::visit_propagated(const Batch& batch, std::span<const Tenso
     const auto& y = b[pair.second];
     if (x.reals.empty() || y.reals.empty() || x.reals.size() != y.reals.size()) continue;
     pair.propagated.add(SampleError::between(floats(x.reals), floats(y.reals)));
-    if (x.codes.empty() || y.codes.empty()) continue;
-    const auto p = x.codes.values<std::int8_t>();
-    const auto q = y.codes.values<std::int8_t>();
-    compared_ += static_cast<std::int64_t>(p.size());
-    for (std::size_t k = 0; k < p.size(); ++k) differing_ += p[k] != q[k] ? 1 : 0;
+    OCTET_ASSIGN(const auto p, x.codes);
+    OCTET_ASSIGN(const auto q, y.codes);
+    if (p.empty() || q.empty() || p.dtype() != q.dtype()) continue;
+    compared_ += p.size();
+    differing_ +=
+        p.dtype() == DType::i8 ? differing<std::int8_t>(p, q) : differing<std::int16_t>(p, q);
   }
   return {};
 }

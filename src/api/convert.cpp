@@ -1,7 +1,7 @@
 #include "octet/convert.h"
 
 #include <chrono>
-#include <filesystem>
+#include <span>
 
 #include "api/engine_choice.h"
 #include "api/quantize_options.h"
@@ -60,12 +60,12 @@ Result<ConvertSummary> convert(const ConvertRequest& request) {
   if (out.to == "onnx") forget_coded_io(model, out.notes);
   state_rule(model, request.output);
   OCTET_TRY(check_cancel());
-  OCTET_TRY(write_model(model, request.output));
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(request.output, error);
-  out.output_bytes = error ? 0 : bytes;
-  OCTET_ASSIGN(const auto written, read_model(request.output));
+  OCTET_ASSIGN(const auto bytes, encode_model(model, request.output));
+  // What octet itself could not read is not written.
+  OCTET_ASSIGN(const auto written, decode_model(std::as_bytes(std::span(bytes)), request.output));
   out.transposes = count_transposes(written);
+  OCTET_TRY(write_file(request.output, bytes));
+  out.output_bytes = bytes.size();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }

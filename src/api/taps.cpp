@@ -1,6 +1,7 @@
 #include "api/taps.h"
 
 #include "arithmetic/quantize.h"
+#include "engine/integer/wide_values.h"
 
 namespace octet {
 namespace {
@@ -38,6 +39,13 @@ Tensor tap_reals(const TapView& view, const QuantPlan& plan) {
     out[i] = dequantize_value(codes[i], q->params.scale.front(), q->params.zero_point.front());
   }
   return reals;
+}
+
+Result<Tensor> tap_codes(const TapView& view, const QuantPlan& plan) {
+  if (!view.codes.empty()) return tap_tensor(view);
+  const auto* q = plan.find(view.value);
+  if (!is_wide(q) || view.values.empty()) return Tensor();
+  return wide_codes(tap_tensor(view), *q);
 }
 
 }  // namespace octet

@@ -148,8 +148,10 @@ class CalibrationSweep {
       if (slot < 0) return;
       const auto i = static_cast<std::size_t>(slot);
       worker.means[i].observe(view);
-      if (needs_counts(options_.observer)) {
+      if (options_.observer == ObserverKind::percentile) {
         worker.histograms[i].observe(view.values);
+      } else if (needs_counts(options_.observer)) {
+        worker.histograms[i].observe_sample(view.values);
       } else if (options_.observer == ObserverKind::moving_average) {
         worker.batch[i].observe_range(view.values);
       } else {

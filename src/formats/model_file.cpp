@@ -11,14 +11,13 @@
 namespace octet {
 namespace {
 
-Result<ModelFile> read_onnx(const std::filesystem::path& path) {
-  OCTET_ASSIGN(const auto view, FileView::open(path));
-  OCTET_ASSIGN(auto parsed, onnx::parse_model(view.bytes(), path.parent_path()));
+Result<ModelFile> decode_onnx(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  OCTET_ASSIGN(auto parsed, onnx::parse_model(bytes, path.parent_path()));
   OCTET_TRY(verify(parsed.graph));
   ModelFile file;
   file.format = "onnx";
-  file.bytes = view.bytes().size();
-  file.hash = content_hash(view.bytes());
+  file.bytes = bytes.size();
+  file.hash = content_hash(bytes);
   for (const auto& external : parsed.external_files) {
     file.bytes += external.bytes().size();
     file.hash += content_hash(external.bytes());
@@ -32,13 +31,12 @@ Result<ModelFile> read_onnx(const std::filesystem::path& path) {
   return file;
 }
 
-Result<ModelFile> read_tflite(const std::filesystem::path& path) {
-  OCTET_ASSIGN(const auto view, FileView::open(path));
+Result<ModelFile> decode_tflite(std::span<const std::byte> bytes) {
   ModelFile file;
   file.format = "tflite";
-  file.bytes = view.bytes().size();
-  file.hash = content_hash(view.bytes());
-  OCTET_ASSIGN(file.model, tflite::parse(view.bytes()));
+  file.bytes = bytes.size();
+  file.hash = content_hash(bytes);
+  OCTET_ASSIGN(file.model, tflite::parse(bytes));
   OCTET_TRY(verify(file.model));
   OCTET_TRY(infer_shapes(file.model.graph));
   OCTET_TRY(verify(file.model));
@@ -62,7 +60,14 @@ Status check_model_suffix(const std::filesystem::path& path) {
 
 Result<ModelFile> read_model(const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
-  auto file = is_tflite(path) ? read_tflite(path) : read_onnx(path);
+  OCTET_ASSIGN(const auto view, FileView::open(path));
+  return decode_model(view.bytes(), path);
+}
+
+Result<ModelFile> decode_model(std::span<const std::byte> bytes,
+                               const std::filesystem::path& path) {
+  OCTET_TRY(check_model_suffix(path));
+  auto file = is_tflite(path) ? decode_tflite(bytes) : decode_onnx(bytes, path);
   if (file) return file;
   // Errors about the file itself name it already.
   const auto& error = file.error();
@@ -70,17 +75,16 @@ Result<ModelFile> read_model(const std::filesystem::path& path) {
   return tl::unexpected(error.with_context(path.string()));
 }
 
-Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
+Result<std::string> encode_model(const QuantizedGraph& model, const std::filesystem::path& path) {
   OCTET_TRY(check_model_suffix(path));
-  std::string bytes;
-  if (is_tflite(path)) {
-    OCTET_ASSIGN(bytes, tflite::serialize(model));
-  } else if (model.plan.empty()) {
-    OCTET_ASSIGN(bytes, onnx::serialize(model.graph));
-  } else {
-    OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));
-    OCTET_ASSIGN(bytes, onnx::serialize(graph));
-  }
+  if (is_tflite(path)) return tflite::serialize(model);
+  if (model.plan.empty()) return onnx::serialize(model.graph);
+  OCTET_ASSIGN(const auto graph, onnx::emit_qdq(model));
+  return onnx::serialize(graph);
+}
+
+Status write_model(const QuantizedGraph& model, const std::filesystem::path& path) {
+  OCTET_ASSIGN(const auto bytes, encode_model(model, path));
   return write_file(path, bytes);
 }
 

@@ -13,7 +13,8 @@ namespace octet {
 ///
 /// - MatMul by a constant matrix, with the constant row that may be added to it, and Gemm become
 ///   Gemm with weights [out, in] and a bias row (FULLY_CONNECTED adds an int32 bias to its
-///   accumulator); on more than two dimensions between two Reshapes. A Relu or Clip behind it moves
+///   accumulator); on more than two dimensions between two Reshapes, the second
+///   to a shape that is computed where more than one extent is open. A Relu or Clip behind it moves
 ///   before the second one.
 /// - Swish becomes Sigmoid and Mul, HardSigmoid Add, Clip and Mul; Div by a constant becomes Mul.
 /// - ReduceSum over known extents becomes ReduceMean and Mul.

@@ -72,12 +72,12 @@ bool fit_gemm(Graph& graph, NodeId id) {
   return true;
 }
 
-/// The shape that a Reshape from rows gives back; nullopt when more than one extent is unknown.
+/// The shape that a Reshape from rows gives back; nullopt where more than one extent is unknown, so
+/// that it has to be computed.
 std::optional<std::vector<std::int64_t>> target_shape(const Shape& shape) {
   std::vector<std::int64_t> target;
   int unknown = 0;
   for (const auto extent : shape) {
-    if (extent == 0) return std::nullopt;
     unknown += extent < 0 ? 1 : 0;
     target.push_back(extent < 0 ? -1 : extent);
   }
@@ -100,14 +100,12 @@ class Product {
     if (!value.shape || value.shape->size() < 2 || value.dtype != DType::f32) return false;
     auto shape = *value.shape;
     shape.back() = weight->dim(1);
-    const auto target = target_shape(shape);
-    const bool rows = shape.size() == 2;
-    if (!rows && !target) return false;
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return false;
     simplification::replace_constant(graph_, id_, 1, transposed(*weight, 1));
     graph_.node(id_).op = "Gemm";
     graph_.node(id_).attributes = {{"transB", std::int64_t{1}}};
     absorb_bias(shape.back());
-    if (!rows) reshape_around(*target);
+    if (shape.size() > 2) reshape_around(shape);
     return true;
   }
 
@@ -129,11 +127,14 @@ class Product {
   }
 
   /// Rows in, rows out; a Relu or Clip behind the product comes before the second Reshape.
-  void reshape_around(const std::vector<std::int64_t>& target) {
+  void reshape_around(const Shape& shape) {
     const auto input = graph_.node(id_).input(0);
     const auto depth = graph_.constant(graph_.node(id_).input(1))->dim(1);
     const auto rows = add_value(graph_.value(input).name + "_rows");
-    add_reshape(name_ + "_rows", input, rows, {-1, depth});
+    const auto target = target_shape(shape);
+    const auto back =
+        target ? add_list(name_ + "_shape.to", *target) : computed_target(input, shape);
+    add_node("Reshape", name_ + "_rows", {input, add_list(name_ + "_rows.to", {-1, depth})}, rows);
     graph_.node(id_).inputs[0] = rows;
     auto last = id_;
     if (const auto reader = sole_reader(); reader.node != NodeId::none && reader.input == 0 &&
@@ -147,7 +148,20 @@ class Product {
       graph_.value(between).shape.reset();
     }
     graph_.node(last).outputs = {computed};
-    add_reshape(name_ + "_shape", computed, output, target);
+    add_node("Reshape", name_ + "_shape", {computed, back}, output);
+  }
+
+  /// The extents of `input` as they are at run time, but for the last.
+  ValueId computed_target(ValueId input, const Shape& shape) {
+    const auto& name = graph_.value(input).name;
+    const auto extents = add_value(name + "_extents", DType::i64);
+    const auto target = add_value(name_ + "_shape.to", DType::i64);
+    const auto shape_node = add_node("Shape", name + "_extents", {input}, extents);
+    graph_.node(shape_node).attributes["end"] = std::int64_t{-1};
+    const auto join = add_node("Concat", name_ + "_shape.to",
+                               {extents, add_list(name_ + "_columns", {shape.back()})}, target);
+    graph_.node(join).attributes["axis"] = std::int64_t{0};
+    return target;
   }
 
   [[nodiscard]] Use sole_reader() const {
@@ -162,22 +176,23 @@ class Product {
     graph_.remove_node(reader);
     graph_.node(id_).outputs = {output};
   }
-  ValueId add_value(const std::string& name) {
+  ValueId add_value(const std::string& name, DType dtype = DType::f32) {
     Value value;
     value.name = name;
-    value.dtype = DType::f32;
+    value.dtype = dtype;
     return graph_.add_value(std::move(value));
   }
-  void add_reshape(const std::string& name, ValueId from, ValueId to,
-                   const std::vector<std::int64_t>& target) {
-    Node reshape;
-    reshape.op = "Reshape";
-    reshape.name = name;
-    const auto rank = static_cast<std::int64_t>(target.size());
-    reshape.inputs = {
-        from, graph_.add_constant(name + ".to", Tensor::from<std::int64_t>(target, {rank}))};
-    reshape.outputs = {to};
-    graph_.add_node(std::move(reshape));
+  ValueId add_list(const std::string& name, const std::vector<std::int64_t>& numbers) {
+    const auto count = static_cast<std::int64_t>(numbers.size());
+    return graph_.add_constant(name, Tensor::from<std::int64_t>(numbers, {count}));
+  }
+  NodeId add_node(std::string op, std::string name, std::vector<ValueId> inputs, ValueId output) {
+    Node node;
+    node.op = std::move(op);
+    node.name = std::move(name);
+    node.inputs = std::move(inputs);
+    node.outputs = {output};
+    return graph_.add_node(std::move(node));
   }
 
   Graph& graph_;

@@ -48,7 +48,7 @@ std::string litert_reason(const Graph& graph, const Node& node) {
     return "TRANSPOSE_CONV has no groups";
   }
   if (node.is("MatMul") && graph.constant(node.input(1)) != nullptr) {
-    return "its extents are not known: FULLY_CONNECTED needs them";
+    return "FULLY_CONNECTED needs a matrix of weights and an input of known rank";
   }
   return "";
 }

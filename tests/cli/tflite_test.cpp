@@ -128,6 +128,14 @@ TEST(Tflite, WideActivations) {
     return c["sqnr_db"].get<double>();
   };
   EXPECT_GT(sqnr("w.tflite"), sqnr("n.tflite") + 3);
+  const auto differing = [&](const char* rule) {
+    const auto c = json_of({"compare", folder / "w.tflite", folder / "w.tflite", "--data", test,
+                            "--no-speed", "--rule", rule});
+    EXPECT_GT(c["compared_values"], 1000);
+    return c["differing_values"].get<int>();
+  };
+  EXPECT_EQ(differing("xnnpack"), 0);
+  EXPECT_GT(differing("tflite"), 0);
 }
 
 /// Codes and what they stand for give the same outputs.
@@ -259,6 +267,25 @@ TEST(Convert, WhatOnnxCannotStateIsNotedOrRefused) {
   expect_refusal(
       octet({"convert", model, "-o", folder / "x.onnx", "--input-layout", "hwc", "--quiet"}), 1,
       "nhwc");
+}
+
+/// Equal constants are one buffer, of which the reader takes only so many tensors.
+TEST(Convert, WhatCouldNotBeReadAgainIsNotWritten) {
+  const TemporaryFolder folder;
+  GraphBuilder b;
+  auto last = b.input("x", {1, 128});
+  for (int i = 0; i < 24; ++i) {
+    const auto n = std::to_string(i);
+    last = b.node("MatMul", {last, b.weights("w" + n, {128, 128}, 1)}, "y" + n);
+  }
+  b.output(last);
+  const auto source = write_graph(folder / "m.onnx", std::move(b.graph));
+  expect_refusal(octet({"convert", source, "-o", folder / "m.tflite", "--quiet"}), 2, "m.tflite");
+  EXPECT_EQ(folder.files(), 1U);
+  write_text(folder / "m.tflite", "as it was");
+  expect_refusal(octet({"convert", source, "-o", folder / "m.tflite", "--quiet"}), 2,
+                 "the constants take far more space");
+  EXPECT_EQ(read_text(folder / "m.tflite"), "as it was");
 }
 
 /// x [N,3,8,8] -> Conv -> Relu -> GlobalAveragePool -> Flatten -> Gemm

@@ -30,6 +30,7 @@ struct BiasLayer {
   std::vector<float> weight_scales;  ///< one, or one for each accumulator
   int weight_zero_point = 0;
   DType storage = DType::i8;
+  DType weight_storage = storage;
 };
 
 std::vector<int> codes_of(const std::string& op, const BiasLayer& layer, Rule rule) {
@@ -41,7 +42,7 @@ std::vector<int> codes_of(const std::string& op, const BiasLayer& layer, Rule ru
   const Shape shape = image ? Shape{outputs, 1, 1, 1} : Shape{outputs, 1};
   const auto w = b.constant("weight", Tensor::zeros(DType::f32, shape));
   const std::size_t scales = layer.weight_scales.size();
-  auto weight = eight_bits(1, layer.weight_zero_point, layer.storage);
+  auto weight = eight_bits(1, layer.weight_zero_point, layer.weight_storage);
   weight.params = {layer.weight_scales, std::vector<std::int32_t>(scales, layer.weight_zero_point),
                    scales > 1 ? 0 : -1};
   b.model.plan.values[w] = weight;
@@ -86,6 +87,15 @@ TEST(LitertRule, ConvolutionsAsLiteRT) {
             (Codes{27, -97, -88, -71, 85, 71, -3, -59, 79, 56, -100, -50, -56, -65, -84, 6}));
   EXPECT_EQ(codes_of("Conv", per_channel, Rule::xnnpack),
             (Codes{27, -97, -87, -70, 85, 70, -3, -59, 79, 55, -100, -50, -56, -65, -84, 6}));
+}
+
+/// XNNPACK takes no weights of 4 bits: LiteRT's optimized kernel has them, which rounds ties up.
+TEST(LitertRule, ConvolutionsByWeightsOfFourBitsAsLiteRT) {
+  auto layer = per_channel;
+  layer.weight_storage = DType::i4;
+  EXPECT_EQ(codes_of("Conv", layer, Rule::tflite), codes_of("Conv", per_channel, Rule::tflite));
+  EXPECT_EQ(codes_of("Conv", layer, Rule::xnnpack),
+            (Codes{27, -96, -87, -70, 85, 71, -2, -59, 79, 56, -100, -50, -55, -65, -83, 6}));
 }
 
 TEST(LitertRule, FullyConnectedAsLiteRT) {

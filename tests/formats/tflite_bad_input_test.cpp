@@ -100,6 +100,7 @@ TEST(TfliteBadInput, ConnectionsAreChecked) {
               HasSubstr("graph input x is listed twice"));
   EXPECT_THAT(error_with([](auto& b) { b.graph().outputs = {-1}; }),
               HasSubstr("graph output 0 is tensor -1"));
+  EXPECT_EQ(error_with([](auto& b) { b.graph().outputs.clear(); }), "the model has no outputs");
 }
 
 TEST(TfliteBadInput, OptionsAreChecked) {

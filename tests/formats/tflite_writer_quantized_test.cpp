@@ -396,5 +396,84 @@ TEST(TfliteWriterQuantized, HalfPrecisionWeightsAreDequantized) {
   file.expect_fixpoint();
 }
 
+std::string error_of(const QuantizedGraph& model) {
+  const auto bytes = tflite::serialize(model);
+  return bytes ? "" : bytes.error().message;
+}
+
+/// The scales at which LiteRT stops loading, and the last before.
+TEST(TfliteWriterQuantized, ScalesThatLitertDoesNotLoadAreRefusedByName) {
+  Network net;
+  const float unit = 0.05F * 0.02F;  // the larger weight scales are raised below
+  const auto w = net.b.graph.find_value("w");
+  net.model.plan.values.at(w).params.scale = {0.01F, 0.02F, 0.01F};
+  net.set_bias(net.b.graph.find_value("bias"), w);
+  net.model.plan.values.at(net.relu).params.scale = {unit / 255};
+  EXPECT_EQ(error_of(net.model), "");
+  net.model.plan.values.at(net.relu).params.scale = {unit / 257};
+  EXPECT_EQ(error_of(net.model),
+            "node conv_node (Conv): LiteRT does not load this CONV_2D: input scale * weight scale "
+            "is 257 output scales, and must be less than 256; quantize the float model for target "
+            "tflite, which raises such scales");
+  // The reference kernels take it.
+  net.model.plan.rule = Rule::tflite;
+  EXPECT_EQ(error_of(net.model), "");
+}
+
+struct OneOperator {
+  std::string_view op;
+  float input, output;
+  int bits;
+  const char* error;
+};
+
+TEST(TfliteWriterQuantized, LimitsOfOneOperator) {
+  const OneOperator cases[] = {
+      {"Add", 0x1p18F, 1, 8, ""},
+      {"Add", 0x1p19F, 1, 8, "than 524288"},
+      {"Add", 0x1p13F, 1, 16, ""},
+      {"Add", 0x1p14F, 1, 16, "than 16384"},
+      {"HardSwish", 127, 1, 8, ""},
+      {"HardSwish", 128, 1, 8, "than 128"},
+      {"Softmax", 0x1p-25F, 0x1p-8F, 8, ""},
+      {"Softmax", 0x1p-26F, 0x1p-8F, 8, "more than 2^-26"},
+      {"Relu", 1, 0x1p-126F, 8, ""},
+      {"Relu", 1, 0x1p-127F, 8, "less than 2^-126"},
+  };
+  for (const auto& entry : cases) {
+    GraphBuilder b;
+    const auto x = b.input("x", {1, 4});
+    const auto z = b.input("z", {1, 4});
+    const auto y =
+        entry.op == "Add" ? b.node("Add", {x, z}, "y") : b.node(std::string(entry.op), {x}, "y");
+    b.output(y);
+    QuantizedGraph model;
+    model.graph = b.graph;
+    const auto storage = entry.bits == 8 ? DType::i8 : DType::i16;
+    set_codes(model, x, entry.input, 0, entry.bits, storage);
+    set_codes(model, z, entry.output, 0, entry.bits, storage);
+    set_codes(model, y, entry.output, entry.op == "Softmax" ? -128 : 0, entry.bits, storage);
+    const auto error = error_of(model);
+    EXPECT_EQ(error.empty(), *entry.error == 0) << entry.op << " " << entry.input << error;
+    EXPECT_NE(error.find(entry.error), std::string::npos) << error;
+  }
+}
+
+TEST(TfliteWriterQuantized, FusedBoundsFitInt32) {
+  for (const auto& [scale, good] : {std::pair(0x1p-30F, true), std::pair(0x1p-31F, false)}) {
+    GraphBuilder b;
+    const auto x = b.input("x", {1, 4});
+    const auto sum = b.node("Add", {x, x}, "sum");
+    const auto y = b.node("Clip", {sum, b.scalar("low", -1), b.scalar("high", 1)}, "y");
+    b.output(y);
+    QuantizedGraph model;
+    model.graph = b.graph;
+    set_codes(model, x, scale, 0, 8, DType::i8);
+    set_codes(model, y, scale, 0, 8, DType::i8);
+    const auto error = error_of(model);
+    EXPECT_EQ(error.empty(), good) << error;
+  }
+}
+
 }  // namespace
 }  // namespace octet

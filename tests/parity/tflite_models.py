@@ -124,7 +124,7 @@ def check_file(checks, octet, path, name, count, random):
 
 
 def made_by_octet(octet, folder):
-    """(path, name) of int8 and 16x8 files that octet quantizes itself."""
+    """(path, name) of int8, int4-weight and 16x8 files that octet quantizes itself."""
     recipe_digits = ["--data", common.DIGITS / "train-images-idx3-ubyte.gz"]
     jobs = [("digits_cnn", common.DIGITS / "digits_cnn.onnx", recipe_digits, ["--input-layout", "nhwc"]),
             ("digits_mlp", common.DIGITS / "digits_mlp.onnx", recipe_digits, [])]
@@ -139,11 +139,12 @@ def made_by_octet(octet, folder):
                     common.RECIPES / "mobilenet_v2.json"]
         jobs += [("kws", TINY / "kws_dscnn_reftwin_float.tflite", ["--data", folder / "kws.npy"], []),
                  ("ic", TINY / "ic_resnet8_float.tflite", cifar, []),
+                 ("ic_int4", TINY / "ic_resnet8_float.tflite", cifar, ["--weights", "int4", "--no-adaround"]),
                  ("vww", TINY / "vww_mobilenet025_float.tflite", ["--data", folder / "vww.npy"], []),
                  ("ad", TINY / "ad_autoencoder_float.tflite", ["--data", folder / "ad.npy"], []),
                  ("mobilenet_v2", common.SHARED / "models/imagenet/mobilenet_v2_100_224_float.tflite", imagenet, [])]
     for name, model, data, options in jobs:
-        for io in ("float", "int8", "int16"):
+        for io in ("float", "int8") if "int4" in options else ("float", "int8", "int16"):
             path = folder / f"{name}_octet_{io}.tflite"
             wide = ["--activations", "int16"] if io == "int16" else []
             octet("quantize", model, "-o", path, *data, "--samples", 100, "--io", io, *wide, *options)

@@ -95,14 +95,29 @@ TEST(FitLitert, SharedWeightsAreCopied) {
             b.graph.constant(w)->values<float>()[1]);
 }
 
-TEST(FitLitert, UnknownExtentsLeaveTheProduct) {
+/// Where batch and sequence are both open the rows' shape is computed, and the product runs on
+/// codes.
+TEST(FitLitert, ProductsOfOpenExtentsComputeTheirShape) {
   GraphBuilder b;
   const auto x = b.input("x", {dynamic_dim, dynamic_dim, 6}, {"N", "T"});
   b.output(b.node("MatMul", {x, b.weights("w", {6, 4})}, "y"));
+  const auto graph = checked_fit(b);
+  EXPECT_EQ(ops_of(graph), (Ops{"Shape", "Concat", "Reshape", "Gemm", "Reshape"}));
+  const auto y = graph.find_value("y");
+  EXPECT_EQ(graph.value(y).shape, (Shape{dynamic_dim, dynamic_dim, 4}));
+  EXPECT_EQ(graph.value(y).dim_names, (std::vector<std::string>{"N", "T", ""}));
+  const auto q = quantize(b.graph, {{"x", {-4, 4}}, {"y", {-2, 2}}}, tflite());
+  EXPECT_NE(q.find("y"), nullptr);
+}
+
+TEST(FitLitert, ProductsByMoreThanAMatrixStay) {
+  GraphBuilder b;
+  const auto x = b.input("x", {2, 5, 6});
+  b.output(b.node("MatMul", {x, b.weights("w", {2, 6, 4})}, "y"));
   EXPECT_EQ(ops_of(checked_fit(b)), (Ops{"MatMul"}));
   EXPECT_EQ(testing::error_of(b.graph, tflite()),
-            "pass place: no node can run in integers on target tflite; node y_node (MatMul): its "
-            "extents are not known: FULLY_CONNECTED needs them");
+            "pass place: no node can run in integers on target tflite; node y_node (MatMul): "
+            "FULLY_CONNECTED needs a matrix of weights and an input of known rank");
 }
 
 TEST(FitLitert, GatesAreMadeOfWhatLitertHas) {

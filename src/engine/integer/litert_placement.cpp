@@ -49,6 +49,10 @@ LayerForm default_form(const QuantizedGraph& model, const Node& node, const Quan
   if (node.is("ConvTranspose") && !has_known_shape(model.graph, node.output())) {
     return {Scaling::rounded_up, weight.storage == DType::u8 ? Product::rounded : Product::exact};
   }
+  // Nor does it take convolutions by weights of 4 bits.
+  if (weight.storage == DType::i4 && node.is("Conv") && !is_depthwise(model, node)) {
+    return {Scaling::rounded_up, Product::exact};
+  }
   // The delegate takes int8 operands on the right only with zero points of 0.
   if (weight.storage == DType::u8 || !has_zero_points(weight)) return {};
   if (is_fully_connected(model, node, weight)) return {Scaling::rounded_up, Product::rounded};

@@ -209,6 +209,7 @@ class Lowering {
   void add_inputs();
   Status lower(NodeId id);
   [[nodiscard]] Status check_types(const DraftOperator& op) const;
+  [[nodiscard]] Status check_scales(const DraftOperator& op, Activation fused) const;
   [[nodiscard]] bool runs_on_codes(const Job& job) const;
   [[nodiscard]] bool weights_run_on_codes(const Job& job) const;
   Status add_outputs();

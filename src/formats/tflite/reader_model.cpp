@@ -215,6 +215,7 @@ Result<FileModel> open_model_bytes(std::span<const std::byte> bytes) {
   OCTET_TRY(read_tensors(graph, model));
   OCTET_ASSIGN(model.inputs, tensor_list(model, graph.inputs(), "input"));
   OCTET_ASSIGN(model.outputs, tensor_list(model, graph.outputs(), "output"));
+  if (model.outputs.empty()) return bad_input("the model has no outputs");
   OCTET_TRY(check_inputs(model));
   OCTET_TRY(read_operators(graph, model));
   if (subgraphs->size() > 1) {

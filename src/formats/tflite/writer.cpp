@@ -247,8 +247,10 @@ Status Lowering::lower(NodeId id) {
   job.coded = runs_on_codes(job);
   const auto before = draft_.operators.size();
   OCTET_TRY(rule->lower(*this, job));
-  for (auto i = before; i < draft_.operators.size(); ++i)
+  for (auto i = before; i < draft_.operators.size(); ++i) {
     OCTET_TRY(check_types(draft_.operators[i]));
+    if (job.coded) OCTET_TRY(check_scales(draft_.operators[i], job.activation));
+  }
   return {};
 }
 
