@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t default_samples = 512;
 /// Samples that channels are profiled on, and by --optimize best: their sums are kept by sample.
-constexpr std::int64_t profile_samples = 24;
+constexpr std::int64_t profile_samples = 32;
 constexpr std::int64_t profile_samples_best = 128;
 /// Bytes of undecoded samples that are kept where there is more than one sweep over them.
 constexpr std::size_t held_bytes = std::size_t{64} << 20;
