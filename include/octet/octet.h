@@ -5,6 +5,7 @@
 #include "octet/data.h"
 #include "octet/evaluate.h"
 #include "octet/files.h"
+#include "octet/graph_builder.h"
 #include "octet/inspect.h"
 #include "octet/quantize.h"
 #include "octet/result.h"

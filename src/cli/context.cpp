@@ -13,14 +13,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// One task's display; remembers when it started and what was last shown.
+/// One task's display; remembers when it started and what was last shown. What follows a colon in
+/// the name of a task changes while it runs.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(bool terminal) : terminal_(terminal) {}
 
   void update(std::string_view task, std::int64_t done, std::int64_t total) {
     const auto now = Clock::now();
-    if (task != task_) start(task, now);
+    const auto name = task.substr(0, task.find(':'));
+    if (name != task_) start(name, now);
+    detail_ = task.substr(name.size());
     const double elapsed = std::chrono::duration<double>(now - started_).count();
     const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
     const bool finished = total > 0 && done >= total;
@@ -32,8 +35,8 @@ class ProgressDisplay {
   }
 
  private:
-  void start(std::string_view task, Clock::time_point now) {
-    task_ = task;
+  void start(std::string_view name, Clock::time_point now) {
+    task_ = name;
     started_ = now;
     shown_tenth_ = 0;
     ended_ = false;
@@ -45,8 +48,8 @@ class ProgressDisplay {
     const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
     const int filled = static_cast<int>(share * width);
     const double left = rate > 0 ? static_cast<double>(total - done) / rate : 0;
-    fmt::print(stderr, "\r\x1b[K{} [{:#<{}}{:.<{}}] {}/{}  {:.0f}/s  {:.0f} s left", task_, "",
-               filled, "", width - filled, done, total, rate, left);
+    fmt::print(stderr, "\r\x1b[K{} [{:#<{}}{:.<{}}] {}/{}  {:.0f}/s  {:.0f} s left{}", task_, "",
+               filled, "", width - filled, done, total, rate, left, detail_);
     if (finished) fmt::print(stderr, "\r\x1b[K{}: {} in {:.2f} s\n", task_, done, seconds());
     ended_ = finished;
     std::fflush(stderr);
@@ -59,8 +62,8 @@ class ProgressDisplay {
       fmt::print(stderr, "{}: {} in {:.2f} s\n", task_, done, seconds());
       ended_ = true;
     } else if (tenth > shown_tenth_ && seconds() > 5) {
-      fmt::print(stderr, "{}: {}/{}, {:.0f}/s, {:.0f} s left\n", task_, done, total, rate,
-                 static_cast<double>(total - done) / rate);
+      fmt::print(stderr, "{}: {}/{}, {:.0f}/s, {:.0f} s left{}\n", task_, done, total, rate,
+                 static_cast<double>(total - done) / rate, detail_);
     }
     shown_tenth_ = tenth;
   }
@@ -71,6 +74,7 @@ class ProgressDisplay {
 
   bool terminal_;
   std::string task_;
+  std::string detail_;  ///< ": loss 0.5312" or nothing
   Clock::time_point started_;
   std::int64_t shown_tenth_ = 0;
   bool ended_ = false;

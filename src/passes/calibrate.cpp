@@ -77,6 +77,21 @@ void find_fixed(const PassContext& context, std::map<ValueId, Group>& groups) {
   }
 }
 
+/// Overrides for products that read a value with fewer bits than it has.
+Status narrow_uses(PassContext& context, const ValueBits& bits,
+                   const std::map<ValueId, Group>& groups, ObserverKind observer) {
+  for (const auto& [use, few] : bits.uses) {
+    const auto value =
+        context.model.graph.node(use.node).input(static_cast<std::size_t>(use.input));
+    const auto& group = groups.at(context.placement.group[index(value)]);
+    const auto scheme = context.activation_scheme(few);
+    OCTET_ASSIGN(auto params, params_from_statistics(group.seen, observer, scheme));
+    context.model.plan.overrides[use] = {scheme, std::move(params), Origin::observed,
+                                         context.activation_storage()};
+  }
+  return {};
+}
+
 }  // namespace
 
 Status calibrate(PassContext& context) {
@@ -104,9 +119,12 @@ Status calibrate(PassContext& context) {
   observe_joined_constants(context, statistics.observer, groups);
   find_fixed(context, groups);
 
+  const ValueBits bits = value_bits(context);
   std::vector<Group*> work;
   for (auto& [id, group] : groups) {
-    group.scheme = context.activation_scheme(id);
+    const auto few = bits.values.find(id);
+    group.scheme = few == bits.values.end() ? context.activation_scheme(id)
+                                            : context.activation_scheme(few->second);
     if (!group.sources.empty() || group.constant) work.push_back(&group);
   }
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
@@ -117,6 +135,7 @@ Status calibrate(PassContext& context) {
     }
     group.params = params_from_statistics(group.seen, statistics.observer, group.scheme);
   });
+  OCTET_TRY(narrow_uses(context, bits, groups, statistics.observer));
   for (auto& [root, group] : groups) {
     if (group.sources.empty() && !group.constant) continue;
     if (!group.params) {

@@ -41,7 +41,7 @@ Status derive_bias(PassContext& context) {
     if (!bias || context.target.float_bias) continue;
     // Among 8-bit values such a layer computes in float, and keeps its bias so.
     if (context.reads_wide(id) && context.target.activation.bits <= 8) continue;
-    const float input_scale = context.model.plan.values.at(graph.node(id).input(0)).params.scale[0];
+    const float input_scale = context.model.plan.find(graph, {id, 0})->params.scale[0];
     if (auto status = state_bias(context, id, *bias, input_scale); !status) {
       return tl::unexpected(
           status.error().with_context(fmt::format("bias of node {}", graph.node(id).name)));

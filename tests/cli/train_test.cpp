@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "cli/cli_runner.h"
+#include <cmath>
+
+#include "cli/models.h"
 #include "core/file.h"
 
 namespace octet::testing {
@@ -16,19 +18,13 @@ const std::string images = digits("train-images-idx3-ubyte.gz");
 const std::string unseen = digits("t10k-images-idx3-ubyte.gz");
 
 Arguments train(const std::string& model, const std::string& output, const Arguments& more) {
-  Arguments all = {"train", model, "--data", images, "-o", output, "--json", "--quiet"};
+  Arguments all = {"train", model, "--data", images, "-o", output};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
-Json json_of(const Arguments& arguments) {
-  const auto outcome = octet(arguments);
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return Json::parse(outcome.out, nullptr, false);
-}
-
 double accuracy(const std::string& model) {
-  return json_of({"eval", model, "--data", unseen, "--json", "--quiet"})["top1"];
+  return json_of({"eval", model, "--data", unseen})["top1"];
 }
 
 TEST(Train, FromRandomWeights) {
@@ -54,11 +50,8 @@ TEST(Train, AwareOfFewBitsBeatsRounding) {
   const auto rounded = folder / "rounded.onnx";
   const auto trained = folder / "trained.onnx";
   const Arguments bits = {"--bits-weights", "2", "--bits-activations", "3"};
-  Arguments quantize = {"quantize",   digits("digits_cnn.onnx"),
-                        "--data",     images,
-                        "-o",         rounded,
-                        "--json",     "--quiet",
-                        "--optimize", "none"};
+  Arguments quantize = {
+      "quantize", digits("digits_cnn.onnx"), "--data", images, "-o", rounded, "--optimize", "none"};
   quantize.insert(quantize.end(), bits.begin(), bits.end());
   json_of(quantize);
   Arguments more = {"--qat",   "--epochs", "10",        "--lr", "0.01",
@@ -67,10 +60,29 @@ TEST(Train, AwareOfFewBitsBeatsRounding) {
   json_of(train(digits("digits_cnn.onnx"), trained, more));
   EXPECT_GE(accuracy(trained), accuracy(rounded) + 0.05);
   EXPECT_GE(accuracy(trained), 0.93);
-  const auto compared =
-      json_of({"compare", trained, trained, "--data", unseen, "--no-speed", "--json", "--quiet",
-               "--first-engine", "simulate", "--engine", "integer"});
+  const auto compared = json_of({"compare", trained, trained, "--data", unseen, "--no-speed",
+                                 "--first-engine", "simulate", "--engine", "integer"});
   EXPECT_EQ(compared["differing_values"], 0);
+}
+
+/// Each way to train scales, and training without normalization, gives what the engine runs.
+TEST(Train, WhatWasTrainedIsWhatRuns) {
+  const TemporaryFolder folder;
+  const auto out = folder / "out.onnx";
+  const std::vector<Arguments> ways = {{"--scales", "lsq+"},
+                                       {"--scales", "pact", "--weight-decay", "1e-4"},
+                                       {"--scales", "fixed"},
+                                       {"--batch-norm", "folded"}};
+  for (const auto& way : ways) {
+    Arguments more = {"--qat", "--epochs",           "2", "--batch",   "32", "--bits-weights",
+                      "4",     "--bits-activations", "4", "--samples", "500"};
+    more.insert(more.end(), way.begin(), way.end());
+    json_of(train(digits("digits_cnn.onnx"), out, more));
+    EXPECT_GE(accuracy(out), 0.95) << way[1];
+    const auto compared = json_of({"compare", out, out, "--data", unseen, "--no-speed", "--json",
+                                   "--quiet", "--first-engine", "simulate", "--engine", "integer"});
+    EXPECT_EQ(compared["differing_values"], 0) << way[1];
+  }
 }
 
 TEST(Train, NeedsNoLabelsToDistil) {
@@ -79,8 +91,8 @@ TEST(Train, NeedsNoLabelsToDistil) {
   const auto copied = folder / "some-images-idx3-ubyte.gz";
   std::filesystem::copy_file(images, copied);
   Arguments arguments = {
-      "train", digits("digits_cnn.onnx"), "--data", copied,   "--qat", "--epochs", "1",
-      "-o",    folder / "out.onnx",       "--json", "--quiet"};
+      "train", digits("digits_cnn.onnx"), "--data", copied, "--qat", "--epochs", "1",
+      "-o",    folder / "out.onnx",       "--quiet"};
   expect_refusal(octet(arguments), 2, "--distill");
   arguments.insert(arguments.end(), {"--distill", "self"});
   json_of(arguments);
@@ -121,6 +133,23 @@ TEST(Train, ResumedRunsEndWithTheSameBytes) {
   EXPECT_EQ(read_text(folder / "whole.onnx"), read_text(folder / "resumed.onnx"));
 }
 
+/// Labels without sense can be learned by heart only: a network that gets those of held-back
+/// samples right has seen them, as partners of mixup.
+TEST(Train, HeldBackSamplesAreNotMixedIn) {
+  const TemporaryFolder folder;
+  Tensor x(DType::f32, {300, 1, 8, 8});
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    x.mutable_data<float>()[i] = std::sin(static_cast<float>(i * i % 7919));
+  }
+  Tensor y(DType::i32, {300});
+  for (std::int32_t i = 0; i < 300; ++i) y.mutable_data<std::int32_t>()[i] = i * i * 31 % 101 % 10;
+  const auto made = json_of({"train", digits("digits_mlp.onnx"), "-o", folder / "out.onnx",
+                             "--data", write_array(folder / "x.npy", x), "--labels",
+                             write_array(folder / "y.npy", y), "--epochs", "60", "--lr", "0.1",
+                             "--batch", "32", "--held-back", "150", "--mixup", "0.5"});
+  EXPECT_LT(made["epochs"][59]["held_back_top1"], 0.3);
+}
+
 TEST(Train, WritesHistoryAndStopsEarly) {
   const TemporaryFolder folder;
   const auto made = json_of(train(digits("digits_mlp.onnx"), folder / "out.onnx",
@@ -143,6 +172,8 @@ TEST(Train, RefusesWhatItCannotDo) {
   };
   expect_refusal(with({"--optimizer", "lion"}), 1, "sgd, adam, adamw");
   expect_refusal(with({"--schedule", "up"}), 1, "onecycle");
+  expect_refusal(with({"--batch-norm", "frozen"}), 1, "trained, folded");
+  expect_refusal(with({"--qat", "--scales", "lsq++"}), 1, "lsq, lsq+, pact, fixed");
   expect_refusal(with({"--resume"}), 1, "--checkpoint");
   expect_refusal(with({"--patience", "2"}), 1, "--held-back");
   expect_refusal(with({"--lr", "0"}), 1, "--lr");

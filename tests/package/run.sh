@@ -27,4 +27,7 @@ esac
 
 "$work/build/octet_user" "$digits/digits_mlp.onnx" "$digits/train-images-idx3-ubyte.gz" "$work/int8.onnx"
 [ -s "$work/int8.onnx" ] || { echo "octet_user wrote no model" >&2; exit 1; }
+"$work/build/networks" digits_cnn "$work/new.onnx" 1
+"$work/prefix/bin/octet" train "$work/new.onnx" --data "$digits/train-images-idx3-ubyte.gz" --epochs 1 \
+  --recipe "$digits/recipe.json" --quiet -o "$work/trained.onnx" | head -n 1
 "$work/prefix/bin/octet" inspect "$work/int8.onnx" | head -n 3
