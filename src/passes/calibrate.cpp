@@ -83,6 +83,7 @@ Status narrow_uses(PassContext& context, const ValueBits& bits,
   for (const auto& [use, few] : bits.uses) {
     const auto value =
         context.model.graph.node(use.node).input(static_cast<std::size_t>(use.input));
+    if (context.placement.wide[index(value)]) continue;
     const auto& group = groups.at(context.placement.group[index(value)]);
     const auto scheme = context.activation_scheme(few);
     OCTET_ASSIGN(auto params, params_from_statistics(group.seen, observer, scheme));
@@ -123,8 +124,8 @@ Status calibrate(PassContext& context) {
   std::vector<Group*> work;
   for (auto& [id, group] : groups) {
     const auto few = bits.values.find(id);
-    group.scheme = few == bits.values.end() ? context.activation_scheme(id)
-                                            : context.activation_scheme(few->second);
+    const bool plain = few == bits.values.end() || placement.wide[index(id)];
+    group.scheme = plain ? context.activation_scheme(id) : context.activation_scheme(few->second);
     if (!group.sources.empty() || group.constant) work.push_back(&group);
   }
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cmath>
 #include <memory>
+#include <numeric>
 
 #include "arithmetic/quantize.h"
 #include "calibration/channel_means.h"
@@ -25,7 +25,8 @@
 // next takes out again.)
 //
 // Right means do not make every network better, so other samples judge: the refined biases stay
-// only where the squared error of the outputs becomes smaller on them by more than chance.
+// only where the squared error of the outputs becomes smaller on them by more than chance, which a
+// paired test over the samples tells.
 
 namespace octet::passes {
 namespace {
@@ -33,9 +34,6 @@ namespace {
 /// Samples that are held in memory.
 constexpr std::int64_t sample_limit = 96;
 constexpr std::size_t period = 3;
-/// What the error must fall to, as a share: less than this is chance.
-constexpr double least_gain = 0.95;
-
 /// A layer whose bias follows the mean of its input.
 struct Layer {
   NodeId node = NodeId::none;
@@ -96,22 +94,25 @@ class Refiner {
       original.value(original.node(id).input(2)).constant = bias;
     }
     OCTET_ASSIGN(const auto error, OutputDistance::against(original, judging_));
-    OCTET_ASSIGN(const double before, error_of_trial(error));
+    OCTET_ASSIGN(const auto before, errors_of_trial(error));
     OCTET_TRY(refine(original));
-    OCTET_ASSIGN(const double after, error_of_trial(error));
-    if (after < least_gain * before) return {};
+    OCTET_ASSIGN(const auto after, errors_of_trial(error));
+    if (fell_surely(before, after)) return {};
     context_.model.graph = unrefined;
     context_.report.notes.push_back(fmt::format(
         "biases were not refined: that would take the relative squared error of the outputs from "
         "{:.3g} to {:.3g}",
-        before, after));
+        sum(before), sum(after)));
     return {};
   }
 
  private:
-  Result<double> error_of_trial(const OutputDistance& error) const {
+  Result<std::vector<double>> errors_of_trial(const OutputDistance& error) const {
     OCTET_ASSIGN(auto model, with_bias_codes(context_));
-    return error.of(std::move(model));
+    return error.by_sample(std::move(model));
+  }
+  static double sum(const std::vector<double>& errors) {
+    return std::accumulate(errors.begin(), errors.end(), 0.0);
   }
 
   Status refine(const Graph& original) {

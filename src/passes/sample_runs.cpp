@@ -1,8 +1,10 @@
 #include "passes/sample_runs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <mutex>
+#include <numeric>
 
 #include "core/parallel.h"
 #include "core/progress.h"
@@ -75,6 +77,25 @@ Status run_samples(
       });
 }
 
+bool fell_surely(const std::vector<double>& before, const std::vector<double>& after) {
+  constexpr double least_gain = 0.05;
+  constexpr double least_certainty = 3;
+  const auto count = static_cast<double>(before.size());
+  double sum = 0;
+  double gain = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    sum += before[i];
+    gain += before[i] - after[i];
+  }
+  if (!(gain > least_gain * sum)) return false;
+  double squares = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    squares += std::pow(before[i] - after[i] - gain / count, 2);
+  }
+  const double deviation = std::sqrt(squares / std::max(count - 1, 1.0) / count);
+  return gain / count > least_certainty * deviation;
+}
+
 Result<OutputDistance> OutputDistance::against(const Graph& original, const Samples& samples) {
   OutputDistance error(samples);
   Graph graph = original;
@@ -88,7 +109,7 @@ Result<OutputDistance> OutputDistance::against(const Graph& original, const Samp
   return error;
 }
 
-Result<double> OutputDistance::of(QuantizedGraph model) const {
+Result<std::vector<double>> OutputDistance::by_sample(QuantizedGraph model) const {
   leave_out_softmax(model.graph);
   OCTET_ASSIGN(const auto program, compile_integer(model));
   std::vector<Sums> sums(samples_.size());
@@ -96,12 +117,18 @@ Result<double> OutputDistance::of(QuantizedGraph model) const {
                         [&](std::size_t sample, const std::vector<Tensor>& outputs) {
                           sums[sample] = compare(reference_[sample], outputs);
                         }));
-  Sums all;
+  double reference = 0;
+  for (const auto& one : sums) reference += one.reference;
+  std::vector<double> errors;
   for (const auto& one : sums) {
-    all.error += one.error;
-    all.reference += one.reference;
+    errors.push_back(reference > 0 ? one.error / reference : one.error);
   }
-  return all.reference > 0 ? all.error / all.reference : all.error;
+  return errors;
+}
+
+Result<double> OutputDistance::of(QuantizedGraph model) const {
+  OCTET_ASSIGN(const auto errors, by_sample(std::move(model)));
+  return std::accumulate(errors.begin(), errors.end(), 0.0);
 }
 
 }  // namespace octet

@@ -22,6 +22,11 @@ using Samples = std::vector<std::vector<Tensor>>;  ///< the graph's inputs, by s
     const std::function<const TapRequest*(int worker)>& taps,
     const std::function<void(std::size_t sample, const std::vector<Tensor>& outputs)>& done);
 
+/// Whether errors, by sample, fell by more than chance: their sum by 5 %, and a sample's error on
+/// average by more than 3 standard errors of that average (a paired test: samples differ more from
+/// each other than models do).
+[[nodiscard]] bool fell_surely(const std::vector<double>& before, const std::vector<double>& after);
+
 /// How far the outputs of quantized models are from those of a float model.
 class OutputDistance {
  public:
@@ -32,6 +37,8 @@ class OutputDistance {
 
   /// sum (m - r)^2 / sum r^2 over all elements of all outputs and samples; r: the float model.
   [[nodiscard]] Result<double> of(QuantizedGraph model) const;
+  /// What each sample adds to that.
+  [[nodiscard]] Result<std::vector<double>> by_sample(QuantizedGraph model) const;
 
  private:
   explicit OutputDistance(const Samples& samples) : samples_(samples) {}

@@ -162,6 +162,17 @@ TEST(OutputDistance, IsZeroForTheReferenceAndGrowsWithCoarserWeights) {
   EXPECT_GT(coarse, 10 * fine);
 }
 
+TEST(FellSurely, AsksForAGainOnManySamples) {
+  const std::vector<double> before(60, 1.0);
+  const auto fall_by = [&](double share) { return std::vector<double>(60, 1 - share); };
+  EXPECT_TRUE(fell_surely(before, fall_by(0.1)));
+  EXPECT_FALSE(fell_surely(before, fall_by(0.03)));
+  // Two samples make a gain of 10 % on average; the others lose.
+  auto after = fall_by(-0.02);
+  after[3] = after[7] = -2.5;
+  EXPECT_FALSE(fell_surely(before, after));
+}
+
 TEST(Ranges, EndAtTheClampBehindALayer) {
   GraphBuilder b;
   auto y = b.node("Conv", {b.input("x", image), b.weights("w", {8, 8, 1, 1})}, "c");
