@@ -148,10 +148,8 @@ class CalibrationSweep {
       if (slot < 0) return;
       const auto i = static_cast<std::size_t>(slot);
       worker.means[i].observe(view);
-      if (options_.observer == ObserverKind::percentile) {
+      if (needs_counts(options_.observer)) {
         worker.histograms[i].observe(view.values);
-      } else if (needs_counts(options_.observer)) {
-        worker.histograms[i].observe_sample(view.values);
       } else if (options_.observer == ObserverKind::moving_average) {
         worker.batch[i].observe_range(view.values);
       } else {

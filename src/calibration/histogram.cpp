@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <optional>
 
@@ -14,10 +13,6 @@ constexpr auto bins = static_cast<std::size_t>(Histogram::bin_count);
 /// Values scanned and then counted while the cache holds them.
 constexpr std::size_t cached_block = 16384;
 constexpr std::size_t index_block = 512;
-/// At least so many values of a tensor are counted, and less than twice as many.
-constexpr std::size_t sample_size = 16384;
-/// Values next to each other that are counted together: a line of the cache.
-constexpr std::size_t sample_run = 16;
 /// Below this many values, clearing and adding up the interleaved counters costs more than it
 /// saves.
 constexpr std::size_t interleave_from = 8192;
@@ -48,34 +43,10 @@ std::size_t for_each_index_block(std::span<const float> values, const HistogramW
   return left_out;
 }
 
-/// How many values each counted one stands for: a power of two.
-std::size_t sample_weight(std::size_t values) {
-  return std::bit_floor(std::max<std::size_t>(values / sample_size, 1));
-}
-
-/// Of every `weight` runs of a block one, at a place in its stratum that moves from stratum to
-/// stratum (by the golden ratio), so that no extent of the tensor can keep step with it.
-std::vector<float> sample_of(std::span<const float> block, std::size_t weight, std::size_t first) {
-  std::vector<float> sample;
-  const std::size_t stratum = sample_run * weight;
-  sample.reserve(block.size() / weight + sample_run);
-  for (std::size_t start = 0; start < block.size(); start += stratum) {
-    const auto number = static_cast<std::uint32_t>((first + start) / stratum);
-    const std::size_t place = (std::uint64_t{number * 2654435769U} * weight) >> 32;
-    const std::size_t from = std::min(start + place * sample_run, block.size());
-    const auto run = block.subspan(from, std::min(sample_run, block.size() - from));
-    sample.insert(sample.end(), run.begin(), run.end());
-  }
-  return sample;
-}
-
 /// Counters in four interleaved tables, small enough for the first cache: equal values in a row
 /// would otherwise wait for each other's store.
 class InterleavedCounts {
  public:
-  /// Each value that is added stands for `weight`.
-  explicit InterleavedCounts(std::size_t weight) : weight_(weight) {}
-
   void add(std::span<const float> values, const HistogramWindow& window) {
     std::uint16_t* t0 = tables_.data();
     std::uint16_t* t1 = t0 + bins;
@@ -100,8 +71,8 @@ class InterleavedCounts {
 
   void flush(const HistogramWindow& window, std::vector<std::uint64_t>& counts) {
     if (held_ == 0) return;
-    add_four_tables(tables_.data(), bins, static_cast<std::uint32_t>(weight_), counts.data());
-    counts[static_cast<std::size_t>(-window.first_bin)] += zeros_ * weight_;
+    add_four_tables(tables_.data(), bins, counts.data());
+    counts[static_cast<std::size_t>(-window.first_bin)] += zeros_;
     tables_.fill(0);
     zeros_ = 0;
     held_ = 0;
@@ -112,7 +83,6 @@ class InterleavedCounts {
   /// A block's last indices all go to the first table, hence not lanes * 65535.
   static constexpr std::size_t most = std::size_t{1} << 17;
   alignas(64) std::array<std::uint16_t, lanes * bins> tables_{};
-  std::size_t weight_;
   std::size_t zeros_ = 0;
   std::size_t held_ = 0;
 };
@@ -185,15 +155,9 @@ bool Histogram::extend(float low, float high, std::uint64_t count, bool with_cou
   return true;
 }
 
-void Histogram::observe(std::span<const float> values) { count(values, 1); }
-
-void Histogram::observe_sample(std::span<const float> values) {
-  count(values, sample_weight(values.size()));
-}
-
-void Histogram::count(std::span<const float> values, std::size_t weight) {
+void Histogram::observe(std::span<const float> values) {
   std::optional<InterleavedCounts> interleaved;
-  if (values.size() >= interleave_from) interleaved.emplace(weight);
+  if (values.size() >= interleave_from) interleaved.emplace();
   std::vector<float> finite;
   for (std::size_t start = 0; start < values.size(); start += cached_block) {
     auto block = values.subspan(start, std::min(cached_block, values.size() - start));
@@ -207,12 +171,7 @@ void Histogram::count(std::span<const float> values, std::size_t weight) {
     }
     const bool grows = range.low < minimum_ || range.high > maximum_;
     if (interleaved && (grows || interleaved->full())) interleaved->flush(window(), counts_);
-    std::vector<float> sample;
-    if (weight > 1) {
-      sample = sample_of(block, weight, start);
-      block = sample;
-    }
-    if (!extend(range.low, range.high, block.size() * weight, true)) continue;
+    if (!extend(range.low, range.high, block.size(), true)) continue;
     if (interleaved) {
       interleaved->add(block, window());
     } else {

@@ -53,19 +53,17 @@ OCTET_INLINE std::size_t bins_body(const float* values, std::size_t count, float
   return count;
 }
 
-OCTET_INLINE void add_body(const std::uint16_t* tables, std::size_t bins, std::uint32_t weight,
-                           std::uint64_t* sums) {
+OCTET_INLINE void add_body(const std::uint16_t* tables, std::size_t bins, std::uint64_t* sums) {
   for (std::size_t i = 0; i < bins; ++i) {
-    const std::uint32_t count =
+    sums[i] +=
         std::uint32_t{tables[i]} + tables[bins + i] + tables[2 * bins + i] + tables[3 * bins + i];
-    sums[i] += std::uint64_t{count} * weight;
   }
 }
 
 using ScanFunction = RangeKeys (*)(const float*, std::size_t);
 using BinsFunction = std::size_t (*)(const float*, std::size_t, float, float, std::int32_t,
                                      std::uint16_t*);
-using AddFunction = void (*)(const std::uint16_t*, std::size_t, std::uint32_t, std::uint64_t*);
+using AddFunction = void (*)(const std::uint16_t*, std::size_t, std::uint64_t*);
 
 RangeKeys scan_generic(const float* values, std::size_t count) { return scan_body(values, count); }
 std::size_t bins_generic(const float* values, std::size_t count, float reciprocal, float width,
@@ -73,9 +71,8 @@ std::size_t bins_generic(const float* values, std::size_t count, float reciproca
   return bins_body(values, count, reciprocal, width, first_bin, bins);
 }
 
-void add_generic(const std::uint16_t* tables, std::size_t bins, std::uint32_t weight,
-                 std::uint64_t* sums) {
-  add_body(tables, bins, weight, sums);
+void add_generic(const std::uint16_t* tables, std::size_t bins, std::uint64_t* sums) {
+  add_body(tables, bins, sums);
 }
 
 #if defined(__x86_64__)
@@ -88,8 +85,8 @@ __attribute__((target("avx2"))) std::size_t bins_avx2(const float* values, std::
   return bins_body(values, count, reciprocal, width, first_bin, bins);
 }
 __attribute__((target("avx2"))) void add_avx2(const std::uint16_t* tables, std::size_t bins,
-                                              std::uint32_t weight, std::uint64_t* sums) {
-  add_body(tables, bins, weight, sums);
+                                              std::uint64_t* sums) {
+  add_body(tables, bins, sums);
 }
 __attribute__((target("avx512f"))) RangeKeys scan_avx512(const float* values, std::size_t count) {
   const __m512 first = _mm512_set1_ps(values[0]);
@@ -121,8 +118,8 @@ __attribute__((target("avx512f"))) std::size_t bins_avx512(const float* values, 
   return bins_body(values, count, reciprocal, width, first_bin, bins);
 }
 __attribute__((target("avx512f"))) void add_avx512(const std::uint16_t* tables, std::size_t bins,
-                                                   std::uint32_t weight, std::uint64_t* sums) {
-  add_body(tables, bins, weight, sums);
+                                                   std::uint64_t* sums) {
+  add_body(tables, bins, sums);
 }
 
 #define OCTET_VBMI2 __attribute__((target("avx512f,avx512bw,avx512vbmi2")))
@@ -200,9 +197,8 @@ std::size_t bins_but_zero(const float* values, std::size_t count, int exponent,
                         first_bin, bins);
 }
 
-void add_four_tables(const std::uint16_t* tables, std::size_t bins, std::uint32_t weight,
-                     std::uint64_t* sums) {
-  kernels().add(tables, bins, weight, sums);
+void add_four_tables(const std::uint16_t* tables, std::size_t bins, std::uint64_t* sums) {
+  kernels().add(tables, bins, sums);
 }
 
 }  // namespace octet

@@ -24,8 +24,7 @@ struct ValueRange {
 [[nodiscard]] std::size_t bins_but_zero(const float* values, std::size_t count, int exponent,
                                         std::int32_t first_bin, std::uint16_t* bins);
 
-/// sums[i] += weight * (tables[i] + tables[bins + i] + tables[2 bins + i] + tables[3 bins + i]).
-void add_four_tables(const std::uint16_t* tables, std::size_t bins, std::uint32_t weight,
-                     std::uint64_t* sums);
+/// sums[i] += tables[i] + tables[bins + i] + tables[2 bins + i] + tables[3 bins + i].
+void add_four_tables(const std::uint16_t* tables, std::size_t bins, std::uint64_t* sums);
 
 }  // namespace octet

@@ -43,16 +43,11 @@ class Histogram {
 
   /// NaN and infinities are not counted; non_finite() tells how many there were.
   void observe(std::span<const float> values);
-  /// The same, but of 2^15 values and more an even sample is counted, 2^14 or up to twice as many,
-  /// each for as many as it stands for; which ones depends on their number alone. The range and
-  /// non_finite() are those of all. For observers that weigh many values, not for single ones far
-  /// out.
-  void observe_sample(std::span<const float> values);
   /// The same without counts: all that a min-max observer needs.
   void observe_range(std::span<const float> values);
   void merge(const Histogram& other);
 
-  [[nodiscard]] std::uint64_t total() const { return total_; }  ///< finite values, as counted
+  [[nodiscard]] std::uint64_t total() const { return total_; }  ///< finite values
   [[nodiscard]] std::uint64_t non_finite() const { return non_finite_; }
   [[nodiscard]] float minimum() const { return minimum_; }  ///< exact; +inf when empty
   [[nodiscard]] float maximum() const { return maximum_; }  ///< exact; -inf when empty
@@ -67,8 +62,6 @@ class Histogram {
 
  private:
   friend class StatisticsCodec;
-  /// Each counted value stands for `weight`, a power of two.
-  void count(std::span<const float> values, std::size_t weight);
   /// Takes `count` more finite values with this range into account; true when bins are kept.
   bool extend(float low, float high, std::uint64_t count, bool with_counts);
   [[nodiscard]] HistogramWindow window() const { return {width_exponent_, first_bin_}; }

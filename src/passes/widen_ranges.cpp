@@ -151,8 +151,10 @@ class Widener {
     const auto value = operand(use);
     if (const Tensor* constant = graph_.constant(value)) {
       auto quantization = constant_quantization(value, *constant);
+      const auto own = own_constant(graph_, use);
+      raised_constants_.try_emplace(own, Raised{quantization.params.scale[0], use.node});
       quantization.params.scale[0] = static_cast<float>(wanted);
-      context_.model.plan.values[own_constant(graph_, use)] = quantization;
+      context_.model.plan.values[own] = quantization;
       changed_ = true;
     } else if (read_once(value)) {
       raise(value, wanted, use.node);
@@ -199,6 +201,10 @@ class Widener {
     order_.push_back(graph_.add_node(std::move(node)));
     graph_.node(use.node).inputs[static_cast<std::size_t>(use.input)] = result;
     placement_.add_requantized(order_.back(), result);
+    const Node& reader = graph_.node(use.node);
+    requantized_.push_back(fmt::format(
+        "value {}: node {} ({}) reads it requantized to scale {:.3g}, which it needs in target {}",
+        graph_.value(value).name, reader.name, reader.op, scale, context_.target.name));
     context_.group_quantizations[result] = std::move(quantization);
     changed_ = true;
   }
@@ -212,22 +218,38 @@ class Widener {
     }
   }
 
-  void describe() {
+  [[nodiscard]] std::string raised_note(std::string_view what, ValueId value, const Raised& raised,
+                                        float scale) const {
+    const Node& node = graph_.node(raised.node);
+    return fmt::format(
+        "{} {}: scale raised from {:.3g} to {:.3g}, which node {} ({}) needs in target {}", what,
+        graph_.value(value).name, raised.from, scale, node.name, node.op, context_.target.name);
+  }
+
+  /// The first few of a kind, and how many more there are.
+  void note_some(std::vector<std::string> kind, std::string_view more) {
     constexpr std::size_t shown = 5;
     auto& notes = context_.report.notes;
-    std::size_t count = 0;
-    for (const auto& [group, raised] : raised_) {
-      if (++count > shown) continue;
-      const Node& node = graph_.node(raised.node);
-      notes.push_back(fmt::format(
-          "value {}: scale raised from {:.3g} to {:.3g}, which node {} ({}) needs in target {}",
-          graph_.value(group).name, raised.from,
-          context_.group_quantizations.at(group).params.scale[0], node.name, node.op,
-          context_.target.name));
+    const std::size_t count = kind.size();
+    kind.resize(std::min(count, shown));
+    notes.insert(notes.end(), kind.begin(), kind.end());
+    if (count > shown)
+      notes.push_back(fmt::format("{} more {} for the same reason", count - shown, more));
+  }
+
+  void describe() {
+    std::vector<std::string> raised;
+    for (const auto& [group, from] : raised_) {
+      const float scale = context_.group_quantizations.at(group).params.scale[0];
+      raised.push_back(raised_note("value", group, from, scale));
     }
-    if (count > shown) {
-      notes.push_back(fmt::format("{} more scales raised for the same reason", count - shown));
+    for (const auto& [constant, from] : raised_constants_) {
+      const float scale = context_.model.plan.values.at(constant).params.scale[0];
+      raised.push_back(raised_note("constant", constant, from, scale));
     }
+    note_some(std::move(raised), "scales raised");
+    note_some(std::move(requantized_), "values requantized");
+    auto& notes = context_.report.notes;
     if (changed_ || unsettled_) {
       notes.push_back(fmt::format(
           "scales beyond what target {} takes remain: values share the params of what they are "
@@ -240,7 +262,9 @@ class Widener {
   Graph& graph_;
   Placement& placement_;
   std::vector<NodeId> order_;
-  std::map<ValueId, Raised> raised_;
+  std::map<ValueId, Raised> raised_;            ///< by group
+  std::map<ValueId, Raised> raised_constants_;  ///< each for its one reader
+  std::vector<std::string> requantized_;        ///< notes
   bool changed_ = true;
   bool unsettled_ = false;
 };

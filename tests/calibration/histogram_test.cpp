@@ -72,53 +72,6 @@ TEST(Histogram, EqualValuesDoNotOverflowItsCounters) {
   expect_counts(histogram_of(values), values);
 }
 
-/// Whatever the tensor's extents: each channel and each column has its share of the sample (of one
-/// that kept step with an extent some would have none).
-TEST(Histogram, SamplesAreEven) {
-  for (const std::size_t channels : {16UL, 24UL, 96UL, 144UL, 256UL}) {
-    for (const std::size_t columns : {28UL, 56UL, 64UL, 112UL}) {
-      const std::size_t count = columns * columns * channels;
-      std::vector<float> by_channel(count);
-      std::vector<float> by_column(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        by_channel[i] = static_cast<float>(i % channels);
-        by_column[i] = static_cast<float>(i / channels % columns);
-      }
-      for (const auto& [values, kinds] :
-           {std::pair(&by_channel, channels), std::pair(&by_column, columns)}) {
-        Histogram histogram;
-        histogram.observe_sample(*values);
-        const double share = static_cast<double>(histogram.total()) / static_cast<double>(kinds);
-        EXPECT_NEAR(static_cast<double>(histogram.total()), static_cast<double>(count), 4096);
-        std::size_t seen = 0;
-        for (const auto in_bin : histogram.counts()) {
-          if (in_bin == 0) continue;
-          ++seen;
-          EXPECT_NEAR(static_cast<double>(in_bin) / share, 1, 0.5) << channels << " " << columns;
-        }
-        EXPECT_EQ(seen, kinds);
-      }
-    }
-  }
-}
-
-TEST(Histogram, SamplesKeepRangeAndNonFiniteValues) {
-  auto values = wild_values(300'000, 11, 1.0);
-  values[123'457] = 77;
-  values[200'001] = -55;
-  values[250'003] = std::nanf("");
-  Histogram histogram;
-  histogram.observe_sample(values);
-  EXPECT_EQ(histogram.maximum(), 77);
-  EXPECT_EQ(histogram.minimum(), -55);
-  EXPECT_EQ(histogram.non_finite(), 1U);
-  // Fewer values are all counted.
-  const auto few = wild_values(32'767, 12, 1.0);
-  Histogram sampled;
-  sampled.observe_sample(few);
-  EXPECT_TRUE(sampled == histogram_of(few));
-}
-
 TEST(Histogram, NonFiniteValuesInLaterBlocksAreLeftOut) {
   auto values = wild_values(50'000, 5, 2.0);
   const auto clean = histogram_of(values);

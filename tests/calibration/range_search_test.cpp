@@ -243,27 +243,6 @@ TEST(EntropyRange, ClipsALongTailOnTheRightSide) {
   EXPECT_GT(range.maximum, 2);
 }
 
-/// Ten tensors of 400,000 values: the observers' ranges are those of all values to a bin or 0.5 %.
-TEST(SampledHistogram, GivesTheRangesOfAllValues) {
-  for (const auto shape : {Shape::normal, Shape::relu, Shape::relu6, Shape::laplace}) {
-    Histogram all;
-    Histogram sampled;
-    for (unsigned tensor = 0; tensor < 10; ++tensor) {
-      const auto values = samples(shape, 400'000, tensor);
-      all.observe(values);
-      sampled.observe_sample(values);
-    }
-    EXPECT_EQ(sampled.minimum(), all.minimum());
-    EXPECT_EQ(sampled.maximum(), all.maximum());
-    const double width = std::ldexp(1.0, all.width_exponent());
-    const auto a = mse_range(all, asymmetric);
-    const auto b = mse_range(sampled, asymmetric);
-    const double span = a.maximum - a.minimum;
-    EXPECT_NEAR(a.maximum, b.maximum, std::max(width, 0.005 * span)) << static_cast<int>(shape);
-    EXPECT_NEAR(a.minimum, b.minimum, std::max(width, 0.005 * span)) << static_cast<int>(shape);
-  }
-}
-
 TEST(PercentileRange, EqualsSortedValues) {
   for (const auto shape : {Shape::normal, Shape::laplace, Shape::relu}) {
     auto values = samples(shape, 1000000);

@@ -126,6 +126,7 @@ TEST(WidenRanges, AnOperandThatOthersReadIsRequantized) {
   EXPECT_EQ(name, "small_for_y");
   EXPECT_TRUE(maker_of(q.model.graph, name).is("Identity"));
   EXPECT_GE(ratio(q, name, "y"), 0x1p-10F);
+  EXPECT_TRUE(q.noted("value small: node y_node (Add) reads it requantized to scale 0.0"));
 }
 
 /// A Sigmoid's output has the scale that the kernel demands.
@@ -144,6 +145,8 @@ TEST(WidenRanges, AConstantOperandIsRaised) {
   b.output(b.node("Add", {x, b.scalar("epsilon", 1e-5F)}, "y"));
   const auto q = quantize(b.graph, {{"x", {0, 1}}, {"y", {0, 1}}}, tflite());
   EXPECT_GE(ratio(q, "epsilon", "y"), 0x1p-10F);
+  EXPECT_TRUE(q.noted("constant epsilon: scale raised from 3.92e-08 to"));
+  EXPECT_TRUE(q.noted("which node y_node (Add) needs in target tflite"));
   const auto q16 = quantize(b.graph, {{"x", {0, 1}}, {"y", {0, 1}}}, tflite(16));
   EXPECT_FLOAT_EQ(scale(q16, "epsilon"), 1e-5F / 32767);
 }
