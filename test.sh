@@ -47,20 +47,39 @@ step_asan() {
 }
 step_fuzz() { scripts/fuzz.sh "${OCTET_FUZZ_SECONDS:-30}"; }
 step_package() { build release && tests/package/run.sh build/release; }
+# One script a line, the longest first, as many at a time as there are cores.
+parity_checks() {
+  local octet=build/release/octet
+  cat <<CHECKS
+run.py $octet
+tflite_convert.py $octet
+tflite_models.py $octet --inputs 60
+litert_rows_elementwise.py --octet $octet
+litert_rows_wide.py --octet $octet
+litert_rows.py --octet $octet
+openvino_parity.py $octet
+tflite_ops.py $octet
+tflite_nodes.py $octet
+node_cases.py $octet
+litert_limits.py $octet
+openvino_rows.py
+CHECKS
+}
+parity_check() {
+  local log=build/parity/${1%.py}.log
+  if build/venv/bin/python "tests/parity/$1" "${@:2}" >"$log" 2>&1; then
+    echo "parity $1: $(tail -n 1 "$log")"
+  else
+    tail -n 60 "$log" >&2
+    echo "parity $1: FAILED, see $log" >&2
+    return 1
+  fi
+}
+export -f parity_check
 step_parity() {
-  scripts/setup.sh --python && build release &&
-    build/venv/bin/python tests/parity/run.py build/release/octet &&
-    build/venv/bin/python tests/parity/node_cases.py build/release/octet &&
-    build/venv/bin/python tests/parity/tflite_ops.py build/release/octet &&
-    build/venv/bin/python tests/parity/tflite_nodes.py build/release/octet &&
-    build/venv/bin/python tests/parity/tflite_convert.py build/release/octet &&
-    build/venv/bin/python tests/parity/tflite_models.py build/release/octet --inputs 60 &&
-    build/venv/bin/python tests/parity/litert_limits.py build/release/octet &&
-    build/venv/bin/python tests/parity/litert_rows.py --octet build/release/octet &&
-    build/venv/bin/python tests/parity/litert_rows_elementwise.py --octet build/release/octet &&
-    build/venv/bin/python tests/parity/litert_rows_wide.py --octet build/release/octet &&
-    build/venv/bin/python tests/parity/openvino_rows.py &&
-    build/venv/bin/python tests/parity/openvino_parity.py build/release/octet
+  scripts/setup.sh --python && build release || return 1
+  mkdir -p build/parity
+  parity_checks | xargs -P "$jobs" -I{} bash -c 'parity_check $1' _ {}
 }
 
 scripts/setup.sh --dev

@@ -4,7 +4,7 @@
     scripts/check_includes.py [ROOT]
 
 A file may include project headers of its own folder and of the folders its own may reach.
-Prints every other include as `file:line: ...` and exits with 1 if there is one.
+No two files may define types of one name in one namespace. Prints every other include as `file:line: ...` and exits with 1 if there is one.
 """
 
 import pathlib
@@ -64,6 +64,32 @@ def check_file(path, relative, problems):
             problems.append(f'{relative}:{number}: {folder} may not include "{match[1]}"')
 
 
+NAMESPACE = re.compile(r"^namespace ([\w:]*)\s*\{")
+TYPE = re.compile(r"^(?:struct|class|enum class|union) (\w+)(?!\w|::)[^;]*\{")
+
+
+def types_of(path):
+    """Names of the types that a file defines outside unnamed namespaces and other types."""
+    inside = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := NAMESPACE.match(line):
+            inside.append(match[1])
+        elif line.startswith("}  // namespace"):
+            inside.pop()
+        elif "" not in inside and (match := TYPE.match(line)):
+            yield "::".join([*inside, match[1]])
+
+
+def check_types(files, root, problems):
+    """Two types of one name are undefined behaviour that only a sanitizer sees."""
+    seen = {}
+    for path in files:
+        for name in types_of(path):
+            first = seen.setdefault(name, path)
+            if first != path:
+                problems.append(f"{path.relative_to(root)}: {name} is a type of {first.relative_to(root)}, too")
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
     files = [f for top in ("src", "include") for f in sorted((root / top).rglob("*"))
@@ -73,6 +99,7 @@ def main():
     problems = []
     for path in files:
         check_file(path, path.relative_to(root), problems)
+    check_types(files, root, problems)
     print("\n".join(problems) if problems else f"{len(files)} files keep to the include table")
     sys.exit(1 if problems else 0)
 

@@ -15,11 +15,13 @@
 namespace octet {
 
 struct TrainRequest {
-  std::string model;             ///< float model (.onnx, .tflite)
-  std::string output;            ///< its suffix picks the format
-  DataSource data;               ///< samples 0 means all
-  bool initialize = false;       ///< random weights instead of the model's
-  bool fold_batch_norm = false;  ///< before float training; quantization-aware training always does
+  std::string model;        ///< float model (.onnx, .tflite)
+  std::string output;       ///< its suffix picks the format
+  DataSource data;          ///< samples 0 means all
+  bool initialize = false;  ///< random weights instead of the model's
+  /// BatchNormalization: trained, and folded at the end where the model is quantized; or folded
+  /// before. Quantization-aware training gives layers that came folded one of their own.
+  std::string batch_norm = "trained";
   /// Quantization-aware: how, as for quantize(); its model, output, data and progress are not read.
   std::optional<QuantizeRequest> quantization;
 
@@ -27,7 +29,7 @@ struct TrainRequest {
   std::int64_t batch = 128;
   std::int64_t micro_batch = 16;        ///< samples that one worker computes on at a time
   std::string optimizer = "sgd";        ///< sgd, adam or adamw
-  std::optional<double> learning_rate;  ///< highest; default: 0.01, quantization-aware 0.001
+  std::optional<double> learning_rate;  ///< highest; default: 0.01, quantized and folded 0.001
   double momentum = 0.9;
   std::string schedule = "cosine";  ///< constant, step, cosine or onecycle
   double warmup_epochs = 0;
@@ -42,9 +44,10 @@ struct TrainRequest {
   bool flip = false;
   int cutout = 0;
   double mixup = 0;
-  std::string scales = "learned";  ///< learned (LSQ) or fixed, as calibration chose them
-  std::int64_t held_back = 0;      ///< samples to judge each epoch by, kept out of training
-  std::int64_t patience = 0;       ///< epochs without a better result before it ends; 0: all
+  /// lsq, lsq+ (zero points, too), pact (of activations alone), or fixed as calibration chose them
+  std::string scales = "lsq";
+  std::int64_t held_back = 0;  ///< samples to judge each epoch by, kept out of training
+  std::int64_t patience = 0;   ///< epochs without a better result before it ends; 0: all
   std::string checkpoint;
   double checkpoint_seconds = 60;
   bool resume = false;

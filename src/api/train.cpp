@@ -7,12 +7,13 @@
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
+#include "arithmetic/quantize.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "graph/image_layout.h"
 #include "passes/state_bits.h"
-#include "training/fake_quant.h"
+#include "training/batch_norm.h"
 #include "training/trainer.h"
 
 namespace octet {
@@ -29,7 +30,9 @@ Result<T> named(const std::optional<T>& value, std::string_view option, const st
 }
 
 double rate_of(const TrainRequest& r) {
-  return r.learning_rate.value_or(r.quantization ? 0.001 : 0.01);
+  // Without normalization a network diverges at rates that it otherwise learns best at.
+  const bool folded = r.quantization && r.batch_norm == "folded";
+  return r.learning_rate.value_or(folded ? 0.001 : 0.01);
 }
 
 Status check_numbers(const TrainRequest& r) {
@@ -70,10 +73,9 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
   if (r.loss != "cross-entropy" && r.loss != "mse") {
     return fail(ErrorKind::usage, "--loss {}: there are cross-entropy, mse", r.loss);
   }
-  if (r.scales != "learned" && r.scales != "fixed") {
-    return fail(ErrorKind::usage, "--scales {}: there are learned, fixed", r.scales);
+  if (r.batch_norm != "trained" && r.batch_norm != "folded") {
+    return fail(ErrorKind::usage, "--batch-norm {}: there are trained, folded", r.batch_norm);
   }
-  o.freeze_scales = r.scales == "fixed";
   o.learning_rate = rate_of(r);
   o.warmup_epochs = r.warmup_epochs;
   o.weight_decay = static_cast<float>(r.weight_decay);
@@ -109,7 +111,8 @@ Json options_json(const TrainRequest& r) {
                {"held_back", r.held_back},
                {"patience", r.patience},
                {"seed", r.data.seed},
-               {"init", r.initialize}};
+               {"init", r.initialize},
+               {"batch_norm", r.batch_norm}};
   if (!r.distill.empty()) {
     json["distill"] = {{"weight", r.distill_weight}, {"temperature", r.temperature}};
   }
@@ -122,7 +125,9 @@ Json options_json(const TrainRequest& r) {
                           {"bits_first_last", q.edge_weight_bits},
                           {"bits_activations", q.activation_bits},
                           {"observer", q.observer},
+                          {"optimize", q.optimize},
                           {"scales", r.scales}};
+  if (q.per_channel) json["quantization"]["per_channel"] = *q.per_channel;
   return json;
 }
 
@@ -152,11 +157,19 @@ QuantizeRequest quantization_of(const TrainRequest& request) {
   if (quantization.weight_bits != 0 && quantization.weight_bits < 8) {
     quantization.weight_observer = "mse";
   }
-  // Training decides the codes.
   quantization.method = "static";
-  quantization.learn_rounding = false;
-  quantization.refine_bias = false;
   return quantization;
+}
+
+/// Weights begin as what their codes stand for, which learned rounding has chosen by the layers'
+/// outputs.
+Status begin_from_codes(QuantizedGraph& model) {
+  for (const auto& [id, codes] : model.plan.payloads) {
+    const auto& quantization = model.plan.values.at(id);
+    if (quantization.scheme.bits > 8) continue;
+    OCTET_ASSIGN(model.graph.value(id).constant, dequantize(codes, quantization.params));
+  }
+  return {};
 }
 
 Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
@@ -169,13 +182,17 @@ Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
   OCTET_ASSIGN(trainee.model,
                quantize_static(std::move(graph), *trainee.options, sources, trainee.report));
   trainee.statistics = known.statistics();
-  OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model));
+  OCTET_TRY(begin_from_codes(trainee.model));
+  OCTET_ASSIGN(const auto method, named(scale_method_from_name(request.scales), "--scales",
+                                        request.scales, "lsq, lsq+, pact, fixed"));
+  OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model, method));
+  if (request.batch_norm == "trained") insert_batch_norm(trainee.model, trainee.fake_quant);
   return trainee;
 }
 
 Result<Trainee> float_trainee(const TrainRequest& request, Graph graph) {
   Trainee trainee;
-  if (request.fold_batch_norm) OCTET_TRY(simplify(graph));
+  if (request.batch_norm == "folded") OCTET_TRY(simplify(graph));
   if (request.initialize) OCTET_TRY(initialize(graph, request.data.seed));
   trainee.model.graph = graph;
   trainee.fake_quant.graph = std::move(graph);
@@ -256,9 +273,7 @@ Result<TrainSummary> train(const TrainRequest& request,
   OCTET_ASSIGN(auto trainee, request.quantization
                                  ? quantized_trainee(request, std::move(graph), file.hash)
                                  : float_trainee(request, std::move(graph)));
-  std::vector<ValueId> scales;
-  for (const auto& scale : trainee.fake_quant.scales) scales.push_back(scale.constant);
-  OCTET_ASSIGN(auto network, Network::make(trainee.model.graph, trainee.fake_quant.graph, scales));
+  OCTET_ASSIGN(const auto network, Network::make(trainee.model.graph, trainee.fake_quant));
 
   TrainSummary summary;
   TrainingHooks hooks;

@@ -11,6 +11,7 @@ struct Options {
   TrainRequest request;
   QuantizeRequest quantization;
   bool aware = false;
+  bool per_channel = false;
   bool per_tensor = false;
 };
 
@@ -42,10 +43,13 @@ std::string to_text(const TrainSummary& s, std::int64_t epochs) {
 
 int execute(Options& options, const Context& context) {
   auto& request = options.request;
-  if (options.aware) {
-    request.quantization = options.quantization;
-    if (options.per_tensor) request.quantization->per_channel = false;
+  if (options.per_channel && options.per_tensor) {
+    return context.report({ErrorKind::usage, "--per-channel excludes --per-tensor"});
   }
+  if (options.per_channel || options.per_tensor) {
+    options.quantization.per_channel = options.per_channel;
+  }
+  if (options.aware) request.quantization = options.quantization;
   request.progress = context.progress();
   const auto summary = train(request, [&](const TrainedEpoch& epoch) {
     if (!context.quiet) fmt::print(stderr, "{}\n", epoch_line(epoch, request.epochs));
@@ -64,7 +68,7 @@ void add_optimizer_options(CLI::App& command, TrainRequest& r) {
       ->capture_default_str();
   command.add_option("--optimizer", r.optimizer, "sgd|adam|adamw")->capture_default_str();
   command.add_option("--lr", r.learning_rate,
-                     "Highest learning rate (default: 0.01, with --qat 0.001)");
+                     "Highest learning rate (default: 0.01, with --qat --batch-norm folded 0.001)");
   command.add_option("--momentum", r.momentum, "Of sgd (Nesterov)")->capture_default_str();
   command.add_option("--schedule", r.schedule, "constant|step|cosine|onecycle")
       ->capture_default_str();
@@ -94,8 +98,10 @@ void add_loss_options(CLI::App& command, TrainRequest& r) {
 
 void add_run_options(CLI::App& command, TrainRequest& r) {
   command.add_flag("--init", r.initialize, "Begin with random weights");
-  command.add_flag("--fold-batch-norm", r.fold_batch_norm,
-                   "Before float training; --qat always does");
+  command
+      .add_option("--batch-norm", r.batch_norm,
+                  "trained|folded (before training); --qat trains one behind each convolution")
+      ->capture_default_str();
   command.add_option("--held-back", r.held_back,
                      "Samples to judge each epoch by; the best epoch is written");
   command.add_option("--patience", r.patience, "Epochs without a better result before it ends");
@@ -109,12 +115,16 @@ void add_run_options(CLI::App& command, TrainRequest& r) {
 void add_quantization_options(CLI::App& command, Options& options) {
   auto& q = options.quantization;
   command.add_flag("--qat", options.aware, "Quantization-aware: the output is an integer model");
-  command.add_option("--scales", options.request.scales, "learned|fixed (as calibrated)")
+  command
+      .add_option("--scales", options.request.scales,
+                  "lsq|lsq+ (zero points, too)|pact|fixed (as calibrated)")
       ->capture_default_str();
   command.add_option("--target", q.target, "onnxruntime|openvino|tflite|tflite-micro");
-  command.add_flag("--per-tensor", options.per_tensor,
-                   "One scale for each weight (default: one for each of its channels)");
   command.add_option("--observer", q.observer, "Of the first ranges")->capture_default_str();
+  command.add_flag("--per-channel", options.per_channel, "Weight scales per channel");
+  command.add_flag("--per-tensor", options.per_tensor,
+                   "One weight scale per tensor; such layers are trained folded");
+  command.add_option("--optimize", q.optimize, "none|fast|best: before training (default: fast)");
   command.add_option("--bits-weights", q.weight_bits, "Bits of weight codes, 2 to 8 (default: 8)");
   command.add_option("--bits-first-last", q.edge_weight_bits,
                      "Bits of weight codes in first and last layers (default: 8)");

@@ -66,7 +66,7 @@ Layer layer_of(const PassContext& context, NodeId id) {
   const Graph& graph = context.model.graph;
   const Node& node = graph.node(id);
   const Tensor& weight = *graph.constant(node.input(1));
-  const auto input = context.model.plan.values.find(node.input(0));
+  const auto* input = context.model.plan.find(graph, {id, 0});
   const auto& scheme = context.model.plan.values.at(node.input(1)).scheme;
   const int axis = output_channel_axis(node);
   Layer layer;
@@ -74,11 +74,11 @@ Layer layer_of(const PassContext& context, NodeId id) {
   layer.channels = weight.dim(axis);
   for (int i = axis + 1; i < weight.rank(); ++i) layer.inner *= weight.dim(i);
   layer.outer = weight.size() / (layer.channels * layer.inner);
-  if (input == context.model.plan.values.end()) {
+  if (input == nullptr || is_dynamic(*input)) {
     // Quantized at run time, with any zero point; the bias is added in float.
     layer.reach = 255;
   } else {
-    const auto& [scheme_of_input, params, origin, storage] = input->second;
+    const auto& [scheme_of_input, params, origin, storage] = *input;
     if (const auto bias = context.bias_of(id); bias && !context.target.float_bias) {
       const auto value = graph.node(bias->node).input(static_cast<std::size_t>(bias->input));
       layer.bias = graph.constant(value)->values<float>();

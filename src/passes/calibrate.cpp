@@ -11,6 +11,7 @@ struct Group {
   ValueStatistics seen;
   bool constant = false;  ///< a constant takes part
   std::optional<FixedOutput> fixed;
+  QuantScheme scheme;
   std::vector<ValueId> sources;
   Result<QuantParams> params;
 };
@@ -76,6 +77,21 @@ void find_fixed(const PassContext& context, std::map<ValueId, Group>& groups) {
   }
 }
 
+/// Overrides for products that read a value with fewer bits than it has.
+Status narrow_uses(PassContext& context, const ValueBits& bits,
+                   const std::map<ValueId, Group>& groups, ObserverKind observer) {
+  for (const auto& [use, few] : bits.uses) {
+    const auto value =
+        context.model.graph.node(use.node).input(static_cast<std::size_t>(use.input));
+    const auto& group = groups.at(context.placement.group[index(value)]);
+    const auto scheme = context.activation_scheme(few);
+    OCTET_ASSIGN(auto params, params_from_statistics(group.seen, observer, scheme));
+    context.model.plan.overrides[use] = {scheme, std::move(params), Origin::observed,
+                                         context.activation_storage()};
+  }
+  return {};
+}
+
 }  // namespace
 
 Status calibrate(PassContext& context) {
@@ -107,14 +123,19 @@ Status calibrate(PassContext& context) {
   for (auto& [id, group] : groups) {
     if (!group.sources.empty() || group.constant) work.push_back(&group);
   }
-  const auto scheme = context.activation_scheme();
+  const ValueBits bits = value_bits(context);
+  for (auto& [root, group] : groups) {
+    const auto few = bits.values.find(root);
+    group.scheme = few == bits.values.end() ? context.activation_scheme()
+                                            : context.activation_scheme(few->second);
+  }
   parallel_for(static_cast<std::int64_t>(work.size()), [&](std::int64_t i) {
     Group& group = *work[static_cast<std::size_t>(i)];
     if (group.fixed) {
       group.params = QuantParams{{group.fixed->scale}, {group.fixed->zero_point}, -1};
       return;
     }
-    group.params = params_from_statistics(group.seen, statistics.observer, scheme);
+    group.params = params_from_statistics(group.seen, statistics.observer, group.scheme);
   });
   for (auto& [root, group] : groups) {
     if (group.sources.empty() && !group.constant) continue;
@@ -125,11 +146,12 @@ Status calibrate(PassContext& context) {
     const Origin origin = group.fixed                ? Origin::fixed
                           : group.sources.size() > 1 ? Origin::shared
                                                      : Origin::observed;
-    const Quantization quantization{scheme, *group.params, origin, context.activation_storage()};
+    const Quantization quantization{group.scheme, *group.params, origin,
+                                    context.activation_storage()};
     for (const auto id : group.sources) context.model.plan.values[id] = quantization;
     context.group_quantizations[root] = quantization;
   }
-  return {};
+  return narrow_uses(context, bits, groups, statistics.observer);
 }
 
 }  // namespace octet::passes

@@ -9,7 +9,11 @@
 
 namespace octet {
 
-QuantScheme PassContext::activation_scheme() const { return target.activation; }
+QuantScheme PassContext::activation_scheme(std::optional<int> bits) const {
+  QuantScheme scheme = target.activation;
+  scheme.bits = bits.value_or(std::max(scheme.bits, 8));
+  return scheme;
+}
 
 DType PassContext::activation_storage() const {
   return options.activation_storage.value_or(target.activation_storage);
@@ -40,7 +44,7 @@ QuantScheme PassContext::weight_scheme(int axis) const {
 }
 
 int PassContext::weight_bits(NodeId id) const {
-  const int wanted = index(id) < layer_bits.size() ? layer_bits[index(id)] : 0;
+  const int wanted = index(id) < layer_bits.size() ? layer_bits[index(id)].weights : 0;
   return std::min(wanted > 0 ? wanted : options.weight_bits, options.reduce_range ? 7 : 8);
 }
 

@@ -39,7 +39,7 @@ Status derive_bias(PassContext& context) {
     OCTET_TRY(make_accumulator_room(context, id, 0));
     const auto bias = context.bias_of(id);
     if (!bias || context.target.float_bias) continue;
-    const float input_scale = context.model.plan.values.at(graph.node(id).input(0)).params.scale[0];
+    const float input_scale = context.model.plan.find(graph, {id, 0})->params.scale[0];
     if (auto status = state_bias(context, id, *bias, input_scale); !status) {
       return tl::unexpected(
           status.error().with_context(fmt::format("bias of node {}", graph.node(id).name)));

@@ -23,7 +23,7 @@ Status free_float_readers(PassContext& context) {
       if (placed && *context.placement.kinds[index(use.node)] == IntegerKind::bias) continue;
       const auto inputs = data_inputs(graph, graph.node(use.node));
       if (std::find(inputs.begin(), inputs.end(), use.input) == inputs.end()) continue;
-      plan.overrides[use] = found->second;
+      plan.overrides.try_emplace(use, found->second);
     }
     plan.values.erase(found);
   }

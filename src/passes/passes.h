@@ -5,6 +5,7 @@
 #include <set>
 
 #include "calibration/channel_profile.h"
+#include "passes/layer_bits.h"
 #include "passes/placement.h"
 
 namespace octet {
@@ -30,13 +31,13 @@ struct PassContext {
   std::vector<WeightSite> sites = {};  ///< from `place_weights` on
   /// Biases of the float function, where `round_weights` or `correct_bias` has changed them.
   std::map<NodeId, Tensor> float_biases = {};
-  std::vector<int> layer_bits = {};  ///< by node slot, see weight_bits.h; from `fit_target` on
+  std::vector<LayerBits> layer_bits = {};  ///< by node slot; from `fit_target` on
   /// Layers whose codes and bias reproduce what the float layer gives on the samples, from
   /// `round_weights` on: there is nothing left to correct.
   std::set<NodeId> rounded = {};
 
-  /// The target's scheme for activations, with the options' width.
-  [[nodiscard]] QuantScheme activation_scheme() const;
+  /// The target's scheme for activations; of at least 8 bits where `bits` does not say fewer.
+  [[nodiscard]] QuantScheme activation_scheme(std::optional<int> bits = std::nullopt) const;
   [[nodiscard]] DType activation_storage() const;
   /// The target's scheme for the weights of a layer, with the options' width and granularity.
   [[nodiscard]] QuantScheme weight_scheme(NodeId id) const;
@@ -100,6 +101,9 @@ namespace passes {
 [[nodiscard]] constexpr DType code_type(const QuantScheme& scheme) {
   return scheme.bits <= 8 ? DType::i8 : DType::i16;
 }
+
+/// Removes each Relu or Clip between codes of equal params whose effect saturation has anyway.
+void absorb_activations(QuantizedGraph& model);
 
 /// Whether codes with these params reach no further than [low, high].
 [[nodiscard]] bool saturates_within(float low, float high, const Quantization& output);

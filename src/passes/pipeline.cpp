@@ -12,9 +12,9 @@
 #include "graph/dump.h"
 #include "graph/shape_inference.h"
 #include "graph/verify.h"
+#include "passes/layer_bits.h"
 #include "passes/litert.h"
 #include "passes/passes.h"
-#include "passes/weight_bits.h"
 
 namespace octet {
 namespace {

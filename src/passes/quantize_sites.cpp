@@ -2,8 +2,8 @@
 
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
+#include "passes/layer_bits.h"
 #include "passes/passes.h"
-#include "passes/weight_bits.h"
 
 namespace octet::passes {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "arithmetic/quantize.h"
 #include "passes/integer_rules.h"
+#include "passes/layer_bits.h"
 #include "passes/passes.h"
-#include "passes/weight_bits.h"
 #include "passes/weight_range.h"
 
 namespace octet {

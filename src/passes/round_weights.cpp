@@ -2,15 +2,16 @@
 #include <map>
 #include <set>
 
+#include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
 #include "passes/integer_rules.h"
+#include "passes/layer_bits.h"
 #include "passes/layer_rows.h"
 #include "passes/passes.h"
 #include "passes/round_layer.h"
 #include "passes/sample_store.h"
-#include "passes/weight_bits.h"
 
 // Rounding by reconstruction: layer after layer, in the order in which they compute, the weight
 // codes, their scales and the bias are chosen so that the layer gives on samples what the float
@@ -93,9 +94,7 @@ class Rounder {
       const Node& node = graph.node(id);
       auto rows = LayerRows::make(graph, id);
       const bool usable = rows && rows->row_length() <= longest_row &&
-                          uses[index(node.input(1))].size() == 1 &&
-                          !context_.model.plan.overrides.contains({id, 0}) &&
-                          context_.model.plan.values.contains(node.input(0));
+                          uses[index(node.input(1))].size() == 1 && reads_codes(id);
       if (!usable) {
         ++left_;
         continue;
@@ -212,6 +211,27 @@ class Rounder {
     return compile_integer(model);
   }
 
+  /// Whether the layer's input has codes, those of its own or fewer.
+  [[nodiscard]] bool reads_codes(NodeId id) const {
+    const auto& plan = context_.model.plan;
+    const auto* read = plan.find(context_.model.graph, {id, 0});
+    return read != nullptr && !is_dynamic(*read) &&
+           plan.values.contains(context_.model.graph.node(id).input(0));
+  }
+
+  /// What codes of fewer bits leave of the value, where the layer reads it so.
+  void narrow(NodeId id, std::vector<float>& rows) const {
+    const auto found = context_.model.plan.overrides.find({id, 0});
+    if (found == context_.model.plan.overrides.end()) return;
+    const auto& [scheme, params, origin, storage] = found->second;
+    const auto low = static_cast<std::int32_t>(scheme.qmin());
+    const auto high = static_cast<std::int32_t>(scheme.qmax());
+    for (float& x : rows) {
+      const auto code = quantize_value(x, params.scale[0], params.zero_point[0], low, high);
+      x = dequantize_value(code, params.scale[0], params.zero_point[0]);
+    }
+  }
+
   Status round(Layer& layer) {
     const Node node = context_.model.graph.node(layer.id);
     std::vector<ValueId> ends{node.output()};
@@ -229,6 +249,7 @@ class Rounder {
       if (view.value == node.input(0)) {
         const auto drawn = draw(layer, layer.rows.positions(view), sample);
         inputs[at(sample)] = layer.rows.inputs(view, quantization, drawn);
+        narrow(layer.id, inputs[at(sample)]);
       }
       if (view.value == layer.addend) {
         const auto channels = layer.rows.view().output_channels();

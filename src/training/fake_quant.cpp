@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
 #include "arithmetic/bias.h"
 #include "arithmetic/quantize.h"
+#include "training/batch_norm.h"
 
 namespace octet {
 namespace {
@@ -43,13 +45,15 @@ class Sharing {
 
 class Inserter {
  public:
-  explicit Inserter(const QuantizedGraph& model)
+  Inserter(const QuantizedGraph& model, ScaleMethod method)
       : model_(model),
+        method_(method),
         sharing_(model),
         producers_(model.graph.producers()),
         uses_(model.graph.uses()),
         scale_of_(model.graph.value_slots(), -1) {
     out_.graph = model.graph;
+    out_.method = method;
     out_.graph.opsets["octet"] = 1;
   }
 
@@ -72,7 +76,8 @@ class Inserter {
     TrainedScale& scale = shared_scale(id, quantization);
     scale.values.push_back(id);
     if (holds_codes_already(id)) return;
-    const auto quantized = add_node(id, quantization, scale.constant);
+    const auto quantized = add_node(id, quantization, scale, id);
+    quantized_[id] = quantized;
     for (const auto& use : uses_[index(id)]) {
       if (model_.plan.overrides.contains(use)) continue;
       out_.graph.node(use.node).inputs[static_cast<std::size_t>(use.input)] = quantized;
@@ -85,7 +90,10 @@ class Inserter {
     const auto id = model_.graph.node(use.node).input(input);
     TrainedScale& scale = new_scale(id, quantization);
     scale.uses.push_back(use);
-    out_.graph.node(use.node).inputs[input] = add_node(id, quantization, scale.constant);
+    // What has codes of its own is read through them, as the integer engine does.
+    const auto read = quantized_.find(id);
+    out_.graph.node(use.node).inputs[input] =
+        add_node(id, quantization, scale, read == quantized_.end() ? id : read->second);
   }
 
   TrainedScale& new_scale(ValueId id, const Quantization& quantization) {
@@ -95,6 +103,14 @@ class Inserter {
     scale.constant = out_.graph.add_constant(
         model_.graph.value(id).name + "_scale",
         Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())}));
+    scale.trained = method_ == ScaleMethod::lsq || method_ == ScaleMethod::lsq_plus ||
+                    (method_ == ScaleMethod::pact && !scale.weight);
+    const bool shifts = quantization.scheme.symmetry == Symmetry::asymmetric && !scale.weight;
+    if (method_ == ScaleMethod::lsq_plus && shifts) {
+      const auto zero_point = static_cast<float>(quantization.params.zero_point[0]);
+      scale.offset = out_.graph.add_constant(model_.graph.value(id).name + "_offset",
+                                             Tensor::from<float>({zero_point}, {1}));
+    }
     out_.scales.push_back(std::move(scale));
     return out_.scales.back();
   }
@@ -126,7 +142,9 @@ class Inserter {
     return count;
   }
 
-  ValueId add_node(ValueId id, const Quantization& quantization, ValueId scale) {
+  /// A FakeQuant of `read`, which is the value `id` or an image of it.
+  ValueId add_node(ValueId id, const Quantization& quantization, const TrainedScale& known,
+                   ValueId read) {
     const auto& [scheme, params, origin, storage] = quantization;
     const std::int64_t largest = std::max<std::int64_t>(scheme.qmax() - params.zero_point[0], 1);
     const auto elements = static_cast<double>(elements_of(id, quantization));
@@ -134,13 +152,15 @@ class Inserter {
     node.op = "FakeQuant";
     node.domain = "octet";
     node.name = model_.graph.value(id).name + "_fake_quant";
-    node.inputs = {id, scale};
+    node.inputs = {read, known.constant};
+    if (known.offset != ValueId::none) node.inputs.push_back(known.offset);
     node.attributes = {
         {"zero_point",
          std::vector<std::int64_t>(params.zero_point.begin(), params.zero_point.end())},
         {"axis", std::int64_t{params.axis}},
         {"qmin", scheme.qmin()},
         {"qmax", scheme.qmax()},
+        {"estimator", std::string(method_ == ScaleMethod::pact ? "pact" : "lsq")},
         {"gradient_scale",
          static_cast<float>(1 / std::sqrt(elements * static_cast<double>(largest)))}};
     Value value;
@@ -149,16 +169,19 @@ class Inserter {
     value.shape = model_.graph.value(id).constant ? model_.graph.value(id).constant->shape()
                                                   : model_.graph.value(id).shape;
     const auto output = out_.graph.add_value(std::move(value));
+    if (model_.graph.constant(id) == nullptr) out_.like[output] = id;
     node.outputs = {output};
     out_.graph.add_node(std::move(node));
     return output;
   }
 
   const QuantizedGraph& model_;
+  ScaleMethod method_;
   Sharing sharing_;
   std::vector<NodeId> producers_;
   std::vector<std::vector<Use>> uses_;
   std::vector<int> scale_of_;
+  std::map<ValueId, ValueId> quantized_;  ///< by value: what FakeQuant gives of it
   FakeQuantGraph out_;
 };
 
@@ -202,10 +225,18 @@ Status round_biases(QuantizedGraph& model) {
   return {};
 }
 
-void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor& numbers) {
+/// `offset`: nullptr where the zero point stays.
+void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor& numbers,
+                 const Tensor* offset) {
   const auto values = numbers.values<float>();
   const auto adopt = [&](Quantization& quantization) {
     quantization.params.scale.assign(values.begin(), values.end());
+    if (offset != nullptr) {
+      const auto& scheme = quantization.scheme;
+      quantization.params.zero_point = {static_cast<std::int32_t>(
+          saturate(round_half_even(offset->data<float>()[0]), static_cast<float>(scheme.qmin()),
+                   static_cast<float>(scheme.qmax())))};
+    }
     quantization.origin = Origin::learned;
   };
   for (const auto id : scale.values) adopt(model.plan.values.at(id));
@@ -214,17 +245,28 @@ void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor&
 
 }  // namespace
 
-Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model) {
-  return Inserter(model).run();
+std::optional<ScaleMethod> scale_method_from_name(std::string_view text) {
+  if (text == "fixed") return ScaleMethod::fixed;
+  if (text == "lsq") return ScaleMethod::lsq;
+  if (text == "lsq+") return ScaleMethod::lsq_plus;
+  if (text == "pact") return ScaleMethod::pact;
+  return std::nullopt;
+}
+
+Result<FakeQuantGraph> insert_fake_quant(const QuantizedGraph& model, ScaleMethod method) {
+  return Inserter(model, method).run();
 }
 
 Status adopt_parameters(QuantizedGraph& model, const FakeQuantGraph& trained,
-                        const std::map<ValueId, Tensor>& parameters) {
+                        std::map<ValueId, Tensor> parameters) {
   std::set<ValueId> moved;
+  fold_batch_norm(model, trained, parameters);
   for (const auto& scale : trained.scales) {
     const auto found = parameters.find(scale.constant);
     if (found == parameters.end()) continue;
-    adopt_scale(model, scale, found->second);
+    const auto offset = parameters.find(scale.offset);
+    adopt_scale(model, scale, found->second,
+                offset == parameters.end() ? nullptr : &offset->second);
     moved.insert(scale.values.begin(), scale.values.end());
   }
   for (const auto& [id, tensor] : parameters) {

@@ -109,7 +109,8 @@ Tensor normal_numbers(const Shape& shape, double deviation, std::uint64_t seed, 
 
 }  // namespace
 
-Result<Network> Network::make(Graph shape_graph, Graph graph, std::span<const ValueId> scales) {
+Result<Network> Network::make(Graph shape_graph, FakeQuantGraph trained) {
+  Graph& graph = trained.graph;
   if (graph.inputs.size() != 1 || graph.outputs.empty()) {
     return bad_input("octet trains models of one input, not {}", graph.inputs.size());
   }
@@ -120,7 +121,13 @@ Result<Network> Network::make(Graph shape_graph, Graph graph, std::span<const Va
   Network network;
   network.roles_ = roles_of(graph);
   if (network.roles_.empty()) return bad_input("the model has no weights to train");
-  for (const auto id : scales) network.roles_.emplace(id, ParameterRole::scale);
+  for (const auto& scale : trained.scales) {
+    if (!scale.trained) continue;
+    network.roles_.emplace(scale.constant, trained.method == ScaleMethod::pact
+                                               ? ParameterRole::clip
+                                               : ParameterRole::scale);
+    if (scale.offset != ValueId::none) network.roles_.emplace(scale.offset, ParameterRole::plain);
+  }
   network.scores_ = scores_of(graph);
   network.input_shape_ = *input.shape;
   network.input_shape_[0] = dynamic_dim;
@@ -131,6 +138,8 @@ Result<Network> Network::make(Graph shape_graph, Graph graph, std::span<const Va
   network.has_batch_norm_ = reads_batch_norm(graph);
   network.shape_graph_ = std::move(shape_graph);
   network.graph_ = std::move(graph);
+  network.normalized_ = std::move(trained.normalized);
+  network.like_ = std::move(trained.like);
   return network;
 }
 
@@ -140,25 +149,21 @@ Parameters Network::initial_parameters() const {
   return parameters;
 }
 
-Result<gradient::Tape*> Network::tape(std::int64_t samples) {
-  auto& tape = tapes_[samples];
-  if (tape != nullptr) return tape.get();
+Result<std::unique_ptr<gradient::Tape>> Network::tape(std::int64_t samples,
+                                                      gradient::Mode mode) const {
   Shape shape = input_shape_;
   shape[0] = samples;
   gradient::TapeOptions options;
+  options.mode = mode;
   OCTET_ASSIGN(options.shapes,
                infer_shapes_for(shape_graph_, {{shape_graph_.inputs.front(), shape}}));
   options.shapes.resize(graph_.value_slots());
-  OCTET_ASSIGN(const auto order, graph_.topological_order());
-  for (const auto id : order) {
-    const Node& node = graph_.node(id);
-    if (!is_fake_quant(node)) continue;
-    options.shapes[index(node.output())] = options.shapes[index(node.input(0))];
+  for (const auto& [added, known] : like_) {
+    options.shapes[index(added)] = options.shapes[index(known)];
   }
   for (const auto& [id, role] : roles_) options.trained.push_back(id);
   options.outputs = {scores_};
-  OCTET_ASSIGN(tape, gradient::Tape::compile(graph_, options));
-  return tape.get();
+  return gradient::Tape::compile(graph_, options);
 }
 
 Graph scoring_graph(Graph graph) {

@@ -18,15 +18,15 @@ enum class ParameterRole : std::uint8_t {
   weight,  ///< decays
   plain,   ///< biases, factors of normalizations: does not decay
   scale,   ///< of a quantization: does not decay, stays positive
+  clip,    ///< scale that PACT trains: decays, stays positive
 };
 
 class Network {
  public:
-  /// `shape_graph`: the graph that shapes are inferred from; `graph` is the same, perhaps with
-  /// FakeQuant nodes. Both have one f32 input with the batch first. `scales`: constants of
-  /// FakeQuant that are trained, too.
-  [[nodiscard]] static Result<Network> make(Graph shape_graph, Graph graph,
-                                            std::span<const ValueId> scales);
+  /// `shape_graph`: the graph that shapes are inferred from; `trained` was made of it, perhaps
+  /// with FakeQuant nodes, whose scales are trained, too. Both have one f32 input with the batch
+  /// first.
+  [[nodiscard]] static Result<Network> make(Graph shape_graph, FakeQuantGraph trained);
 
   [[nodiscard]] const std::map<ValueId, ParameterRole>& roles() const { return roles_; }
   [[nodiscard]] Parameters initial_parameters() const;
@@ -36,9 +36,11 @@ class Network {
   /// Shape of the input for `batch` samples.
   [[nodiscard]] const Shape& input_shape() const { return input_shape_; }
   [[nodiscard]] bool has_batch_norm() const { return has_batch_norm_; }
+  [[nodiscard]] const std::vector<NormalizedLayer>& normalized() const { return normalized_; }
 
-  /// The tape for micro-batches of `samples`; made at the first call.
-  [[nodiscard]] Result<gradient::Tape*> tape(std::int64_t samples);
+  /// A tape for micro-batches of `samples`.
+  [[nodiscard]] Result<std::unique_ptr<gradient::Tape>> tape(
+      std::int64_t samples, gradient::Mode mode = gradient::Mode::training) const;
 
  private:
   Graph shape_graph_;
@@ -47,7 +49,8 @@ class Network {
   ValueId scores_ = ValueId::none;
   Shape input_shape_;  ///< first extent: dynamic_dim
   bool has_batch_norm_ = false;
-  std::map<std::int64_t, std::unique_ptr<gradient::Tape>> tapes_;
+  std::vector<NormalizedLayer> normalized_;
+  std::map<ValueId, ValueId> like_;  ///< FakeQuantGraph::like
 };
 
 /// The graph whose first output is the scores of `graph`: without a final Softmax.

@@ -50,15 +50,22 @@ double share(const std::vector<std::int64_t>& correct, std::size_t samples) {
 
 }  // namespace
 
-StepRunner::StepRunner(Network& network, const TrainingSamples& store, const TrainingData& data,
-                       const TrainOptions& options)
+StepRunner::StepRunner(const Network& network, const TrainingSamples& store,
+                       const TrainingData& data, const TrainOptions& options)
     : network_(&network),
       store_(&store),
       data_(&data),
       options_(&options),
-      sessions_(static_cast<std::size_t>(std::max(thread_count(), 1))) {}
+      tapes_(no_tapes(gradient::Mode::training)) {}
 
-Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
+StepRunner::Tapes StepRunner::no_tapes(gradient::Mode mode) const {
+  Tapes tapes;
+  tapes.mode = mode;
+  tapes.sessions.resize(static_cast<std::size_t>(std::max(thread_count(), 1)));
+  return tapes;
+}
+
+Result<StepRunner> StepRunner::make(const Network& network, const Graph* teacher,
                                     const TrainingSamples& store, const TrainingData& data,
                                     const TrainOptions& options) {
   StepRunner runner(network, store, data, options);
@@ -71,7 +78,7 @@ Result<StepRunner> StepRunner::make(Network& network, const Graph* teacher,
 
 Status StepRunner::update(const Parameters& parameters) {
   parameters_ = parameters;
-  for (const auto& [samples, tape] : tapes_) OCTET_TRY(tape->update(parameters_));
+  for (const auto& [samples, tape] : tapes_.tapes) OCTET_TRY(tape->update(parameters_));
   return {};
 }
 
@@ -85,20 +92,23 @@ std::vector<std::span<const std::int64_t>> StepRunner::cut(
   return parts;
 }
 
-Status StepRunner::prepare_tapes(const std::vector<std::span<const std::int64_t>>& parts) {
+Status StepRunner::prepare(const std::vector<std::span<const std::int64_t>>& parts,
+                           const Parameters& parameters, Tapes& tapes) const {
   for (const auto& part : parts) {
     const auto samples = static_cast<std::int64_t>(part.size());
-    if (tapes_.contains(samples)) continue;
-    OCTET_ASSIGN(tapes_[samples], network_->tape(samples));
-    OCTET_TRY(tapes_[samples]->update(parameters_));
+    if (tapes.tapes.contains(samples)) continue;
+    OCTET_ASSIGN(auto tape, network_->tape(samples, tapes.mode));
+    OCTET_TRY(tape->update(parameters));
+    tapes.tapes[samples] = std::move(tape);
   }
   return {};
 }
 
-Result<gradient::TapeSession*> StepRunner::session(int worker, std::int64_t samples) {
-  auto& made = sessions_[static_cast<std::size_t>(worker)][samples];
+Result<gradient::TapeSession*> StepRunner::Tapes::session(int worker, std::size_t samples) {
+  const auto size = static_cast<std::int64_t>(samples);
+  auto& made = sessions[static_cast<std::size_t>(worker)][size];
   if (made == nullptr) {
-    OCTET_ASSIGN(made, tapes_.at(samples)->session());
+    OCTET_ASSIGN(made, tapes.at(size)->session());
   }
   return made.get();
 }
@@ -178,7 +188,7 @@ Result<StepRunner::Part> StepRunner::run_part(int worker, std::span<const std::i
                                               std::int64_t epoch, float weight,
                                               std::span<float> leaves) {
   OCTET_ASSIGN(const auto batch, assemble(samples, epoch, true));
-  OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(samples.size())));
+  OCTET_ASSIGN(auto* tape, tapes_.session(worker, samples.size()));
   OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
   OCTET_ASSIGN(const auto judged, loss(worker, batch, outputs.front(), weight));
   OCTET_TRY(tape->backward(std::span(&judged.gradient, 1), leaves));
@@ -189,8 +199,8 @@ Result<StepRunner::Part> StepRunner::run_part(int worker, std::span<const std::i
 
 Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, std::int64_t epoch) {
   const auto parts = cut(batch);
-  OCTET_TRY(prepare_tapes(parts));
-  const auto leaf_count = tapes_.begin()->second->leaf_count();
+  OCTET_TRY(prepare(parts, parameters_, tapes_));
+  const auto leaf_count = tapes_.tapes.begin()->second->leaf_count();
   OrderedSum sum(leaf_count);
   std::vector<Part> results(parts.size());
   const float weight = 1 / static_cast<float>(batch.size());
@@ -208,57 +218,45 @@ Result<StepResult> StepRunner::gradients(std::span<const std::int64_t> batch, st
     result.loss_sum += part.loss_sum;
     result.correct += part.correct;
   }
-  OCTET_ASSIGN(result.gradients, tapes_.begin()->second->gradients(sum.sum()));
+  OCTET_ASSIGN(result.gradients, tapes_.tapes.begin()->second->gradients(sum.sum()));
   return result;
 }
 
-Result<double> StepRunner::accuracy(std::span<const std::int64_t> samples) {
+Result<double> StepRunner::accuracy(const Parameters& parameters,
+                                    std::span<const std::int64_t> samples) const {
   const auto parts = cut(samples);
-  OCTET_TRY(prepare_tapes(parts));
+  Tapes tapes = no_tapes(gradient::Mode::inference);
+  OCTET_TRY(prepare(parts, parameters, tapes));
   std::vector<std::int64_t> correct(parts.size(), 0);
   OCTET_TRY(parallel_try(
       static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) -> Status {
         const auto& part = parts[static_cast<std::size_t>(i)];
         OCTET_ASSIGN(const auto batch, assemble(part, 0, false));
-        OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(part.size())));
-        OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
+        OCTET_ASSIGN(auto* session, tapes.session(worker, part.size()));
+        OCTET_ASSIGN(const auto outputs, session->forward(std::span(&batch.input, 1)));
         correct[static_cast<std::size_t>(i)] = count_correct(outputs.front(), batch.targets.labels);
         return {};
       }));
   return share(correct, samples.size());
 }
 
-Result<double> StepRunner::accuracy(const Program& program,
-                                    std::span<const std::int64_t> samples) const {
-  WorkerSessions sessions(program);
-  std::vector<std::int64_t> correct(samples.size(), 0);
-  OCTET_TRY(parallel_try(
-      static_cast<std::int64_t>(samples.size()), [&](int worker, std::int64_t i) -> Status {
-        const auto number = static_cast<std::size_t>(i);
-        OCTET_ASSIGN(const auto batch, assemble(samples.subspan(number, 1), 0, false));
-        OCTET_ASSIGN(auto* session, sessions.get(worker));
-        OCTET_ASSIGN(const auto outputs, session->run(std::span(&batch.input, 1)));
-        correct[number] = count_correct(outputs.front(), batch.targets.labels);
-        return {};
-      }));
-  return share(correct, samples.size());
-}
-
 Result<std::map<NodeId, gradient::BatchMoments>> StepRunner::moments(
-    std::span<const std::int64_t> samples) {
+    const Parameters& parameters, gradient::Mode mode,
+    std::span<const std::int64_t> samples) const {
   const auto parts = cut(samples);
-  OCTET_TRY(prepare_tapes(parts));
+  Tapes tapes = no_tapes(mode);
+  OCTET_TRY(prepare(parts, parameters, tapes));
   std::vector<std::map<NodeId, gradient::BatchMoments>> seen(parts.size());
-  OCTET_TRY(parallel_try(
-      static_cast<std::int64_t>(parts.size()), [&](int worker, std::int64_t i) -> Status {
-        const auto number = static_cast<std::size_t>(i);
-        OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
-        OCTET_ASSIGN(auto* tape, session(worker, static_cast<std::int64_t>(parts[number].size())));
-        (void)tape->take_moments();
-        OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
-        seen[number] = tape->take_moments();
-        return {};
-      }));
+  OCTET_TRY(parallel_try(static_cast<std::int64_t>(parts.size()),
+                         [&](int worker, std::int64_t i) -> Status {
+                           const auto number = static_cast<std::size_t>(i);
+                           OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
+                           OCTET_ASSIGN(auto* tape, tapes.session(worker, parts[number].size()));
+                           (void)tape->take_moments();
+                           OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
+                           seen[number] = tape->take_moments();
+                           return {};
+                         }));
   std::map<NodeId, gradient::BatchMoments> sums;
   for (const auto& part : seen) {
     for (const auto& [node, moments] : part) {

@@ -16,7 +16,7 @@ struct StepResult {
 /// Sessions, teacher and samples of a run.
 class StepRunner {
  public:
-  [[nodiscard]] static Result<StepRunner> make(Network& network, const Graph* teacher,
+  [[nodiscard]] static Result<StepRunner> make(const Network& network, const Graph* teacher,
                                                const TrainingSamples& store,
                                                const TrainingData& data,
                                                const TrainOptions& options);
@@ -27,18 +27,25 @@ class StepRunner {
   /// Gives all tapes new parameters.
   [[nodiscard]] Status update(const Parameters& parameters);
 
-  /// Share of the samples whose largest score, without augmentation, is the label's.
-  [[nodiscard]] Result<double> accuracy(std::span<const std::int64_t> samples);
-  /// The same of a program instead of the network, sample by sample.
-  [[nodiscard]] Result<double> accuracy(const Program& program,
+  /// In inference mode, with these parameters: the share of the samples whose largest score,
+  /// without augmentation, is the label's.
+  [[nodiscard]] Result<double> accuracy(const Parameters& parameters,
                                         std::span<const std::int64_t> samples) const;
 
-  /// Runs samples forward in training mode and adds up what BatchNormalization nodes saw.
+  /// Runs samples forward and adds up what BatchNormalization nodes see.
   [[nodiscard]] Result<std::map<NodeId, gradient::BatchMoments>> moments(
-      std::span<const std::int64_t> samples);
+      const Parameters& parameters, gradient::Mode mode,
+      std::span<const std::int64_t> samples) const;
 
  private:
-  using Sessions = std::map<std::int64_t, std::unique_ptr<gradient::TapeSession>>;
+  /// Tapes by size of micro-batch, and the sessions of each worker.
+  struct Tapes {
+    gradient::Mode mode = gradient::Mode::training;
+    std::map<std::int64_t, std::unique_ptr<gradient::Tape>> tapes;
+    std::vector<std::map<std::int64_t, std::unique_ptr<gradient::TapeSession>>> sessions;
+
+    [[nodiscard]] Result<gradient::TapeSession*> session(int worker, std::size_t samples);
+  };
   struct MicroBatch {
     Tensor input;
     ClassTargets targets;
@@ -48,13 +55,14 @@ class StepRunner {
     std::int64_t correct = 0;
   };
 
-  StepRunner(Network& network, const TrainingSamples& store, const TrainingData& data,
+  StepRunner(const Network& network, const TrainingSamples& store, const TrainingData& data,
              const TrainOptions& options);
 
   [[nodiscard]] std::vector<std::span<const std::int64_t>> cut(
       std::span<const std::int64_t> batch) const;
-  [[nodiscard]] Status prepare_tapes(const std::vector<std::span<const std::int64_t>>& parts);
-  [[nodiscard]] Result<gradient::TapeSession*> session(int worker, std::int64_t samples);
+  [[nodiscard]] Tapes no_tapes(gradient::Mode mode) const;
+  [[nodiscard]] Status prepare(const std::vector<std::span<const std::int64_t>>& parts,
+                               const Parameters& parameters, Tapes& tapes) const;
   [[nodiscard]] Result<Tensor> image(std::int64_t sample, Random& random, bool augmented) const;
   [[nodiscard]] Result<MicroBatch> assemble(std::span<const std::int64_t> samples,
                                             std::int64_t epoch, bool augmented) const;
@@ -63,14 +71,13 @@ class StepRunner {
   [[nodiscard]] Result<Part> run_part(int worker, std::span<const std::int64_t> samples,
                                       std::int64_t epoch, float weight, std::span<float> leaves);
 
-  Network* network_;
+  const Network* network_;
   const TrainingSamples* store_;
   const TrainingData* data_;
   const TrainOptions* options_;
   std::unique_ptr<Program> teacher_;
   std::optional<WorkerSessions> teachers_;
-  std::vector<Sessions> sessions_;  ///< by worker and size of micro-batch
-  std::map<std::int64_t, gradient::Tape*> tapes_;
+  Tapes tapes_;
   Parameters parameters_;
 };
 

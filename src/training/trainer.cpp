@@ -6,7 +6,7 @@
 
 #include "core/parallel.h"
 #include "core/progress.h"
-#include "engine/float/float_program.h"
+#include "training/batch_norm.h"
 #include "training/checkpoint.h"
 #include "training/step.h"
 
@@ -36,7 +36,7 @@ double norm_of(const Parameters& gradients) {
 
 class Trainer {
  public:
-  Trainer(Network& network, const TrainOptions& options, const TrainingHooks& hooks,
+  Trainer(const Network& network, const TrainOptions& options, const TrainingHooks& hooks,
           const TrainingSamples& store, StepRunner& runner)
       : network_(network), options_(options), hooks_(hooks), runner_(runner), store_(store) {
     split_samples();
@@ -53,8 +53,7 @@ class Trainer {
     while (state_.epoch < options_.epochs && !out_of_patience()) OCTET_TRY(run_epoch());
     result.parameters = state_.best_parameters.empty() ? state_.parameters : state_.best_parameters;
     if (network_.has_batch_norm()) {
-      OCTET_TRY(runner_.update(result.parameters));
-      OCTET_ASSIGN(const auto constants, batch_norm_constants());
+      OCTET_ASSIGN(const auto constants, batch_norm_constants(result.parameters));
       result.parameters.insert(constants.begin(), constants.end());
     }
     result.epochs = state_.epochs;
@@ -83,6 +82,10 @@ class Trainer {
       return {};
     }
     state_.parameters = network_.initial_parameters();
+    if (network_.normalized().empty()) return {};
+    OCTET_ASSIGN(const auto seen,
+                 runner_.moments(state_.parameters, gradient::Mode::inference, measured_samples()));
+    normalize(network_.graph(), network_.normalized(), seen, state_.parameters);
     return {};
   }
 
@@ -171,19 +174,17 @@ class Trainer {
 
   void update_one(ValueId id, Tensor& gradient, double rate, float shrink) {
     const ParameterRole role = network_.roles().at(id);
-    if (role == ParameterRole::scale && options_.freeze_scales) return;
     Tensor& parameter = state_.parameters.at(id);
     const std::span<float> values(parameter.mutable_data<float>(),
                                   static_cast<std::size_t>(parameter.size()));
     const std::span<float> g(gradient.mutable_data<float>(), values.size());
     for (float& x : g) x *= shrink;
-    const std::vector<float> before = role == ParameterRole::scale
-                                          ? std::vector<float>(values.begin(), values.end())
-                                          : std::vector<float>();
-    const double factor = role == ParameterRole::scale ? options_.scale_rate_factor : 1;
-    optim::update(options_.optimizer, state_.step, static_cast<float>(rate * factor),
-                  role == ParameterRole::weight ? options_.weight_decay : 0, g,
-                  state_.moments.at(id), values);
+    const bool is_scale = role == ParameterRole::scale || role == ParameterRole::clip;
+    const bool decays = role == ParameterRole::weight || role == ParameterRole::clip;
+    const std::vector<float> before =
+        is_scale ? std::vector<float>(values.begin(), values.end()) : std::vector<float>();
+    optim::update(options_.optimizer, state_.step, static_cast<float>(rate),
+                  decays ? options_.weight_decay : 0, g, state_.moments.at(id), values);
     for (std::size_t i = 0; i < before.size(); ++i) {
       values[i] =
           std::clamp(values[i], before[i] * (1 - largest_change), before[i] * (1 + largest_change));
@@ -216,23 +217,30 @@ class Trainer {
     return {};
   }
 
-  /// In inference mode: BatchNormalization with statistics of the training data.
+  /// With what BatchNormalization sees of the training data.
   Result<double> judge_held_back() {
-    if (!network_.has_batch_norm()) return runner_.accuracy(held_back_);
-    Graph graph = scoring_graph(network_.graph());
-    OCTET_ASSIGN(const auto constants, batch_norm_constants());
-    for (const auto& all : {state_.parameters, constants}) {
-      for (const auto& [id, tensor] : all) graph.value(id).constant = tensor;
+    Parameters parameters = state_.parameters;
+    if (network_.has_batch_norm()) {
+      OCTET_ASSIGN(auto constants, batch_norm_constants(state_.parameters));
+      parameters.merge(constants);
     }
-    OCTET_ASSIGN(const auto program, compile_float(graph));
-    return runner_.accuracy(*program, held_back_);
+    return runner_.accuracy(parameters, held_back_);
+  }
+
+  /// Samples that statistics of BatchNormalization are taken over, of all parts of the data.
+  [[nodiscard]] std::vector<std::int64_t> measured_samples() const {
+    const auto count = std::min(moment_batches * options_.micro_batch, trained_count());
+    std::vector<std::int64_t> samples;
+    for (std::int64_t i = 0; i < count; ++i) {
+      samples.push_back(trained_[static_cast<std::size_t>(i * trained_count() / count)]);
+    }
+    return samples;
   }
 
   /// What inference reads instead of the statistics of a batch, by constant.
-  Result<Parameters> batch_norm_constants() {
-    const auto most = static_cast<std::size_t>(moment_batches * options_.micro_batch);
-    const auto used = std::span(trained_).first(std::min(most, trained_.size()));
-    OCTET_ASSIGN(const auto seen, runner_.moments(used));
+  Result<Parameters> batch_norm_constants(const Parameters& parameters) const {
+    OCTET_ASSIGN(const auto seen,
+                 runner_.moments(parameters, gradient::Mode::training, measured_samples()));
     Parameters constants;
     for (const auto& [id, moments] : seen) {
       const Node& node = network_.graph().node(id);
@@ -251,7 +259,7 @@ class Trainer {
     return mean;
   }
 
-  Network& network_;
+  const Network& network_;
   const TrainOptions& options_;
   const TrainingHooks& hooks_;
   StepRunner& runner_;
@@ -264,7 +272,7 @@ class Trainer {
 
 }  // namespace
 
-Result<TrainingResult> train(Network& network, const Graph* teacher, const TrainingData& data,
+Result<TrainingResult> train(const Network& network, const Graph* teacher, const TrainingData& data,
                              const TrainOptions& options, const TrainingHooks& hooks) {
   OCTET_ASSIGN(const auto store, TrainingSamples::read(data.dataset, data.selection));
   const bool labelled = store.label(0) >= 0;

@@ -31,9 +31,7 @@ struct TrainOptions {
   double learning_rate = 0.01;
   double warmup_epochs = 0;
   float weight_decay = 0;
-  double clip_norm = 0;          ///< largest norm of all gradients together; 0: no limit
-  double scale_rate_factor = 1;  ///< learning rate of quantization scales, relative to the others'
-  bool freeze_scales = false;
+  double clip_norm = 0;  ///< largest norm of all gradients together; 0: no limit
   LossOptions loss;
   Augmentation augmentation;
   std::int64_t held_back = 0;  ///< samples that are not trained on but judged after each epoch
@@ -78,7 +76,7 @@ struct TrainingHooks {
 
 /// Trains `network` from its initial parameters. `teacher`: graph whose scores are distilled, or
 /// nullptr; data without labels needs one (or LossKind::mse, which then reconstructs the input).
-[[nodiscard]] Result<TrainingResult> train(Network& network, const Graph* teacher,
+[[nodiscard]] Result<TrainingResult> train(const Network& network, const Graph* teacher,
                                            const TrainingData& data, const TrainOptions& options,
                                            const TrainingHooks& hooks);
 

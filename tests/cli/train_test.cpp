@@ -65,6 +65,26 @@ TEST(Train, AwareOfFewBitsBeatsRounding) {
   EXPECT_EQ(compared["differing_values"], 0);
 }
 
+/// Each way to train scales, and training without normalization, gives what the engine runs.
+TEST(Train, WhatWasTrainedIsWhatRuns) {
+  const TemporaryFolder folder;
+  const auto out = folder / "out.onnx";
+  const std::vector<Arguments> ways = {{"--scales", "lsq+"},
+                                       {"--scales", "pact", "--weight-decay", "1e-4"},
+                                       {"--scales", "fixed"},
+                                       {"--batch-norm", "folded"}};
+  for (const auto& way : ways) {
+    Arguments more = {"--qat", "--epochs",           "2", "--batch",   "32", "--bits-weights",
+                      "4",     "--bits-activations", "4", "--samples", "500"};
+    more.insert(more.end(), way.begin(), way.end());
+    json_of(train(digits("digits_cnn.onnx"), out, more));
+    EXPECT_GE(accuracy(out), 0.95) << way[1];
+    const auto compared = json_of({"compare", out, out, "--data", unseen, "--no-speed", "--json",
+                                   "--quiet", "--first-engine", "simulate", "--engine", "integer"});
+    EXPECT_EQ(compared["differing_values"], 0) << way[1];
+  }
+}
+
 TEST(Train, NeedsNoLabelsToDistil) {
   const TemporaryFolder folder;
   // Images without their label file.
@@ -152,6 +172,8 @@ TEST(Train, RefusesWhatItCannotDo) {
   };
   expect_refusal(with({"--optimizer", "lion"}), 1, "sgd, adam, adamw");
   expect_refusal(with({"--schedule", "up"}), 1, "onecycle");
+  expect_refusal(with({"--batch-norm", "frozen"}), 1, "trained, folded");
+  expect_refusal(with({"--qat", "--scales", "lsq++"}), 1, "lsq, lsq+, pact, fixed");
   expect_refusal(with({"--resume"}), 1, "--checkpoint");
   expect_refusal(with({"--patience", "2"}), 1, "--held-back");
   expect_refusal(with({"--lr", "0"}), 1, "--lr");

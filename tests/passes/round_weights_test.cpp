@@ -5,9 +5,9 @@
 #include "core/parallel.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "passes/layer_bits.h"
 #include "passes/quantize_fixture.h"
 #include "passes/sample_store.h"
-#include "passes/weight_bits.h"
 
 namespace octet {
 namespace {
@@ -242,7 +242,7 @@ TEST(WeightBits, FirstLastAndDepthwiseLayersHaveTheirOwn) {
   ASSERT_TRUE(bits);
   std::map<std::string, int> by_name;
   for (std::size_t i = 0; i < bits->size(); ++i) {
-    by_name[graph.node(static_cast<NodeId>(i)).name] = (*bits)[i];
+    by_name[graph.node(static_cast<NodeId>(i)).name] = (*bits)[i].weights;
   }
   EXPECT_EQ(by_name.at("c0_node"), 7);
   EXPECT_EQ(by_name.at("c1_node"), 4);

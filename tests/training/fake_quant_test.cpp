@@ -51,6 +51,67 @@ TEST(InsertFakeQuant, QuantizesEachValueOnceAndSharesScalesOfMovedCodes) {
   EXPECT_EQ(most, 3U);
 }
 
+/// What a product reads with fewer bits is an image of the value's codes, as in the integer engine.
+TEST(InsertFakeQuant, NarrowUsesReadThroughTheCodesOfTheValue) {
+  ModelBuilder b(3);
+  const auto x = b.quantize(b.input("x", {1, 3, 8, 8}), -1, 1);
+  const auto y = b.conv(x, {4, 3, 3, 3}, {});
+  b.output(y);
+  const auto conv = b.model.graph.producers()[index(y)];
+  auto narrow = b.model.plan.values.at(x);
+  narrow.scheme.bits = 4;
+  narrow.params.scale[0] *= 17;
+  narrow.params.zero_point[0] = 0;
+  b.model.plan.overrides[{conv, 0}] = narrow;
+  const auto trained = insert_fake_quant(b.model);
+  ASSERT_TRUE(trained.has_value());
+  const auto producers = trained->graph.producers();
+  const auto read = producers[index(trained->graph.node(conv).input(0))];
+  ASSERT_NE(read, NodeId::none);
+  EXPECT_EQ(trained->graph.node(read).int_attribute("qmax", 0), 7);
+  const auto codes = producers[index(trained->graph.node(read).input(0))];
+  ASSERT_NE(codes, NodeId::none);
+  EXPECT_EQ(trained->graph.node(codes).int_attribute("qmax", 0), 127);
+}
+
+TEST(InsertFakeQuant, MethodsTrainScalesOrOffsetsOrNothing) {
+  const auto model = small_network(8);
+  const auto roles = [&](ScaleMethod method) {
+    const auto network = Network::make(model.graph, *insert_fake_quant(model, method));
+    std::map<ParameterRole, int> count;
+    for (const auto& [id, role] : network->roles()) ++count[role];
+    return count;
+  };
+  EXPECT_EQ(roles(ScaleMethod::fixed)[ParameterRole::scale], 0);
+  EXPECT_EQ(roles(ScaleMethod::lsq)[ParameterRole::scale], 4);
+  EXPECT_EQ(roles(ScaleMethod::pact)[ParameterRole::scale], 0);
+  EXPECT_EQ(roles(ScaleMethod::pact)[ParameterRole::clip], 2) << "activations alone";
+  EXPECT_EQ(roles(ScaleMethod::lsq_plus)[ParameterRole::scale], 4);
+  EXPECT_EQ(roles(ScaleMethod::lsq_plus)[ParameterRole::plain],
+            roles(ScaleMethod::lsq)[ParameterRole::plain] + 2)
+      << "zero points of activations";
+}
+
+TEST(AdoptParameters, RoundsTrainedOffsetsToZeroPoints) {
+  auto model = small_network(8);
+  const auto trained = insert_fake_quant(model, ScaleMethod::lsq_plus);
+  ASSERT_TRUE(trained.has_value());
+  std::map<ValueId, Tensor> parameters;
+  for (const auto& scale : trained->scales) {
+    parameters.emplace(scale.constant, *trained->graph.constant(scale.constant));
+    if (scale.offset == ValueId::none) continue;
+    parameters.emplace(scale.offset,
+                       Tensor::from<float>({scale.values.size() > 1 ? -300 : 3.4F}, {1}));
+  }
+  ASSERT_TRUE(adopt_parameters(model, *trained, parameters).has_value());
+  for (const auto& scale : trained->scales) {
+    if (scale.offset == ValueId::none) continue;
+    for (const auto id : scale.values) {
+      EXPECT_EQ(model.plan.values.at(id).params.zero_point[0], scale.values.size() > 1 ? -128 : 3);
+    }
+  }
+}
+
 TEST(InsertFakeQuant, RefusesDynamicInputs) {
   auto model = small_network(8);
   for (std::size_t i = 0; i < model.graph.node_slots(); ++i) {
@@ -67,7 +128,7 @@ TEST(Network, ForwardEqualsTheFakeQuantizedModel) {
   const auto model = small_network(8);
   const auto trained = insert_fake_quant(model);
   ASSERT_TRUE(trained.has_value());
-  auto network = Network::make(model.graph, trained->graph, {});
+  const auto network = Network::make(model.graph, *trained);
   ASSERT_TRUE(network.has_value()) << network.error().message;
   const auto tape = network->tape(1);
   ASSERT_TRUE(tape.has_value()) << tape.error().message;

@@ -64,6 +64,9 @@ class GradientOp {
   [[nodiscard]] virtual Status backward(const BackwardCall& call) const = 0;
 };
 
+/// Inference: BatchNormalization takes its own statistics, and there is no backward pass.
+enum class Mode : std::uint8_t { training, inference };
+
 /// A node with all that is known of it when it is compiled.
 struct OpSource {
   const Graph& graph;
@@ -71,6 +74,7 @@ struct OpSource {
   std::vector<Shape> inputs;     ///< static; empty where absent
   std::vector<bool> parameters;  ///< the input is a constant (or computed from constants alone)
   Shape output;                  ///< static
+  Mode mode = Mode::training;
 
   [[nodiscard]] const Tensor* constant(std::size_t input) const {
     return graph.constant(node.input(input));

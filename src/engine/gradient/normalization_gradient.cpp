@@ -4,14 +4,95 @@
 #include <array>
 #include <cmath>
 
+#include "engine/float/vector_clones.h"
 #include "engine/float/vector_math.h"
 
 namespace octet::gradient {
 namespace {
 
-/// BatchNormalization in training mode: statistics of the micro-batch itself ("ghost batches",
+/// Pixels whose sums stay in single precision.
+constexpr std::int64_t block = 64;
+
+/// Adds up, by channel, x and (x - center)^2 over pixels; `center` makes the squares exact enough
+/// in single precision.
+OCTET_VECTOR_CLONES void add_moments(const float* __restrict x, const float* __restrict center,
+                                     std::int64_t pixels, std::int64_t channels,
+                                     float* __restrict sums, float* __restrict squares) {
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    const float* row = x + p * channels;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const float distance = row[c] - center[c];
+      sums[c] += distance;
+      squares[c] += distance * distance;
+    }
+  }
+}
+
+/// Adds up, by channel, g and g * (x - mean) over pixels.
+OCTET_VECTOR_CLONES void add_products(const float* __restrict x, const float* __restrict g,
+                                      const float* __restrict mean, std::int64_t pixels,
+                                      std::int64_t channels, float* __restrict sums,
+                                      float* __restrict products) {
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    const float* in = x + p * channels;
+    const float* slope = g + p * channels;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      sums[c] += slope[c];
+      products[c] += slope[c] * (in[c] - mean[c]);
+    }
+  }
+}
+
+OCTET_VECTOR_CLONES void apply_factors(const float* __restrict x, const float* __restrict factor,
+                                       const float* __restrict offset, std::int64_t pixels,
+                                       std::int64_t channels, float* __restrict y) {
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      y[p * channels + c] = x[p * channels + c] * factor[c] + offset[c];
+    }
+  }
+}
+
+/// out = or += a * g + b * x + k, by channel.
+OCTET_VECTOR_CLONES void combine(const float* __restrict x, const float* __restrict g,
+                                 const float* __restrict a, const float* __restrict b,
+                                 const float* __restrict k, std::int64_t pixels,
+                                 std::int64_t channels, bool add, float* __restrict out) {
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    const std::int64_t row = p * channels;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const float value = a[c] * g[row + c] + b[c] * x[row + c] + k[c];
+      out[row + c] = add ? out[row + c] + value : value;
+    }
+  }
+}
+
+/// Two sums by channel, single precision within a block of pixels, double beyond.
+struct ChannelPair {
+  explicit ChannelPair(std::size_t size) : first(size, 0.0), second(size, 0.0), parts(2 * size) {}
+
+  /// add(pixel, pixels, first, second) adds a block up.
+  template <class Add>
+  void over(std::int64_t pixels, const Add& add) {
+    const auto size = first.size();
+    for (std::int64_t p = 0; p < pixels; p += block) {
+      std::fill(parts.begin(), parts.end(), 0.0F);
+      add(p, std::min(block, pixels - p), parts.data(), parts.data() + size);
+      for (std::size_t c = 0; c < size; ++c) {
+        first[c] += static_cast<double>(parts[c]);
+        second[c] += static_cast<double>(parts[size + c]);
+      }
+    }
+  }
+
+  std::vector<double> first, second;
+  std::vector<float> parts;
+};
+
+/// BatchNormalization. In training mode with statistics of the micro-batch itself ("ghost batches",
 /// Hoffer et al. 2017), so that no thread waits for another and the result does not depend on how
-/// many there are. Ioffe and Szegedy 2015:
+/// many there are; in inference mode with the node's own, though those of the batch are noted, too.
+/// Ioffe and Szegedy 2015:
 ///   y = gamma * (x - mean) * r + beta, r = 1 / sqrt(variance + epsilon)
 ///   dx = gamma * r * (g - mean(g) - xhat * mean(g * xhat))
 class BatchNormGradient : public GradientOp {
@@ -19,7 +100,8 @@ class BatchNormGradient : public GradientOp {
   explicit BatchNormGradient(const OpSource& source)
       : channels_(source.inputs[0].size() > 1 ? source.inputs[0][1] : 1),
         pixels_(element_count(source.inputs[0]) / std::max<std::int64_t>(channels_, 1)),
-        epsilon_(source.node.float_attribute("epsilon", 1e-5F)) {}
+        epsilon_(source.node.float_attribute("epsilon", 1e-5F)),
+        inference_(source.mode == Mode::inference) {}
 
   std::unique_ptr<OpState> make_state() const override {
     return std::make_unique<BatchNormState>();
@@ -28,97 +110,90 @@ class BatchNormGradient : public GradientOp {
   Status forward(const ForwardCall& call) const override {
     auto& state = *static_cast<BatchNormState*>(call.state);
     measure(call.inputs[0], state);
-    const float* gamma = call.inputs[1];
-    const float* beta = call.inputs[2];
+    if (inference_) take(call, state);
     std::vector<float> factor(size()), offset(size());
     for (std::size_t c = 0; c < size(); ++c) {
-      factor[c] = gamma[c] * state.deviation_reciprocal[c];
-      offset[c] = beta[c] - state.mean[c] * factor[c];
+      factor[c] = call.inputs[1][c] * state.deviation_reciprocal[c];
+      offset[c] = call.inputs[2][c] - state.mean[c] * factor[c];
     }
-    for (std::int64_t p = 0; p < pixels_; ++p) {
-      const float* in = call.inputs[0] + p * channels_;
-      float* out = call.output + p * channels_;
-      for (std::size_t c = 0; c < size(); ++c) out[c] = in[c] * factor[c] + offset[c];
-    }
+    apply_factors(call.inputs[0], factor.data(), offset.data(), pixels_, channels_, call.output);
     return {};
   }
 
   Status backward(const BackwardCall& call) const override {
+    if (inference_) return internal_error("inference has no backward pass");
     const auto& state = *static_cast<const BatchNormState*>(call.state);
-    std::vector<double> sums(size(), 0.0), products(size(), 0.0);
-    for (std::int64_t p = 0; p < pixels_; ++p) {
-      const float* in = call.inputs[0] + p * channels_;
-      const float* g = call.output_gradient + p * channels_;
-      for (std::size_t c = 0; c < size(); ++c) {
-        sums[c] += static_cast<double>(g[c]);
-        products[c] +=
-            static_cast<double>(g[c] * (in[c] - state.mean[c]) * state.deviation_reciprocal[c]);
-      }
+    ChannelPair sums(size());
+    sums.over(pixels_, [&](std::int64_t p, std::int64_t count, float* of_g, float* of_products) {
+      add_products(call.inputs[0] + p * channels_, call.output_gradient + p * channels_,
+                   state.mean.data(), count, channels_, of_g, of_products);
+    });
+    for (std::size_t c = 0; c < size(); ++c) {
+      sums.second[c] *= static_cast<double>(state.deviation_reciprocal[c]);
     }
-    input_gradient(call, state, sums, products);
-    give(call.input_gradients[1], products);
-    give(call.input_gradients[2], sums);
+    input_gradient(call, state, sums);
+    give(call.input_gradients[1], sums.second);
+    give(call.input_gradients[2], sums.first);
     return {};
   }
 
  private:
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(channels_); }
 
+  void take(const ForwardCall& call, BatchNormState& state) const {
+    state.mean.assign(call.inputs[3], call.inputs[3] + channels_);
+    state.deviation_reciprocal.resize(size());
+    for (std::size_t c = 0; c < size(); ++c) {
+      const double variance = static_cast<double>(call.inputs[4][c]);
+      state.deviation_reciprocal[c] = reciprocal(variance);
+    }
+  }
+
+  [[nodiscard]] float reciprocal(double variance) const {
+    return static_cast<float>(1 / std::sqrt(variance + static_cast<double>(epsilon_)));
+  }
+
   void measure(const float* values, BatchNormState& state) const {
-    std::vector<double> sums(size(), 0.0), squares(size(), 0.0);
     const auto count = static_cast<double>(pixels_);
-    for (std::int64_t p = 0; p < pixels_; ++p) {
-      for (std::size_t c = 0; c < size(); ++c) {
-        sums[c] += static_cast<double>(values[p * channels_ + static_cast<std::int64_t>(c)]);
-      }
-    }
-    for (auto& sum : sums) sum /= count;
-    for (std::int64_t p = 0; p < pixels_; ++p) {
-      for (std::size_t c = 0; c < size(); ++c) {
-        const double distance =
-            static_cast<double>(values[p * channels_ + static_cast<std::int64_t>(c)]) - sums[c];
-        squares[c] += distance * distance;
-      }
-    }
-    state.mean.assign(sums.begin(), sums.end());
+    // The first pixel lies about as far from zero as the mean does.
+    const std::vector<float> center(values, values + channels_);
+    ChannelPair sums(size());
+    sums.over(pixels_, [&](std::int64_t p, std::int64_t pixels, float* first, float* second) {
+      add_moments(values + p * channels_, center.data(), pixels, channels_, first, second);
+    });
+    state.mean.resize(size());
     state.deviation_reciprocal.resize(size());
     state.moments.mean.resize(size(), 0.0);
     state.moments.variance.resize(size(), 0.0);
     ++state.moments.batches;
     for (std::size_t c = 0; c < size(); ++c) {
-      const double variance = squares[c] / count;
-      state.deviation_reciprocal[c] =
-          static_cast<float>(1 / std::sqrt(variance + static_cast<double>(epsilon_)));
-      state.moments.mean[c] += sums[c];
-      state.moments.variance[c] += pixels_ > 1 ? squares[c] / (count - 1) : variance;
+      const double distance = sums.first[c] / count;
+      const double mean = static_cast<double>(center[c]) + distance;
+      const double variance = std::max(0.0, sums.second[c] / count - distance * distance);
+      state.mean[c] = static_cast<float>(mean);
+      state.deviation_reciprocal[c] = reciprocal(variance);
+      state.moments.mean[c] += mean;
+      state.moments.variance[c] += pixels_ > 1 ? variance * count / (count - 1) : variance;
     }
   }
 
   void input_gradient(const BackwardCall& call, const BatchNormState& state,
-                      const std::vector<double>& sums, const std::vector<double>& products) const {
+                      const ChannelPair& sums) const {
     const Target& to = call.input_gradients[0];
     if (!to) return;
     const auto count = static_cast<double>(pixels_);
-    // dx = a * g + b * x + k for each channel.
     std::vector<float> a(size()), b(size()), k(size());
     for (std::size_t c = 0; c < size(); ++c) {
       const auto r = static_cast<double>(state.deviation_reciprocal[c]);
       const double gain = static_cast<double>(call.inputs[1][c]) * r;
-      const double slope = -gain * r * products[c] / count;
+      const double slope = -gain * r * sums.second[c] / count;
       a[c] = static_cast<float>(gain);
       b[c] = static_cast<float>(slope);
-      k[c] =
-          static_cast<float>(-gain * sums[c] / count - slope * static_cast<double>(state.mean[c]));
+      k[c] = static_cast<float>(-gain * sums.first[c] / count -
+                                slope * static_cast<double>(state.mean[c]));
     }
-    for (std::int64_t p = 0; p < pixels_; ++p) {
-      const float* in = call.inputs[0] + p * channels_;
-      const float* g = call.output_gradient + p * channels_;
-      float* out = to.data + p * channels_;
-      for (std::size_t c = 0; c < size(); ++c) {
-        const float value = a[c] * g[c] + b[c] * in[c] + k[c];
-        out[c] = to.add ? out[c] + value : value;
-      }
-    }
+    combine(call.inputs[0], call.output_gradient, a.data(), b.data(), k.data(), pixels_, channels_,
+            to.add, to.data);
   }
 
   void give(const Target& to, const std::vector<double>& sums) const {
@@ -129,6 +204,7 @@ class BatchNormGradient : public GradientOp {
   std::int64_t channels_;
   std::int64_t pixels_;
   float epsilon_;
+  bool inference_;
 };
 
 MadeOp make_batch_norm(const OpSource& source) {

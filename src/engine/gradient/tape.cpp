@@ -334,7 +334,7 @@ class Compiler {
     Step step;
     step.node = id;
     step.output = node.output();
-    OpSource source{code_.graph, node, {}, {}, code_.facts(step.output).shape};
+    OpSource source{code_.graph, node, {}, {}, code_.facts(step.output).shape, options_.mode};
     bool computed = false;
     bool wants = false;
     for (const auto input : node.inputs) {

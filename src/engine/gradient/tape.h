@@ -39,6 +39,7 @@ struct TapeOptions {
   std::vector<std::optional<Shape>> shapes;  ///< of all values, static, by value slot
   std::vector<ValueId> trained;              ///< constants
   std::vector<ValueId> outputs;
+  Mode mode = Mode::training;
 };
 
 class Tape {
