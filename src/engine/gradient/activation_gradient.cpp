@@ -80,6 +80,48 @@ struct Negative {
   static OCTET_INLINE float slope(float, float, Constants) { return -1; }
 };
 
+struct Exp {
+  static OCTET_INLINE float value(float x, Constants) { return math::exponential(x); }
+  static OCTET_INLINE float slope(float, float y, Constants) { return y; }
+};
+struct Log {
+  static OCTET_INLINE float value(float x, Constants) { return std::log(x); }
+  static OCTET_INLINE float slope(float x, float, Constants) { return 1 / x; }
+};
+struct Sqrt {
+  static OCTET_INLINE float value(float x, Constants) { return std::sqrt(x); }
+  static OCTET_INLINE float slope(float, float y, Constants) { return 0.5F / y; }
+};
+struct Erf {
+  static OCTET_INLINE float value(float x, Constants) { return std::erf(x); }
+  static OCTET_INLINE float slope(float x, float, Constants) {
+    return 2 * std::numbers::inv_sqrtpi_v<float> * math::exponential(-x * x);
+  }
+};
+/// x Phi(x), Phi the cumulative normal distribution.
+struct Gelu {
+  static OCTET_INLINE float cumulative(float x) {
+    return 0.5F * (1 + std::erf(x / std::numbers::sqrt2_v<float>));
+  }
+  static OCTET_INLINE float value(float x, Constants) { return x * cumulative(x); }
+  static OCTET_INLINE float slope(float x, float, Constants) {
+    constexpr float density = std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
+    return cumulative(x) + x * density * math::exponential(-0.5F * x * x);
+  }
+};
+/// x / 2 (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3): x sigmoid(2 u).
+struct GeluTanh {
+  static constexpr float factor = std::numbers::sqrt2_v<float> * std::numbers::inv_sqrtpi_v<float>;
+  static OCTET_INLINE float gate(float x) {
+    return 1 / (1 + math::exponential(-2 * factor * (x + 0.044715F * x * x * x)));
+  }
+  static OCTET_INLINE float value(float x, Constants) { return x * gate(x); }
+  static OCTET_INLINE float slope(float x, float, Constants) {
+    const float s = gate(x);
+    return s + x * s * (1 - s) * 2 * factor * (1 + 3 * 0.044715F * x * x);
+  }
+};
+
 template <class F>
 OCTET_INLINE void forward_loop(const float* __restrict x, float* __restrict y, std::int64_t count,
                                Constants k) {
@@ -114,6 +156,12 @@ OCTET_ACTIVATION(HardSigmoid)
 OCTET_ACTIVATION(HardSwish)
 OCTET_ACTIVATION(Swish)
 OCTET_ACTIVATION(Negative)
+OCTET_ACTIVATION(Exp)
+OCTET_ACTIVATION(Log)
+OCTET_ACTIVATION(Sqrt)
+OCTET_ACTIVATION(Erf)
+OCTET_ACTIVATION(Gelu)
+OCTET_ACTIVATION(GeluTanh)
 #undef OCTET_ACTIVATION
 
 using ForwardLoop = void (*)(const float*, float*, std::int64_t, Constants);
@@ -152,6 +200,12 @@ class ActivationGradient : public GradientOp {
 template <ForwardLoop F, BackwardLoop B>
 MadeOp make_plain(const OpSource& source) {
   return std::make_unique<ActivationGradient>(source, F, B, Constants{});
+}
+
+MadeOp make_gelu(const OpSource& source) {
+  const bool by_tanh = source.node.string_attribute("approximate", "none") == "tanh";
+  return by_tanh ? make_plain<GeluTanh_forward, GeluTanh_backward>(source)
+                 : make_plain<Gelu_forward, Gelu_backward>(source);
 }
 
 MadeOp make_leaky_relu(const OpSource& source) {
@@ -193,6 +247,11 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"HardSwish", make_plain<HardSwish_forward, HardSwish_backward>},
     {"Swish", make_plain<Swish_forward, Swish_backward>},
     {"Neg", make_plain<Negative_forward, Negative_backward>},
+    {"Exp", make_plain<Exp_forward, Exp_backward>},
+    {"Log", make_plain<Log_forward, Log_backward>},
+    {"Sqrt", make_plain<Sqrt_forward, Sqrt_backward>},
+    {"Erf", make_plain<Erf_forward, Erf_backward>},
+    {"Gelu", make_gelu},
 });
 
 }  // namespace

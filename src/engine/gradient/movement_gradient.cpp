@@ -1,6 +1,6 @@
 // Operators that move elements: each element of the result comes from one place, and its gradient
 // goes back there. Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout (as in inference),
-// Transpose, Concat, Slice, Pad with a constant.
+// Transpose, Concat, Slice, Pad with a constant, Resize that repeats elements.
 
 #include <algorithm>
 #include <array>
@@ -200,6 +200,33 @@ MadeOp make_slice(const OpSource& source) {
   return std::make_unique<MoveGradient>(source, std::vector<Move>{move}, std::nullopt);
 }
 
+/// Whether output element i of an axis that grows by a whole factor f reads input element floor(i /
+/// f). half_pixel reads round((i + 1/2) / f - 1/2), which is that one, and no tie for any f.
+bool repeats(const Node& node) {
+  if (node.string_attribute("mode", "nearest") != "nearest") return false;
+  const auto transform = node.string_attribute("coordinate_transformation_mode", "half_pixel");
+  const auto rounding = node.string_attribute("nearest_mode", "round_prefer_floor");
+  if (transform == "asymmetric") return rounding == "floor";
+  return transform == "half_pixel" && rounding.starts_with("round_prefer");
+}
+
+MadeOp make_resize(const OpSource& source) {
+  const Shape& in = source.inputs[0];
+  const auto steps = strides_of(in, false);
+  const auto out_steps = strides_of(source.output, false);
+  Move move;
+  bool whole = repeats(source.node);
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    whole = whole && source.output[i] % in[i] == 0;
+    const auto factor = source.output[i] / in[i];
+    move.extents.insert(move.extents.end(), {in[i], factor});
+    move.from.insert(move.from.end(), {steps[i], 0});
+    move.to.insert(move.to.end(), {factor * out_steps[i], out_steps[i]});
+  }
+  if (!whole) return bad_input("octet trains a Resize that repeats elements alone");
+  return std::make_unique<MoveGradient>(source, std::vector<Move>{move}, std::nullopt);
+}
+
 constexpr auto entries = std::to_array<OpEntry>({
     {"Slice", make_slice},
     {"Reshape", make_reshape},
@@ -211,6 +238,7 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"Transpose", make_transpose},
     {"Concat", make_concat},
     {"Pad", make_pad},
+    {"Resize", make_resize},
 });
 
 }  // namespace
