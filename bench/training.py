@@ -7,7 +7,7 @@ by turns in one run. Prints images/s, peak memory and the ratios.
 
 Both train the network of examples/networks.cpp on the same number of random images. PyTorch keeps its BatchNormalization and
 has FakeQuantize with moving-average observers on weights (per channel) and activations (per tensor), as its prepare_qat sets up;
-octet folds BatchNormalization and learns its scales. --float: both without quantization. An epoch before the measured ones
+octet trains BatchNormalization and learns its scales. --float: both without quantization. An epoch before the measured ones
 is not counted: it holds the start (imports, compilation, calibration)."""
 
 import argparse
