@@ -20,8 +20,9 @@ struct TrainRequest {
   DataSource data;          ///< samples 0 means all
   bool initialize = false;  ///< random weights instead of the model's
   /// BatchNormalization: trained, and folded at the end where the model is quantized; or folded
-  /// before. Quantization-aware training gives layers that came folded one of their own.
-  std::string batch_norm = "trained";
+  /// before. Quantization-aware training gives layers that came folded one of their own. "": folded
+  /// for quantization to 8 bits and more, else trained.
+  std::string batch_norm;
   /// Quantization-aware: how, as for quantize(); its model, output, data and progress are not read.
   std::optional<QuantizeRequest> quantization;
 

@@ -29,9 +29,19 @@ Result<T> named(const std::optional<T>& value, std::string_view option, const st
   return fail(ErrorKind::usage, "{} {}: there are {}", option, text, known);
 }
 
+/// With 8 bits statistics of micro-batches disturb more than normalization helps.
+std::string batch_norm_of(const TrainRequest& r) {
+  if (!r.batch_norm.empty() || !r.quantization) {
+    return r.batch_norm.empty() ? "trained" : r.batch_norm;
+  }
+  const int weights = r.quantization->weight_bits;
+  const bool few = (weights != 0 && weights < 8) || r.quantization->activation_bits < 8;
+  return few || r.quantization->weights == "int4" ? "trained" : "folded";
+}
+
 double rate_of(const TrainRequest& r) {
   // Without normalization a network diverges at rates that it otherwise learns best at.
-  const bool folded = r.quantization && r.batch_norm == "folded";
+  const bool folded = r.quantization && batch_norm_of(r) == "folded";
   return r.learning_rate.value_or(folded ? 0.001 : 0.01);
 }
 
@@ -73,7 +83,7 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
   if (r.loss != "cross-entropy" && r.loss != "mse") {
     return fail(ErrorKind::usage, "--loss {}: there are cross-entropy, mse", r.loss);
   }
-  if (r.batch_norm != "trained" && r.batch_norm != "folded") {
+  if (batch_norm_of(r) != "trained" && batch_norm_of(r) != "folded") {
     return fail(ErrorKind::usage, "--batch-norm {}: there are trained, folded", r.batch_norm);
   }
   o.learning_rate = rate_of(r);
@@ -112,7 +122,7 @@ Json options_json(const TrainRequest& r) {
                {"patience", r.patience},
                {"seed", r.data.seed},
                {"init", r.initialize},
-               {"batch_norm", r.batch_norm}};
+               {"batch_norm", batch_norm_of(r)}};
   if (!r.distill.empty()) {
     json["distill"] = {{"weight", r.distill_weight}, {"temperature", r.temperature}};
   }
@@ -186,13 +196,13 @@ Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
   OCTET_ASSIGN(const auto method, named(scale_method_from_name(request.scales), "--scales",
                                         request.scales, "lsq, lsq+, pact, fixed"));
   OCTET_ASSIGN(trainee.fake_quant, insert_fake_quant(trainee.model, method));
-  if (request.batch_norm == "trained") insert_batch_norm(trainee.model, trainee.fake_quant);
+  if (batch_norm_of(request) == "trained") insert_batch_norm(trainee.model, trainee.fake_quant);
   return trainee;
 }
 
 Result<Trainee> float_trainee(const TrainRequest& request, Graph graph) {
   Trainee trainee;
-  if (request.batch_norm == "folded") OCTET_TRY(simplify(graph));
+  if (batch_norm_of(request) == "folded") OCTET_TRY(simplify(graph));
   if (request.initialize) OCTET_TRY(initialize(graph, request.data.seed));
   trainee.model.graph = graph;
   trainee.fake_quant.graph = std::move(graph);

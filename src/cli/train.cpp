@@ -68,7 +68,7 @@ void add_optimizer_options(CLI::App& command, TrainRequest& r) {
       ->capture_default_str();
   command.add_option("--optimizer", r.optimizer, "sgd|adam|adamw")->capture_default_str();
   command.add_option("--lr", r.learning_rate,
-                     "Highest learning rate (default: 0.01, with --qat --batch-norm folded 0.001)");
+                     "Highest learning rate (default: 0.01, with --qat and folded 0.001)");
   command.add_option("--momentum", r.momentum, "Of sgd (Nesterov)")->capture_default_str();
   command.add_option("--schedule", r.schedule, "constant|step|cosine|onecycle")
       ->capture_default_str();
@@ -98,10 +98,9 @@ void add_loss_options(CLI::App& command, TrainRequest& r) {
 
 void add_run_options(CLI::App& command, TrainRequest& r) {
   command.add_flag("--init", r.initialize, "Begin with random weights");
-  command
-      .add_option("--batch-norm", r.batch_norm,
-                  "trained|folded (before training); --qat trains one behind each convolution")
-      ->capture_default_str();
+  command.add_option("--batch-norm", r.batch_norm,
+                     "trained|folded (before training); with --qat one behind each convolution "
+                     "(default: trained; with --qat and 8 bits folded)");
   command.add_option("--held-back", r.held_back,
                      "Samples to judge each epoch by; the best epoch is written");
   command.add_option("--patience", r.patience, "Epochs without a better result before it ends");
