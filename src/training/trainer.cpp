@@ -227,13 +227,13 @@ class Trainer {
     return runner_.accuracy(parameters, held_back_);
   }
 
-  /// Samples that statistics of BatchNormalization are taken over, of all parts of the data.
+  /// Samples that statistics of BatchNormalization are taken over, mixed as those of an epoch are:
+  /// the variance of a micro-batch of one class says little of that of all.
   [[nodiscard]] std::vector<std::int64_t> measured_samples() const {
-    const auto count = std::min(moment_batches * options_.micro_batch, trained_count());
-    std::vector<std::int64_t> samples;
-    for (std::int64_t i = 0; i < count; ++i) {
-      samples.push_back(trained_[static_cast<std::size_t>(i * trained_count() / count)]);
-    }
+    auto samples = shuffled(trained_count(), options_.seed, -2);
+    const auto most = static_cast<std::size_t>(moment_batches * options_.micro_batch);
+    samples.resize(std::min(most, samples.size()));
+    for (auto& i : samples) i = trained_[static_cast<std::size_t>(i)];
     return samples;
   }
 
