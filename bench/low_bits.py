@@ -9,7 +9,6 @@ seconds on the clock, seconds of processor time, and the largest memory of `octe
 """
 
 import argparse
-import resource
 import tempfile
 
 import common
@@ -24,16 +23,11 @@ ROWS = [
 MODELS = ["resnet20", "resnet56", "mobilenet_v1_075_224"]
 
 
-def processor_time():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def quantize(octet, model, output, options, seed):
     """Seconds on the clock and of processor time, and peak bytes."""
-    start = processor_time()
+    start = common.processor_time()
     summary = octet.quantize(model, output, "--seed", seed, "--per-channel", "--weights", "int4", *options.split())
-    return summary["seconds"], processor_time() - start, summary["peak_rss_bytes"]
+    return summary["seconds"], common.processor_time() - start, summary["peak_rss_bytes"]
 
 
 def spread(values, digits):

@@ -27,6 +27,8 @@ ROWS = [
     ("per-channel best", "--per-channel --optimize best"),
     ("per-channel +equalize", "--per-channel --equalize"),
     ("per-channel +weight mse", "--per-channel --weight-observer mse"),
+    *[(f"{granularity} {observer}", f"--{granularity} --observer {observer}")
+      for granularity in ("per-channel", "per-tensor") for observer in ("minmax", "percentile", "entropy", "auto")],
     ("per-tensor data-free", "--per-tensor --data-free"),
     ("  without equalize", "--per-tensor --data-free --no-equalize"),
     ("  without bias", "--per-tensor --data-free --no-bias-correction"),

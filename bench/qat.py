@@ -12,7 +12,6 @@ kept in build/qat.
 import argparse
 
 import common
-from low_bits import processor_time
 
 SHARED_OPTIONS = ("--qat --distill self --temperature 2 --weight-decay 1e-4 --crop-padding 4 --flip").split()
 ROWS = {
@@ -28,10 +27,10 @@ def train(octet, model, row, seed, trial):
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / f"{model.name}_{row}_{seed}.onnx"
     held_back = ["--held-back", 2000] if trial else []
-    start = processor_time()
+    start = common.processor_time()
     made = octet("train", model.path, "-o", output, "--data", model.calibration, "--recipe", model.recipe, "--seed", seed,
                  "--history", output.with_suffix(".jsonl"), *SHARED_OPTIONS, *ROWS[row].split(), *held_back)
-    return output, made, processor_time() - start
+    return output, made, common.processor_time() - start
 
 
 def main():

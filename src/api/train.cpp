@@ -31,12 +31,12 @@ Result<T> named(const std::optional<T>& value, std::string_view option, const st
 
 /// With 8 bits statistics of micro-batches disturb more than normalization helps.
 std::string batch_norm_of(const TrainRequest& r) {
-  if (!r.batch_norm.empty() || !r.quantization) {
-    return r.batch_norm.empty() ? "trained" : r.batch_norm;
-  }
-  const int weights = r.quantization->weight_bits;
-  const bool few = (weights != 0 && weights < 8) || r.quantization->activation_bits < 8;
-  return few || r.quantization->weights == "int4" ? "trained" : "folded";
+  if (!r.batch_norm.empty()) return r.batch_norm;
+  if (!r.quantization) return "trained";
+  const auto& q = *r.quantization;
+  const bool few_bits =
+      (q.weight_bits != 0 && q.weight_bits < 8) || q.activation_bits < 8 || q.weights == "int4";
+  return few_bits ? "trained" : "folded";
 }
 
 double rate_of(const TrainRequest& r) {

@@ -13,32 +13,31 @@ bool saturates_within(float low, float high, const Quantization& output) {
          quantize_value(high, scale, zero_point, qmin, qmax) == qmax;
 }
 
-void absorb_activations(QuantizedGraph& model) {
-  Graph& graph = model.graph;
-  auto& plan = model.plan;
-  const auto uses = graph.uses();
-  for (std::size_t i = 0; i < uses.size(); ++i) {
+namespace passes {
+
+Status absorb_activations(PassContext& context) {
+  Graph& graph = context.model.graph;
+  auto& plan = context.model.plan;
+  const auto& fused_into = context.placement.fused_into;
+  for (std::size_t i = fused_into.size(); i-- > 0;) {
     const auto between = static_cast<ValueId>(i);
-    const auto coded = plan.values.find(between);
-    if (uses[i].size() != 1 || coded == plan.values.end() || graph.is_output(between)) continue;
-    const auto activation = uses[i][0].node;
+    const auto output = fused_into[i];
+    if (output == ValueId::none) continue;
+    const auto producers = graph.producers();
+    const auto activation = producers[index(output)];
+    const auto producer = producers[i];
+    if (activation == NodeId::none || producer == NodeId::none) continue;
+    if (graph.node(activation).input(0) != between) continue;
+    // There the activation is a field of the node before it.
+    if (context.target.litert && !plan.values.contains(between)) continue;
     const auto bounds = activation_limits(graph, graph.node(activation));
-    const auto output = graph.node(activation).output();
-    const auto result = plan.values.find(output);
-    if (!bounds || result == plan.values.end() || plan.overrides.contains(uses[i][0])) continue;
-    if (result->second.params != coded->second.params) continue;
-    if (!saturates_within(bounds->low, bounds->high, result->second)) continue;
-    const auto producer = graph.producers()[i];
-    if (producer == NodeId::none || graph.node(producer).output() != between) continue;
+    if (!bounds || !saturates_within(bounds->low, bounds->high, plan.values.at(output))) continue;
     graph.remove_node(activation);
     graph.node(producer).outputs[0] = output;
-    plan.values.erase(coded);
+    plan.values.erase(between);
   }
-}
-
-Status passes::absorb_activations(PassContext& context) {
-  octet::absorb_activations(context.model);
   return {};
 }
 
+}  // namespace passes
 }  // namespace octet

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "engine/float/float_program.h"
 #include "engine/float/onednn.h"
+#include "engine/worker_sessions.h"
 #include "passes/integer_rules.h"
 #include "passes/layer_rows.h"
 #include "passes/passes.h"
@@ -238,12 +239,9 @@ class Chooser {
     OCTET_ASSIGN(const auto program, compile_float(graph_, values));
     // By sample, so that the sums do not depend on the order in which threads take them.
     std::vector<std::vector<Sums>> sums(at(sample_limit), std::vector<Sums>(readers_.size()));
-    std::vector<std::unique_ptr<Session>> sessions(at(std::max(thread_count(), 1)));
+    WorkerSessions sessions(*program);
     const auto visit = [&](int worker, const Batch& batch) -> Status {
-      auto& session = sessions[at(worker)];
-      if (!session) {
-        OCTET_ASSIGN(session, program->session());
-      }
+      OCTET_ASSIGN(auto* session, sessions.get(worker));
       Status status;
       const TapRequest taps{values, [&](const TapView& view) {
                               const auto [begin, end] = by_value.equal_range(view.value);

@@ -111,9 +111,6 @@ namespace passes {
   return scheme.bits <= 8 ? DType::i8 : DType::i16;
 }
 
-/// Removes each Relu or Clip between codes of equal params whose effect saturation has anyway.
-void absorb_activations(QuantizedGraph& model);
-
 /// Whether codes with these params reach no further than [low, high].
 [[nodiscard]] bool saturates_within(float low, float high, const Quantization& output);
 

@@ -220,16 +220,14 @@ class Rounder {
   }
 
   /// What codes of fewer bits leave of the value, where the layer reads it so.
-  void narrow(NodeId id, std::vector<float>& rows) const {
+  Status narrow(NodeId id, std::vector<float>& rows) const {
     const auto found = context_.model.plan.overrides.find({id, 0});
-    if (found == context_.model.plan.overrides.end()) return;
-    const auto& [scheme, params, origin, storage] = found->second;
-    const auto low = static_cast<std::int32_t>(scheme.qmin());
-    const auto high = static_cast<std::int32_t>(scheme.qmax());
-    for (float& x : rows) {
-      const auto code = quantize_value(x, params.scale[0], params.zero_point[0], low, high);
-      x = dequantize_value(code, params.scale[0], params.zero_point[0]);
-    }
+    if (found == context_.model.plan.overrides.end()) return {};
+    const auto count = static_cast<std::int64_t>(rows.size());
+    OCTET_ASSIGN(const auto image, fake_quantize(Tensor::from<float>(std::move(rows), {count}),
+                                                 found->second.params, found->second.scheme));
+    rows.assign(image.values<float>().begin(), image.values<float>().end());
+    return {};
   }
 
   Status round(Layer& layer) {
@@ -249,7 +247,6 @@ class Rounder {
       if (view.value == node.input(0)) {
         const auto drawn = draw(layer, layer.rows.positions(view), sample);
         inputs[at(sample)] = layer.rows.inputs(view, quantization, drawn);
-        narrow(layer.id, inputs[at(sample)]);
       }
       if (view.value == layer.addend) {
         const auto channels = layer.rows.view().output_channels();
@@ -257,6 +254,7 @@ class Rounder {
         addends[at(sample)] = layer.rows.outputs(view, quantization, drawn);
       }
     }));
+    for (auto& rows : inputs) OCTET_TRY(narrow(layer.id, rows));
     return decide(layer, gather(layer, inputs, addends));
   }
 

@@ -166,7 +166,7 @@ void fold_batch_norm(const QuantizedGraph& model, const FakeQuantGraph& trained,
         const auto code = quantize_value(weight.data<float>()[i], step, 0,
                                          static_cast<std::int32_t>(scheme.qmin()),
                                          static_cast<std::int32_t>(scheme.qmax()));
-        folded.mutable_data<float>()[i] = own * static_cast<float>(factor < 0 ? -code : code);
+        folded.mutable_data<float>()[i] = dequantize_value(factor < 0 ? -code : code, own, 0);
       }
     }
     parameters[layer.weight] = std::move(folded);

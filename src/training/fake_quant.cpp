@@ -233,9 +233,9 @@ void adopt_scale(QuantizedGraph& model, const TrainedScale& scale, const Tensor&
     quantization.params.scale.assign(values.begin(), values.end());
     if (offset != nullptr) {
       const auto& scheme = quantization.scheme;
-      quantization.params.zero_point = {static_cast<std::int32_t>(
-          saturate(round_half_even(offset->data<float>()[0]), static_cast<float>(scheme.qmin()),
-                   static_cast<float>(scheme.qmax())))};
+      quantization.params.zero_point = {quantize_value(offset->data<float>()[0], 1, 0,
+                                                       static_cast<std::int32_t>(scheme.qmin()),
+                                                       static_cast<std::int32_t>(scheme.qmax()))};
     }
     quantization.origin = Origin::learned;
   };

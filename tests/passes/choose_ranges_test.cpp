@@ -25,16 +25,7 @@ std::vector<Tensor> sample(int i) {
 
 QuantizeSources sources_of_samples() {
   QuantizeSources sources;
-  sources.samples = [](const Graph&, std::int64_t limit,
-                       const BatchVisitor& visit) -> Result<std::int64_t> {
-    for (int i = 0; i < sample_count && i < limit; ++i) {
-      Batch batch;
-      batch.first = i;
-      batch.inputs = sample(i);
-      OCTET_TRY(visit(0, batch));
-    }
-    return std::min<std::int64_t>(sample_count, limit);
-  };
+  sources.samples = testing::samples_of(sample_count, sample);
   sources.statistics = [](const Graph& graph,
                           const std::vector<ValueId>& values) -> Result<Statistics> {
     OCTET_ASSIGN(const auto program, compile_float(graph, values));

@@ -29,6 +29,20 @@ inline StatisticsSource statistics_of(const Ranges& ranges) {
   };
 }
 
+/// At most `count` samples, one to a batch, as sample(i) gives them.
+inline SampleSource samples_of(int count, std::vector<Tensor> (*sample)(int i)) {
+  return [count, sample](const Graph&, std::int64_t limit,
+                         const BatchVisitor& visit) -> Result<std::int64_t> {
+    for (int i = 0; i < count && i < limit; ++i) {
+      Batch batch;
+      batch.first = i;
+      batch.inputs = sample(i);
+      OCTET_TRY(visit(0, batch));
+    }
+    return std::min<std::int64_t>(count, limit);
+  };
+}
+
 struct Quantized {
   QuantizedGraph model;
   QuantizeReport report;

@@ -28,16 +28,7 @@ std::vector<Tensor> sample(int i) {
 /// Ranges reach `inner` times the largest value, those of outputs so far that nothing is cut off.
 QuantizeSources sources_of_samples(float inner) {
   QuantizeSources sources;
-  sources.samples = [](const Graph&, std::int64_t limit,
-                       const BatchVisitor& visit) -> Result<std::int64_t> {
-    for (int i = 0; i < sample_count && i < limit; ++i) {
-      Batch batch;
-      batch.first = i;
-      batch.inputs = sample(i);
-      OCTET_TRY(visit(0, batch));
-    }
-    return std::min<std::int64_t>(sample_count, limit);
-  };
+  sources.samples = testing::samples_of(sample_count, sample);
   // What calibrate() does, without a Dataset.
   sources.statistics = [inner](const Graph& graph,
                                const std::vector<ValueId>& values) -> Result<Statistics> {

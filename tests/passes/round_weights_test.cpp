@@ -67,16 +67,7 @@ StatisticsSource statistics() {
 }
 
 SampleSource samples() {
-  return [](const Graph&, std::int64_t limit, const BatchVisitor& visit) -> Result<std::int64_t> {
-    const auto count = std::min<std::int64_t>(limit, sample_count);
-    for (std::int64_t i = 0; i < count; ++i) {
-      Batch batch;
-      batch.first = i;
-      batch.inputs = {sample(static_cast<int>(i))};
-      OCTET_TRY(visit(0, batch));
-    }
-    return count;
-  };
+  return testing::samples_of(sample_count, [](int i) { return std::vector<Tensor>{sample(i)}; });
 }
 
 QuantizeOptions options(bool learn) {

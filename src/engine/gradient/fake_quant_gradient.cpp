@@ -20,7 +20,7 @@
 #include <array>
 #include <cmath>
 
-#include "arithmetic/round.h"
+#include "arithmetic/quantize.h"
 #include "engine/float/vector_clones.h"
 #include "engine/gradient/gradient_op.h"
 
@@ -137,12 +137,12 @@ class FakeQuantGradient : public GradientOp {
 
  private:
   [[nodiscard]] Grid grid(std::span<const float* const> inputs, std::int64_t channel) const {
-    const auto low = static_cast<float>(qmin_);
-    const auto high = static_cast<float>(qmax_);
-    const float zero_point =
-        inputs.size() > 2 ? saturate(round_half_even(inputs[2][0]), low, high)
-                          : static_cast<float>(zero_points_[static_cast<std::size_t>(channel)]);
-    return {inputs[1][channel], low - zero_point, high - zero_point};
+    const std::int64_t zero_point =
+        inputs.size() > 2 ? quantize_value(inputs[2][0], 1, 0, static_cast<std::int32_t>(qmin_),
+                                           static_cast<std::int32_t>(qmax_))
+                          : zero_points_[static_cast<std::size_t>(channel)];
+    return {inputs[1][channel], static_cast<float>(qmin_ - zero_point),
+            static_cast<float>(qmax_ - zero_point)};
   }
 
   template <class Fn>
