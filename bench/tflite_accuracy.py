@@ -49,11 +49,15 @@ def show(name, who, outputs, reference, labels, path):
     print(f"{name:24}{who:24}{100 * top1:9.2f}{100 * agreement:9.2f}{kl:10.4f}{os.path.getsize(path):12,}", flush=True)
 
 
-def keyword_spotting(octet, folder):
-    model = TINY / "kws_dscnn_reftwin_float.tflite"
+def keyword_samples():
     mfcc = np.load(common.SHARED / "data/kws/kws01_mfcc_int8.npy").astype(np.float32)
     x = ((mfcc - 83) * np.float32(0.5847029089927673)).reshape(-1, 49, 10, 1)
-    y = np.load(common.SHARED / "data/kws/kws01_labels.npy")
+    return x, np.load(common.SHARED / "data/kws/kws01_labels.npy")
+
+
+def keyword_spotting(octet, folder):
+    model = TINY / "kws_dscnn_reftwin_float.tflite"
+    x, y = keyword_samples()
     for seed in range(3):
         held = np.zeros(len(x), bool)
         held[np.random.default_rng(seed).choice(len(x), 100, replace=False)] = True
