@@ -21,7 +21,7 @@ struct TrainRequest {
   bool initialize = false;  ///< random weights instead of the model's
   /// BatchNormalization: trained, and folded at the end where the model is quantized; or folded
   /// before. Quantization-aware training gives layers that came folded one of their own. "": folded
-  /// for quantization to 8 bits and more, else trained.
+  /// for quantization to 4 bits and more, else trained.
   std::string batch_norm;
   /// Quantization-aware: how, as for quantize(); its model, output, data and progress are not read.
   std::optional<QuantizeRequest> quantization;

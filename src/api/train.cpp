@@ -29,7 +29,7 @@ Result<T> named(const std::optional<T>& value, std::string_view option, const st
   return fail(ErrorKind::usage, "{} {}: there are {}", option, text, known);
 }
 
-/// With 8 bits statistics of micro-batches disturb more than normalization helps.
+/// With 4 bits and more statistics of micro-batches disturb more than normalization helps.
 std::string batch_norm_of(const TrainRequest& r) {
   if (!r.batch_norm.empty()) return r.batch_norm;
   if (!r.quantization) return "trained";

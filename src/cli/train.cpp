@@ -100,7 +100,7 @@ void add_run_options(CLI::App& command, TrainRequest& r) {
   command.add_flag("--init", r.initialize, "Begin with random weights");
   command.add_option("--batch-norm", r.batch_norm,
                      "trained|folded (before training); with --qat one behind each convolution "
-                     "(default: trained; with --qat and 8 bits folded)");
+                     "(default: trained; with --qat and 4 bits or more folded)");
   command.add_option("--held-back", r.held_back,
                      "Samples to judge each epoch by; the best epoch is written");
   command.add_option("--patience", r.patience, "Epochs without a better result before it ends");
