@@ -6,6 +6,9 @@
 #include "kernels/conv.h"
 #include "kernels/reference/reference_conv.h"
 #include "kernels/x86/x86_kernels.h"
+#if defined(__x86_64__)
+#include "kernels/x86/amx.h"
+#endif
 
 namespace octet::kernels {
 namespace {
@@ -21,10 +24,11 @@ std::vector<ConvKernel> build_table() {
 }
 
 Isa best_available() {
-  for (const auto isa : {Isa::avx512vnni, Isa::avx2}) {
-    if (isa_available(isa)) return isa;
+  Isa best = Isa::reference;
+  for (const auto isa : all_isas) {
+    if (isa_available(isa)) best = isa;
   }
-  return Isa::reference;
+  return best;
 }
 
 Isa detect() {
@@ -33,7 +37,7 @@ Isa detect() {
   if (wanted == nullptr || *wanted == '\0') return best;
   const auto isa = isa_from_name(wanted);
   if (!isa) {
-    log_warning("OCTET_KERNELS={} is not reference, avx2 or avx512vnni; using {}", wanted,
+    log_warning("OCTET_KERNELS={} is not reference, avx2, avx512vnni or amx; using {}", wanted,
                 name(best));
     return best;
   }
@@ -50,12 +54,13 @@ std::string_view name(Isa isa) {
     case Isa::reference: return "reference";
     case Isa::avx2: return "avx2";
     case Isa::avx512vnni: return "avx512vnni";
+    case Isa::amx: return "amx";
   }
   return "reference";
 }
 
 std::optional<Isa> isa_from_name(std::string_view text) {
-  for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+  for (const auto isa : all_isas) {
     if (name(isa) == text) return isa;
   }
   return std::nullopt;
@@ -71,9 +76,11 @@ bool isa_available(Isa isa) {
       return isa_available(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+    case Isa::amx: return isa_available(Isa::avx512vnni) && amx::usable();
 #else
     case Isa::avx2:
-    case Isa::avx512vnni: return false;
+    case Isa::avx512vnni:
+    case Isa::amx: return false;
 #endif
   }
   return false;

@@ -7,6 +7,7 @@
 
 namespace octet::kernels {
 
+[[nodiscard]] std::span<const ConvKernel> matrix_kernels_amx();
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avx512vnni();
 [[nodiscard]] std::span<const ConvKernel> depthwise_kernels_avx512vnni();
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avx2();

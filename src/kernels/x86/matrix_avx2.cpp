@@ -56,6 +56,9 @@ OCTET_AVX2 void run_tile(const Tile& tile) {
   }
 }
 
+int full_pixels(int /*vectors*/) { return max_pixels; }
+void run_one(int pixels, int /*vectors*/, const Tile& tile) { avx2::run_matrix_tile(pixels, tile); }
+
 struct Backend {
   using Element = std::int16_t;
   using Weight = std::int16_t;
@@ -63,10 +66,7 @@ struct Backend {
     return {8, 2, 2, output == ConvOutput::codes ? pack_order : plain_order8};
   }
   static int full_vectors(int /*channels*/) { return 2; }
-  static int full_pixels(int /*vectors*/) { return max_pixels; }
-  static void run_tile(int pixels, int /*vectors*/, const Tile& tile) {
-    avx2::run_matrix_tile(pixels, tile);
-  }
+  using Scope = EqualTiles<Tile, full_pixels, run_one>;
 };
 
 bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }

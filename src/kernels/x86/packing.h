@@ -64,6 +64,8 @@ struct LaneOrder {
   int narrowest = 1;  ///< registers of the narrowest block
   /// Channel of lane `lane` of register `vector` in a block of `vectors` registers.
   int (*channel)(int vectors, int vector, int lane) = nullptr;
+  /// Multiply steps of one tile instruction at most; 0 where an instruction is one step.
+  int max_tile_steps = 0;
 };
 
 /// What a kernel has for each lane, zeros in lanes without a channel. A block's begin at its
@@ -95,12 +97,13 @@ void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
 [[nodiscard]] int wide_pack_order(int vectors, int vector, int lane);
 
 /// Everything a matrix kernel holds: weights as
-/// [block][segment][ceil(length / depth)][vector][lane][depth], zeros where nothing is.
+/// [block][segment][step][vector][lane][depth], zeros where nothing is.
 template <class Weight>
 struct PackedMatrix {
   std::vector<OutputBlock> blocks;
   SegmentShape segments;
-  int steps = 0;  ///< multiply steps per segment: ceil(length / depth)
+  int steps = 0;  ///< multiply steps per segment: ceil(length / depth), whole tiles of tile_steps
+  int tile_steps = 1;
   AlignedArray<Weight> weights;
   PackedLanes lanes;
 };
