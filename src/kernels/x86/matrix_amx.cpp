@@ -218,7 +218,8 @@ bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_wid
 bool fills_tiles(const ConvGeometry& g) {
   const std::int64_t pixels =
       is_pointwise(g) ? g.batch * g.out_height * g.out_width : std::int64_t{g.out_width};
-  return pixels >= 4 && segment_shape(g).length >= 16;
+  const SegmentShape shape = segment_shape(g);
+  return pixels >= 4 && shape.length >= 16 && shape.length * shape.count >= 32;
 }
 
 template <int vectors, bool pointwise>
