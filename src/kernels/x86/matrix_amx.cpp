@@ -48,33 +48,24 @@ struct alignas(64) Sums {
   std::int32_t values[sum_tiles][tile_pixels][tile_lanes];
 };
 
-/// 32 codes in channel order from 2 registers in pack order (see packing.h).
-OCTET_AVX512VNNI inline __m256i requantize32(const __m512i (&sum)[2], const float* multiplier,
-                                             __m512 high, __m512i zero_point, __m512i low) {
-  const __m512i words =
-      _mm512_packs_epi32(avx512::scale_and_round(sum[0], multiplier, high),
-                         avx512::scale_and_round(sum[1], multiplier + tile_lanes, high));
-  // Words lie in [INT16_MIN, 255 - zero point]: the addition cannot wrap.
-  return _mm512_cvtusepi16_epi8(_mm512_max_epi16(_mm512_add_epi16(words, zero_point), low));
-}
-
 template <int vectors>
 OCTET_AVX512VNNI void store_codes(const Tile& tile, const Sums& sums, int group_tile, int pixels,
                                   std::uint8_t* output) {
   const __m512 high = _mm512_set1_ps(tile.requantize.high);
   const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
+  const auto low = static_cast<char>(tile.requantize.low);
   const auto mask = static_cast<__mmask32>(avx512::low_bits(tile.channels));
   for (int p = 0; p < pixels; ++p, output += tile.output_stride) {
     const __m512i first = _mm512_load_si512(sums.values[group_tile][p]);
     if constexpr (vectors == 2) {
       const __m512i pair[2] = {first, _mm512_load_si512(sums.values[group_tile + 1][p])};
-      const __m512i low = _mm512_set1_epi16(tile.requantize.low);
-      _mm256_mask_storeu_epi8(output, mask,
-                              requantize32(pair, tile.multiplier, high, zero_point, low));
+      _mm256_mask_storeu_epi8(
+          output, mask,
+          avx512::requantize32(pair, tile.multiplier, high, zero_point, _mm256_set1_epi8(low)));
     } else {
-      const __m128i low = _mm_set1_epi8(static_cast<char>(tile.requantize.low));
-      _mm_mask_storeu_epi8(output, static_cast<__mmask16>(mask),
-                           avx512::requantize16(first, tile.multiplier, high, zero_point, low));
+      _mm_mask_storeu_epi8(
+          output, static_cast<__mmask16>(mask),
+          avx512::requantize16(first, tile.multiplier, high, zero_point, _mm_set1_epi8(low)));
     }
   }
 }
@@ -167,10 +158,6 @@ constexpr std::array<std::array<GroupFunction, sum_tiles>, 2> groups = {{
     {run_group<1, 2>, run_group<2, 2>, nullptr, nullptr},
 }};
 
-int pair_order(int vectors, int vector, int lane) {
-  return vectors == 2 ? pack_order(vectors, vector, lane) : plain_order(vectors, vector, lane);
-}
-
 struct Backend {
   using Element = std::uint8_t;
   using Weight = std::int8_t;
@@ -206,7 +193,7 @@ struct Backend {
   };
 
   static LaneOrder order(ConvOutput output) {
-    return {tile_lanes, 4, 1, output == ConvOutput::codes ? pair_order : plain_order,
+    return {tile_lanes, 4, 1, output == ConvOutput::codes ? pack_order : plain_order,
             max_tile_steps};
   }
   static int full_vectors(int channels) { return channels > tile_lanes ? 2 : 1; }

@@ -13,7 +13,7 @@ struct Backend {
   using Element = std::uint8_t;
   using Weight = std::int8_t;
   static LaneOrder order(ConvOutput output) {
-    return {16, 4, 1, output == ConvOutput::codes ? wide_pack_order : plain_order};
+    return {16, 4, 1, output == ConvOutput::codes ? pack_order : plain_order};
   }
   static int full_vectors(int channels) { return avx512::matrix_vectors(channels); }
   using Scope = EqualTiles<avx512::Tile, avx512::matrix_pixels, avx512::run_matrix_tile>;

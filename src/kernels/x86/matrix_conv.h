@@ -36,6 +36,7 @@ struct MatrixTile {
   void* output = nullptr;              ///< elements of requantize.output
   std::int64_t output_stride = 0;      ///< elements
   int channels = 0;                    ///< stored
+  bool plain_lanes = false;            ///< codes: registers are in plain order (AVX512-VNNI only)
   RequantizeParams requantize;
 };
 

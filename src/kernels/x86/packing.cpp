@@ -133,10 +133,6 @@ int pack_order(int vectors, int vector, int lane) {
   return lane / 4 * 4 * vectors + vector * 4 + lane % 4;
 }
 
-int wide_pack_order(int vectors, int vector, int lane) {
-  return vectors == 4 ? pack_order(vectors, vector, lane) : plain_order(vectors, vector, lane);
-}
-
 template <class Weight>
 PackedMatrix<Weight> pack_matrix(const ConvParams& params, const LaneOrder& order,
                                  int max_vectors) {
