@@ -113,6 +113,8 @@ inline constexpr std::array all_isas = {Isa::reference, Isa::avx2, Isa::avx512vn
 
 [[nodiscard]] std::string_view name(Isa isa);
 [[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
+/// Of a kernel, by its name.
+[[nodiscard]] Isa isa_of(std::string_view kernel);
 
 /// Best instruction set of this CPU, lowered by OCTET_KERNELS=reference|avx2|avx512vnni|amx.
 [[nodiscard]] Isa default_isa();

@@ -66,6 +66,12 @@ std::optional<Isa> isa_from_name(std::string_view text) {
   return std::nullopt;
 }
 
+Isa isa_of(std::string_view kernel) {
+  const auto at = kernel.rfind("__");
+  if (at == std::string_view::npos) return Isa::reference;
+  return isa_from_name(kernel.substr(at + 2)).value_or(Isa::reference);
+}
+
 bool isa_available(Isa isa) {
   switch (isa) {
     case Isa::reference: return true;
