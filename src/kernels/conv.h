@@ -108,15 +108,16 @@ class Conv {
   [[nodiscard]] virtual std::string_view name() const = 0;
 };
 
-enum class Isa : std::uint8_t { reference, avx2, avx512vnni, amx };
-inline constexpr std::array all_isas = {Isa::reference, Isa::avx2, Isa::avx512vnni, Isa::amx};
+enum class Isa : std::uint8_t { reference, avx2, avxvnni, avx512vnni, amx };
+inline constexpr std::array all_isas = {Isa::reference, Isa::avx2, Isa::avxvnni, Isa::avx512vnni,
+                                        Isa::amx};
 
 [[nodiscard]] std::string_view name(Isa isa);
 [[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
 /// Of a kernel, by its name.
 [[nodiscard]] Isa isa_of(std::string_view kernel);
 
-/// Best instruction set of this CPU, lowered by OCTET_KERNELS=reference|avx2|avx512vnni|amx.
+/// Best instruction set of this CPU, lowered by OCTET_KERNELS (a name of an Isa).
 [[nodiscard]] Isa default_isa();
 /// Whether this CPU can run it.
 [[nodiscard]] bool isa_available(Isa isa);

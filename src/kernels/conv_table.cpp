@@ -7,6 +7,8 @@
 #include "kernels/reference/reference_conv.h"
 #include "kernels/x86/x86_kernels.h"
 #if defined(__x86_64__)
+#include <cpuid.h>
+
 #include "kernels/x86/amx.h"
 #endif
 
@@ -23,6 +25,17 @@ std::vector<ConvKernel> build_table() {
   return table;
 }
 
+#if defined(__x86_64__)
+/// CPUID.(7,1):EAX[4]; the operating system keeps the registers for AVX2 already.
+bool has_avxvnni() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+}
+#endif
+
 Isa best_available() {
   Isa best = Isa::reference;
   for (const auto isa : all_isas) {
@@ -37,8 +50,8 @@ Isa detect() {
   if (wanted == nullptr || *wanted == '\0') return best;
   const auto isa = isa_from_name(wanted);
   if (!isa) {
-    log_warning("OCTET_KERNELS={} is not reference, avx2, avx512vnni or amx; using {}", wanted,
-                name(best));
+    log_warning("OCTET_KERNELS={} is not reference, avx2, avxvnni, avx512vnni or amx; using {}",
+                wanted, name(best));
     return best;
   }
   if (!isa_available(*isa)) {
@@ -53,6 +66,7 @@ std::string_view name(Isa isa) {
   switch (isa) {
     case Isa::reference: return "reference";
     case Isa::avx2: return "avx2";
+    case Isa::avxvnni: return "avxvnni";
     case Isa::avx512vnni: return "avx512vnni";
     case Isa::amx: return "amx";
   }
@@ -78,6 +92,7 @@ bool isa_available(Isa isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
       return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case Isa::avxvnni: return isa_available(Isa::avx2) && has_avxvnni();
     case Isa::avx512vnni:
       return isa_available(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
@@ -85,6 +100,7 @@ bool isa_available(Isa isa) {
     case Isa::amx: return isa_available(Isa::avx512vnni) && amx::usable();
 #else
     case Isa::avx2:
+    case Isa::avxvnni:
     case Isa::avx512vnni:
     case Isa::amx: return false;
 #endif

@@ -67,7 +67,7 @@ struct Backend {
   static constexpr LaneOrder order{8, 2, 2, pack_order};
   static constexpr int vectors = 2;
   static std::vector<int> taps(const ConvGeometry& geometry) { return taps_in_order(geometry, 2); }
-  static int repeat(const ConvGeometry& /*geometry*/) { return 1; }
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, 16, false); }
   static void run_row(const Row& row) {
     row.tap_groups == 5 ? kernels::run_row<5>(row) : kernels::run_row<0>(row);
   }

@@ -39,21 +39,7 @@ OCTET_AVX2 void run_tile(const Tile& tile) {
       codes += 2;
     }
   }
-  if (tile.requantize.output != ConvOutput::codes) {
-    const avx2::Numbers numbers = avx2::make_numbers(tile);
-    OCTET_UNROLL
-    for (int p = 0; p < pixels; ++p) {
-      avx2::store_numbers(numbers, sum[p][0], sum[p][1], tile.output, p * tile.output_stride);
-    }
-    return;
-  }
-  const avx2::Tail tail = avx2::make_tail(tile.requantize);
-  auto* output = static_cast<std::uint8_t*>(tile.output);
-  OCTET_UNROLL
-  for (int p = 0; p < pixels; ++p) {
-    avx2::store(output + p * tile.output_stride,
-                avx2::requantize16(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
-  }
+  avx2::store_tile(tile, sum);
 }
 
 int full_pixels(int /*vectors*/) { return max_pixels; }
