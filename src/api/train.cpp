@@ -101,6 +101,7 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
   o.checkpoint = r.checkpoint;
   o.checkpoint_seconds = r.checkpoint_seconds;
   o.resume = r.resume;
+  o.recompute = r.recompute;
   return o;
 }
 
@@ -283,7 +284,8 @@ Result<TrainSummary> train(const TrainRequest& request,
   OCTET_ASSIGN(auto trainee, request.quantization
                                  ? quantized_trainee(request, std::move(graph), file.hash)
                                  : float_trainee(request, std::move(graph)));
-  OCTET_ASSIGN(const auto network, Network::make(trainee.model.graph, trainee.fake_quant));
+  OCTET_ASSIGN(const auto sample, sample_shapes(*data.dataset, data.selection.front()));
+  OCTET_ASSIGN(const auto network, Network::make(trainee.model.graph, trainee.fake_quant, sample));
 
   TrainSummary summary;
   TrainingHooks hooks;

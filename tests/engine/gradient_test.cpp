@@ -91,6 +91,13 @@ std::vector<Case> cases() {
       unary("GlobalMaxPool"),
       unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}}),
       unary("Softmax", {{"axis", std::int64_t{-1}}}, -2, 2, {3, 7}),
+      unary("Softmax", {{"axis", std::int64_t{-1}}}, -2, 2),
+      unary("Softmax", {{"axis", std::int64_t{1}}}, -2, 2),
+      unary("Abs"),
+      unary("Elu", {{"alpha", 0.7F}}),
+      unary("Reciprocal", {}, 0.5F, 2),
+      unary("ReduceMean", {{"keepdims", std::int64_t{0}}}),
+      unary("Transpose", {{"perm", Ints{1, 2, 0}}}, -1, 1, {3, 4, 5}),
       unary("MaxPool",
             {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}),
       unary("AveragePool",
@@ -112,6 +119,9 @@ std::vector<Case> cases() {
       arithmetic("Div", {2, 3, 4, 4}, {4}),
       arithmetic("Mul", {4, 5}, {1}),
       arithmetic("Add", {4, 5}, {5}),
+      arithmetic("Add", {2, 3, 4}, {2, 1, 4}),
+      arithmetic("Pow", {2, 3, 4, 4}, {3, 1, 1}),
+      arithmetic("PRelu", {2, 3, 4, 4}, {3, 1, 1}),
   };
   all.push_back({"Clip", [](ModelBuilder& b, auto& inputs, auto& trained) {
                    const auto x = movable(b, inputs, trained, {2, 3, 4, 5}, -2, 8);
@@ -141,6 +151,121 @@ std::vector<Case> cases() {
                    const auto y = movable(b, inputs, trained, {2, 7, 4});
                    b.output(b.node("MatMul", {x, y}));
                  }});
+  const auto product = [&](const Shape& first, const Shape& second) {
+    all.push_back({"MatMul " + to_string(first) + to_string(second),
+                   [=](ModelBuilder& b, auto& inputs, auto& trained) {
+                     const auto x = movable(b, inputs, trained, first);
+                     const auto y = movable(b, inputs, trained, second);
+                     b.output(b.node("MatMul", {x, y}));
+                   }});
+  };
+  product({2, 3, 4, 5}, {2, 3, 5, 2});
+  product({2, 3, 4, 5}, {3, 5, 2});
+  product({4, 5}, {2, 3, 5, 2});
+  product({2, 1, 4, 5}, {1, 3, 5, 2});
+  product({2, 3, 5}, {5});
+  product({5}, {2, 5, 3});
+  all.push_back({"MatMul of rank 4 and weights", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
+                   b.output(b.node("MatMul", {x, weight(b, trained, {5, 6})}));
+                 }});
+  const auto transposed = [&](const std::string& name, const Shape& input, const Shape& filter,
+                              std::int64_t channels, const Attributes& attributes) {
+    all.push_back(
+        {"ConvTranspose " + name, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+           const auto x = movable(b, inputs, trained, input);
+           const auto w = weight(b, trained, filter);
+           b.output(b.node("ConvTranspose", {x, w, weight(b, trained, {channels})}, attributes));
+         }});
+  };
+  transposed("2x2 stride 2", {2, 6, 4, 3}, {6, 4, 2, 2}, 4, {{"strides", Ints{2, 2}}});
+  transposed("3x3 stride 2 with output padding", {2, 4, 5, 4}, {4, 3, 3, 3}, 3,
+             {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}, {"output_padding", Ints{1, 1}}});
+  transposed("4x4 grouped", {2, 4, 3, 3}, {4, 3, 4, 4}, 6,
+             {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}, {"group", std::int64_t{2}}});
+  transposed("dilated", {1, 3, 4, 4}, {3, 2, 3, 3}, 2, {{"dilations", Ints{2, 1}}});
+  const auto reduced = [&](const std::string& op, const Shape& shape, const Ints& axes,
+                           std::int64_t keepdims) {
+    all.push_back({op, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+                     const auto x = movable(b, inputs, trained, shape);
+                     b.output(b.node(op, {x, b.ints("axes", axes)}, {{"keepdims", keepdims}}));
+                   }});
+  };
+  reduced("ReduceMean", {2, 3, 4}, {-1}, 1);
+  reduced("ReduceMean", {2, 3, 4, 5}, {1, 3}, 1);
+  reduced("ReduceMean", {2, 3, 4, 5}, {1}, 0);
+  reduced("ReduceSum", {2, 3, 4, 5}, {0, -1}, 0);
+  reduced("ReduceSum", {2, 3, 2, 2, 3}, {2}, 0);
+  for (const float exponent : {2.0F, 3.0F, 0.5F, -1.0F}) {
+    all.push_back(
+        {"Pow " + std::to_string(exponent), [=](ModelBuilder& b, auto& inputs, auto& trained) {
+           const auto x = movable(b, inputs, trained, {3, 7}, 0.5F, 2);
+           b.output(b.node("Pow", {x, b.constant("k", Tensor::from({exponent}, {}))}));
+         }});
+  }
+  all.push_back({"Pow of negative numbers", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {3, 7}, -2, 2);
+                   b.output(b.node("Pow", {x, b.ints("k", {2})}));
+                 }});
+  all.push_back(
+      {"Split", [](ModelBuilder& b, auto& inputs, auto& trained) {
+         const auto parts = b.split(movable(b, inputs, trained, {2, 7, 4, 4}), 1, {2, 4, 1});
+         b.output(b.node("Sigmoid", {parts[2]}));
+         b.output(parts[1]);
+       }});
+  const auto gathered = [&](const Shape& data, const Tensor& indices, std::int64_t axis) {
+    all.push_back(
+        {"Gather " + to_string(data), [=](ModelBuilder& b, auto& inputs, auto& trained) {
+           const auto x = movable(b, inputs, trained, data);
+           b.output(b.node("Gather", {x, b.constant("indices", indices)}, {{"axis", axis}}));
+         }});
+  };
+  gathered({4, 3, 5}, Tensor::from<std::int64_t>({0}, {}), 1);
+  gathered({4, 3, 5}, Tensor::from<std::int64_t>({2, -1, 2}, {3}), -1);
+  gathered({2, 4, 3, 5}, Tensor::from<std::int32_t>({1, 3, 1, 0}, {2, 2}), 1);
+  gathered({2, 4, 3, 5}, Tensor::from<std::int64_t>({2}, {1}), 3);
+  all.push_back({"Gather by computed indices", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   inputs.push_back(Tensor::from<std::int64_t>({1, 4, 1, 0, 2, 3}, {2, 3}));
+                   const auto ids = b.input("ids", {2, 3}, DType::i64);
+                   const auto table = weight(b, trained, {5, 4});
+                   b.output(b.node("Gather", {table, ids}));
+                 }});
+  all.push_back(
+      {"Where", [](ModelBuilder& b, auto& inputs, auto& trained) {
+         const auto x = movable(b, inputs, trained, {2, 3, 2, 2});
+         Tensor keep(DType::boolean, {3, 1, 2});
+         for (int i = 0; i < 6; ++i) keep.mutable_data<bool>()[i] = i % 3 != 1;
+         b.output(b.node("Where", {b.constant("keep", keep), x, weight(b, trained, {1, 3, 1, 1})}));
+       }});
+  all.push_back({"Expand", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {3, 1, 2});
+                   b.output(b.node("Expand", {x, b.ints("shape", {2, 3, 4, 2})}));
+                 }});
+  const auto resized = [&](const std::string& name, const std::vector<float>& scales,
+                           const Attributes& attributes) {
+    all.push_back({"Resize " + name, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+                     const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
+                     const auto by = b.constant(
+                         "scales",
+                         Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())}));
+                     b.output(b.node("Resize", {x, ValueId::none, by}, attributes));
+                   }});
+  };
+  const auto mode = [](const std::string& name, const std::string& coordinates) {
+    return Attributes{{"mode", name}, {"coordinate_transformation_mode", coordinates}};
+  };
+  resized("linear", {1, 1, 2, 2}, mode("linear", "half_pixel"));
+  resized("linear with aligned corners", {1, 1, 2.5F, 3}, mode("linear", "align_corners"));
+  resized("linear, smaller", {1, 1, 0.5F, 0.6F}, mode("linear", "pytorch_half_pixel"));
+  resized("cubic", {1, 1, 2, 2}, mode("cubic", "half_pixel"));
+  resized("nearest by a fraction", {1, 1, 1.5F, 0.5F}, mode("nearest", "asymmetric"));
+  for (const std::string kind : {"reflect", "edge", "wrap"}) {
+    all.push_back({"Pad " + kind, [=](ModelBuilder& b, auto& inputs, auto& trained) {
+                     const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
+                     b.output(b.node("Pad", {x, b.ints("pads", {0, 0, 1, 2, 0, 1, 0, -1})},
+                                     {{"mode", kind}}));
+                   }});
+  }
   all.push_back({"Concat", [](ModelBuilder& b, auto& inputs, auto& trained) {
                    const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
                    const auto y = movable(b, inputs, trained, {2, 5, 4, 4});
@@ -174,10 +299,31 @@ std::vector<Case> cases() {
                                     b.constant("variance", random_tensor({3}, 2, 1, 2))}));
                  },
                  true});
+  all.push_back({"LayerNormalization of rank 4", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5}, -1, 3);
+                   b.output(
+                       b.node("LayerNormalization",
+                              {x, weight(b, trained, {4, 5}, 0.5F, 2), weight(b, trained, {4, 5})},
+                              {{"axis", std::int64_t{2}}}));
+                 }});
   all.push_back({"LayerNormalization", [](ModelBuilder& b, auto& inputs, auto& trained) {
                    const auto x = movable(b, inputs, trained, {2, 4, 9}, -1, 3);
                    b.output(b.node("LayerNormalization",
                                    {x, weight(b, trained, {9}, 0.5F, 2), weight(b, trained, {9})}));
+                 }});
+  all.push_back({"attention", [](ModelBuilder& b, auto& inputs, auto& trained) {
+                   const auto x = movable(b, inputs, trained, {2, 5, 8});
+                   const auto heads = [&](const Ints& order) {
+                     const auto y = b.node("MatMul", {x, weight(b, trained, {8, 8})});
+                     const auto split = b.node("Reshape", {y, b.ints("heads", {0, 0, 2, 4})});
+                     return b.node("Transpose", {split}, {{"perm", order}});
+                   };
+                   const auto query = heads({0, 2, 1, 3});
+                   const auto key = heads({0, 2, 3, 1});
+                   const auto scores = b.node("Softmax", {b.node("MatMul", {query, key})});
+                   const auto mixed = b.node("MatMul", {scores, heads({0, 2, 1, 3})});
+                   const auto rows = b.node("Transpose", {mixed}, {{"perm", Ints{0, 2, 1, 3}}});
+                   b.output(b.node("Reshape", {rows, b.ints("rows", {0, 0, 8})}));
                  }});
   all.push_back(
       {"residual block", [](ModelBuilder& b, auto& inputs, auto& trained) {
@@ -204,7 +350,7 @@ struct Made {
   std::vector<Tensor> directions;  ///< loss = sum of outputs times these
 };
 
-void make(const Case& c, Made& made) {
+void make(const Case& c, Made& made, bool recompute = false) {
   c.build(made.builder, made.inputs, made.trained);
   Graph& graph = made.builder.model.graph;
   OCTET_ASSERT_OK(infer_shapes(graph));
@@ -214,6 +360,7 @@ void make(const Case& c, Made& made) {
   }
   options.trained = made.trained;
   options.outputs = graph.outputs;
+  options.recompute = recompute;
   auto tape = Tape::compile(graph, options);
   OCTET_ASSERT_OK(tape);
   made.tape = std::move(*tape);
@@ -306,6 +453,18 @@ TEST_P(GradientOfGraph, ForwardEqualsTheFloatEngine) {
   }
 }
 
+/// With recomputation, to the bit.
+TEST_P(GradientOfGraph, RecomputedGivesTheSame) {
+  Made kept;
+  Made again;
+  make(GetParam(), kept);
+  make(GetParam(), again, true);
+  const auto expected = gradients(kept);
+  const auto found = gradients(again);
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [id, tensor] : expected) EXPECT_TRUE(identical(tensor, found.at(id)));
+}
+
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   std::string name = std::to_string(info.index) + "_";
   for (const char c : info.param.name)
@@ -325,10 +484,12 @@ TEST(Gradient, BackwardTwiceGivesTheSame) {
 TEST(Gradient, OperatorsWithoutOneAreNamed) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
-  b.output(b.node("Sin", {x}));
+  const auto shift = b.constant("shift", random_tensor({4}, 1));
+  b.output(b.node("Sin", {b.node("Add", {x, shift})}));
   Graph& graph = b.model.graph;
   OCTET_ASSERT_OK(infer_shapes(graph));
   gradient::TapeOptions options;
+  options.trained = {shift};
   for (std::size_t i = 0; i < graph.value_slots(); ++i) {
     options.shapes.push_back(graph.value(static_cast<ValueId>(i)).shape);
   }
@@ -336,6 +497,32 @@ TEST(Gradient, OperatorsWithoutOneAreNamed) {
   const auto tape = Tape::compile(graph, options);
   ASSERT_FALSE(tape.has_value());
   EXPECT_NE(tape.error().message.find("Sin"), std::string::npos);
+}
+
+/// What no trained constant reaches may have any type and operator.
+TEST(Gradient, MasksAndPositionsAreComputedBefore) {
+  Made made;
+  make({"masked",
+        [](ModelBuilder& b, auto& inputs, auto& trained) {
+          const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
+          inputs.push_back(Tensor::from<std::int64_t>({1, 0, 1, 1, 1, 1, 0, 0}, {2, 4}));
+          const auto mask = b.input("mask", {2, 4}, DType::i64);
+          const auto cut = b.constant("cut", Tensor::from<std::int64_t>({0}, {}));
+          const auto keep = b.node("Greater", {mask, cut});
+          b.model.graph.value(keep).dtype = DType::boolean;
+          const auto wide = b.node("Unsqueeze", {keep, b.ints("axes", {1, 2})});
+          b.model.graph.value(wide).dtype = DType::boolean;
+          b.output(b.node("Where", {wide, x, b.constant("low", Tensor::from<float>({-9}, {}))}));
+        }},
+       made);
+  const auto found = gradients(made);
+  const auto& g = found.at(made.trained.front());
+  const auto& direction = made.directions.front();
+  const auto* keep = made.inputs[1].data<std::int64_t>();
+  for (std::int64_t i = 0; i < g.size(); ++i) {
+    const bool kept = keep[i / 48 * 4 + i % 4] != 0;
+    EXPECT_EQ(g.data<float>()[i], kept ? direction.data<float>()[i] : 0.0F) << i;
+  }
 }
 
 /// x on a grid of codes in [-8, 7] with zero point -3, scale 0.5; gradients for output gradients
