@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 
 train() {
   "$@" "$octet" train "$digits/digits_cnn.onnx" --init --data "$digits/train-images-idx3-ubyte.gz" \
-    --epochs 6 --batch 32 --lr 0.05 --optimizer adam --held-back 100 --crop-padding 1 --quiet \
+    --samples 400 --epochs 5 --batch 16 --lr 0.05 --optimizer adam --held-back 100 --crop-padding 1 --quiet \
     "${options[@]}" >/dev/null
 }
 

@@ -12,6 +12,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "graph/image_layout.h"
+#include "passes/simplify.h"
 #include "passes/state_bits.h"
 #include "training/batch_norm.h"
 #include "training/trainer.h"
@@ -203,6 +204,8 @@ Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
 
 Result<Trainee> float_trainee(const TrainRequest& request, Graph graph) {
   Trainee trainee;
+  // Gradients of what cuts and pads need to know where, which exporters leave to compute.
+  OCTET_TRY(simplification::fold_constants(graph));
   if (batch_norm_of(request) == "folded") OCTET_TRY(simplify(graph));
   if (request.initialize) OCTET_TRY(initialize(graph, request.data.seed));
   trainee.model.graph = graph;
