@@ -17,8 +17,8 @@ SHARED_OPTIONS = ("--qat --distill self --temperature 2 --weight-decay 1e-4 --cr
 ROWS = {
     "w8a8": "--bits-weights 8 --bits-activations 8 --epochs 2 --lr 0.001 --batch-norm folded",
     "w4a4": "--bits-weights 4 --bits-activations 4 --epochs 3 --lr 0.001 --batch-norm folded",
-    "w3a3": "--bits-weights 3 --bits-activations 3 --epochs 8 --lr 0.05",
-    "w2a2": "--bits-weights 2 --bits-activations 2 --epochs 40 --lr 0.05",
+    "w3a3": "--bits-weights 3 --bits-activations 3 --epochs 12 --lr 0.02",
+    "w2a2": "--bits-weights 2 --bits-activations 2 --epochs 30 --lr 0.05 --micro-batch 64",
 }
 
 
