@@ -52,7 +52,8 @@ struct TrainRequest {
   std::string checkpoint;
   double checkpoint_seconds = 60;
   bool resume = false;
-  std::string history;  ///< file that gets one JSON object a line for each epoch
+  bool recompute = false;  ///< activations are computed again for the backward pass: less memory
+  std::string history;     ///< file that gets one JSON object a line for each epoch
 
   Progress progress;
 };

@@ -12,6 +12,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "graph/image_layout.h"
+#include "passes/simplify.h"
 #include "passes/state_bits.h"
 #include "training/batch_norm.h"
 #include "training/trainer.h"
@@ -101,6 +102,7 @@ Result<TrainOptions> training_options(const TrainRequest& r) {
   o.checkpoint = r.checkpoint;
   o.checkpoint_seconds = r.checkpoint_seconds;
   o.resume = r.resume;
+  o.recompute = r.recompute;
   return o;
 }
 
@@ -202,6 +204,8 @@ Result<Trainee> quantized_trainee(const TrainRequest& request, Graph graph,
 
 Result<Trainee> float_trainee(const TrainRequest& request, Graph graph) {
   Trainee trainee;
+  // Gradients of what cuts and pads need to know where, which exporters leave to compute.
+  OCTET_TRY(simplification::fold_constants(graph));
   if (batch_norm_of(request) == "folded") OCTET_TRY(simplify(graph));
   if (request.initialize) OCTET_TRY(initialize(graph, request.data.seed));
   trainee.model.graph = graph;
@@ -283,7 +287,8 @@ Result<TrainSummary> train(const TrainRequest& request,
   OCTET_ASSIGN(auto trainee, request.quantization
                                  ? quantized_trainee(request, std::move(graph), file.hash)
                                  : float_trainee(request, std::move(graph)));
-  OCTET_ASSIGN(const auto network, Network::make(trainee.model.graph, trainee.fake_quant));
+  OCTET_ASSIGN(const auto sample, sample_shapes(*data.dataset, data.selection.front()));
+  OCTET_ASSIGN(const auto network, Network::make(trainee.model.graph, trainee.fake_quant, sample));
 
   TrainSummary summary;
   TrainingHooks hooks;

@@ -22,10 +22,10 @@ class ProgressDisplay {
   void update(std::string_view task, std::int64_t done, std::int64_t total) {
     const auto now = Clock::now();
     const auto name = task.substr(0, task.find(':'));
-    if (name != task_) start(name, now);
+    if (name != task_) start(name, now, done);
     detail_ = task.substr(name.size());
     const double elapsed = std::chrono::duration<double>(now - started_).count();
-    const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
+    const double rate = elapsed > 0 ? static_cast<double>(done - first_done_) / elapsed : 0;
     const bool finished = total > 0 && done >= total;
     if (terminal_) {
       bar(done, total, rate, finished);
@@ -35,9 +35,10 @@ class ProgressDisplay {
   }
 
  private:
-  void start(std::string_view name, Clock::time_point now) {
+  void start(std::string_view name, Clock::time_point now, std::int64_t done) {
     task_ = name;
     started_ = now;
+    first_done_ = done;
     shown_tenth_ = 0;
     ended_ = false;
   }
@@ -63,7 +64,7 @@ class ProgressDisplay {
       ended_ = true;
     } else if (tenth > shown_tenth_ && seconds() > 5) {
       fmt::print(stderr, "{}: {}/{}, {:.0f}/s, {:.0f} s left{}\n", task_, done, total, rate,
-                 static_cast<double>(total - done) / rate, detail_);
+                 rate > 0 ? static_cast<double>(total - done) / rate : 0, detail_);
     }
     shown_tenth_ = tenth;
   }
@@ -76,6 +77,7 @@ class ProgressDisplay {
   std::string task_;
   std::string detail_;  ///< ": loss 0.5312" or nothing
   Clock::time_point started_;
+  std::int64_t first_done_ = 0;  ///< what was done when it started: a resumed run has done some
   std::int64_t shown_tenth_ = 0;
   bool ended_ = false;
 };

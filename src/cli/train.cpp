@@ -108,6 +108,8 @@ void add_run_options(CLI::App& command, TrainRequest& r) {
   command.add_option("--checkpoint-seconds", r.checkpoint_seconds, "Time between checkpoints")
       ->capture_default_str();
   command.add_flag("--resume", r.resume, "Go on from the checkpoint if there is one");
+  command.add_flag("--recompute", r.recompute,
+                   "Compute activations again for the backward pass: less memory, same result");
   command.add_option("--history", r.history, "File of JSON lines, one for each epoch");
 }
 

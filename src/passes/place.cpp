@@ -1,10 +1,9 @@
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <numeric>
 #include <set>
 
 #include "graph/op_schema.h"
+#include "passes/glob.h"
 #include "passes/integer_rules.h"
 #include "passes/litert.h"
 #include "passes/placement.h"
@@ -414,7 +413,7 @@ std::vector<bool> kept_in_float(const Graph& graph, const std::vector<std::strin
     bool matched = false;
     for (std::size_t i = 0; i < kept.size(); ++i) {
       const Node& node = graph.node(static_cast<NodeId>(i));
-      if (!node.alive || fnmatch(glob.c_str(), node.name.c_str(), 0) != 0) continue;
+      if (!node.alive || !matches(glob, node.name)) continue;
       kept[i] = true;
       matched = true;
     }

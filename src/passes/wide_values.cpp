@@ -1,18 +1,11 @@
 #include "passes/wide_values.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <set>
 
+#include "passes/glob.h"
+
 namespace octet {
-namespace {
-
-bool matches(const std::string& glob, const std::string& name) {
-  return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
-}
-
-}  // namespace
 
 void find_wide(const Graph& graph, const std::vector<std::string>& globs, Placement& placement) {
   placement.wide.assign(graph.value_slots(), false);

@@ -24,30 +24,33 @@ enum class ParameterRole : std::uint8_t {
 class Network {
  public:
   /// `shape_graph`: the graph that shapes are inferred from; `trained` was made of it, perhaps
-  /// with FakeQuant nodes, whose scales are trained, too. Both have one f32 input with the batch
-  /// first.
-  [[nodiscard]] static Result<Network> make(Graph shape_graph, FakeQuantGraph trained);
+  /// with FakeQuant nodes, whose scales are trained, too. Both have inputs with the batch first.
+  /// `sample`: shapes of the inputs of one sample, which all others have, too; may be empty where
+  /// the graph states them.
+  [[nodiscard]] static Result<Network> make(Graph shape_graph, FakeQuantGraph trained,
+                                            const std::vector<Shape>& sample = {});
 
   [[nodiscard]] const std::map<ValueId, ParameterRole>& roles() const { return roles_; }
   [[nodiscard]] Parameters initial_parameters() const;
   [[nodiscard]] const Graph& graph() const { return graph_; }
   /// What the loss sees: the first output, or what its final Softmax reads.
   [[nodiscard]] ValueId scores() const { return scores_; }
-  /// Shape of the input for `batch` samples.
-  [[nodiscard]] const Shape& input_shape() const { return input_shape_; }
+  /// Of each input: first extent dynamic_dim, the others static.
+  [[nodiscard]] const std::vector<Shape>& input_shapes() const { return input_shapes_; }
   [[nodiscard]] bool has_batch_norm() const { return has_batch_norm_; }
   [[nodiscard]] const std::vector<NormalizedLayer>& normalized() const { return normalized_; }
 
   /// A tape for micro-batches of `samples`.
   [[nodiscard]] Result<std::unique_ptr<gradient::Tape>> tape(
-      std::int64_t samples, gradient::Mode mode = gradient::Mode::training) const;
+      std::int64_t samples, gradient::Mode mode = gradient::Mode::training,
+      bool recompute = false) const;
 
  private:
   Graph shape_graph_;
   Graph graph_;
   std::map<ValueId, ParameterRole> roles_;
   ValueId scores_ = ValueId::none;
-  Shape input_shape_;  ///< first extent: dynamic_dim
+  std::vector<Shape> input_shapes_;
   bool has_batch_norm_ = false;
   std::vector<NormalizedLayer> normalized_;
   std::map<ValueId, ValueId> like_;  ///< FakeQuantGraph::like

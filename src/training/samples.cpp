@@ -26,15 +26,24 @@ Result<TrainingSamples> TrainingSamples::read(const Dataset& dataset,
   return store;
 }
 
-Result<Tensor> TrainingSamples::input(std::int64_t i) const {
-  OCTET_ASSIGN(auto inputs, dataset_->decode(samples_[static_cast<std::size_t>(i)]));
-  return std::move(inputs.front());
+Result<std::vector<Tensor>> TrainingSamples::inputs(std::int64_t i) const {
+  return dataset_->decode(samples_[static_cast<std::size_t>(i)]);
 }
 
 std::int32_t TrainingSamples::label(std::int64_t i) const {
   const auto& labels = dataset_->labels();
   if (labels.empty()) return -1;
   return labels[static_cast<std::size_t>(samples_[static_cast<std::size_t>(i)].index)];
+}
+
+Result<std::vector<Shape>> sample_shapes(const Dataset& dataset, std::int64_t sample) {
+  OCTET_ASSIGN(auto stream, dataset.stream({sample}));
+  OCTET_ASSIGN(const auto raw, stream->next());
+  if (!raw) return bad_input("{} has no sample {}", dataset.name(), sample);
+  OCTET_ASSIGN(const auto inputs, dataset.decode(*raw));
+  std::vector<Shape> shapes;
+  for (const auto& input : inputs) shapes.push_back(input.shape());
+  return shapes;
 }
 
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {

@@ -15,8 +15,8 @@ class TrainingSamples {
                                                     std::uint64_t limit = std::uint64_t{8} << 30);
 
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(samples_.size()); }
-  /// Sample i as the model's single input, batch dimension 1. Thread-safe.
-  [[nodiscard]] Result<Tensor> input(std::int64_t i) const;
+  /// Sample i, one tensor for each input of the model, batch dimension 1. Thread-safe.
+  [[nodiscard]] Result<std::vector<Tensor>> inputs(std::int64_t i) const;
   /// Class as the data set states it, -1 without labels.
   [[nodiscard]] std::int32_t label(std::int64_t i) const;
 
@@ -26,6 +26,9 @@ class TrainingSamples {
   const Dataset* dataset_;
   std::vector<RawSample> samples_;
 };
+
+/// Shapes of the inputs of one sample.
+[[nodiscard]] Result<std::vector<Shape>> sample_shapes(const Dataset& dataset, std::int64_t sample);
 
 /// The numbers 0..count-1 in an order that depends on (seed, epoch) alone.
 [[nodiscard]] std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed,

@@ -35,7 +35,13 @@ class OrderedSum {
   std::vector<float> sum_;
 };
 
-Status check_labels(const ClassTargets& targets, std::int64_t classes) {
+Status check_labels(const ClassTargets& targets, const Tensor& scores) {
+  if (targets.labels.empty()) return {};
+  const auto classes = scores.dim(scores.rank() - 1);
+  if (scores.size() != classes * static_cast<std::int64_t>(targets.labels.size())) {
+    return bad_input("scores of shape {} are more than one row of classes for each label",
+                     to_string(scores.shape()));
+  }
   for (const auto label : targets.labels) {
     if (label >= 0 && label < classes) continue;
     return bad_input("a label is {}, but the model has scores for {} classes", label, classes);
@@ -65,10 +71,24 @@ StepRunner::Tapes StepRunner::no_tapes(gradient::Mode mode) const {
   return tapes;
 }
 
+Status StepRunner::check_augmentation() const {
+  const auto& shapes = network_->input_shapes();
+  const Value& first = network_->graph().value(network_->graph().inputs.front());
+  const bool image = first.dtype == DType::f32 && shapes.front().size() == 4;
+  if (options_->augmentation.changes_images() && !image) {
+    return bad_input("input {} is no image to crop, flip or cut", first.name);
+  }
+  if (options_->augmentation.mixup > 0 && (first.dtype != DType::f32 || shapes.size() > 1)) {
+    return bad_input("mixup needs a model of one f32 input");
+  }
+  return {};
+}
+
 Result<StepRunner> StepRunner::make(const Network& network, const Graph* teacher,
                                     const TrainingSamples& store, const TrainingData& data,
                                     const TrainOptions& options) {
   StepRunner runner(network, store, data, options);
+  OCTET_TRY(runner.check_augmentation());
   if (teacher != nullptr) {
     OCTET_ASSIGN(runner.teacher_, compile_float(*teacher));
     runner.teachers_.emplace(*runner.teacher_);
@@ -97,7 +117,7 @@ Status StepRunner::prepare(const std::vector<std::span<const std::int64_t>>& par
   for (const auto& part : parts) {
     const auto samples = static_cast<std::int64_t>(part.size());
     if (tapes.tapes.contains(samples)) continue;
-    OCTET_ASSIGN(auto tape, network_->tape(samples, tapes.mode));
+    OCTET_ASSIGN(auto tape, network_->tape(samples, tapes.mode, options_->recompute));
     OCTET_TRY(tape->update(parameters));
     tapes.tapes[samples] = std::move(tape);
   }
@@ -113,44 +133,56 @@ Result<gradient::TapeSession*> StepRunner::Tapes::session(int worker, std::size_
   return made.get();
 }
 
-Result<Tensor> StepRunner::image(std::int64_t sample, Random& random, bool augmented) const {
-  OCTET_ASSIGN(Tensor input, store_->input(sample));
-  const Shape& wanted = network_->input_shape();
-  const bool fits = input.dtype() == DType::f32 &&
-                    input.rank() == static_cast<int>(wanted.size()) &&
-                    std::equal(wanted.begin() + 1, wanted.end(), input.shape().begin() + 1);
-  if (!fits) {
-    return bad_input("sample {} has shape {}, which the model does not take", sample,
-                     to_string(input.shape()));
+Result<std::vector<Tensor>> StepRunner::inputs(std::int64_t sample, Random& random,
+                                               bool augmented) const {
+  OCTET_ASSIGN(auto inputs, store_->inputs(sample));
+  const auto& wanted = network_->input_shapes();
+  if (inputs.size() != wanted.size()) {
+    return bad_input("sample {} has {} inputs, the model {}", sample, inputs.size(), wanted.size());
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Value& value = network_->graph().value(network_->graph().inputs[i]);
+    const Shape& shape = inputs[i].shape();
+    const bool fits = inputs[i].dtype() == value.dtype && shape.size() == wanted[i].size() &&
+                      std::equal(wanted[i].begin() + 1, wanted[i].end(), shape.begin() + 1);
+    if (!fits) {
+      return bad_input("sample {} has shape {} for input {}, which the model does not take", sample,
+                       to_string(shape), value.name);
+    }
   }
   if (augmented && options_->augmentation.changes_images()) {
-    augment(options_->augmentation, data_->layout, random, input);
+    augment(options_->augmentation, data_->layout, random, inputs.front());
   }
-  return input;
+  return inputs;
 }
 
 Result<StepRunner::MicroBatch> StepRunner::assemble(std::span<const std::int64_t> samples,
                                                     std::int64_t epoch, bool augmented) const {
   MicroBatch batch;
-  Shape shape = network_->input_shape();
-  shape[0] = static_cast<std::int64_t>(samples.size());
-  batch.input = Tensor(DType::f32, shape);
-  const auto size = batch.input.size() / shape[0];
+  for (std::size_t k = 0; k < network_->input_shapes().size(); ++k) {
+    Shape shape = network_->input_shapes()[k];
+    shape[0] = static_cast<std::int64_t>(samples.size());
+    batch.inputs.emplace_back(network_->graph().value(network_->graph().inputs[k]).dtype,
+                              std::move(shape));
+  }
   const bool mixes = augmented && options_->augmentation.mixup > 0;
   for (std::size_t i = 0; i < samples.size(); ++i) {
     Random random(options_->seed, epoch, samples[i]);
-    OCTET_ASSIGN(const Tensor input, image(samples[i], random, augmented));
-    float* to = batch.input.mutable_data<float>() + static_cast<std::int64_t>(i) * size;
-    std::memcpy(to, input.raw(), input.bytes());
+    OCTET_ASSIGN(const auto own, inputs(samples[i], random, augmented));
+    for (std::size_t k = 0; k < own.size(); ++k) {
+      std::memcpy(batch.inputs[k].mutable_raw() + i * own[k].bytes(), own[k].raw(), own[k].bytes());
+    }
     const auto label = store_->label(samples[i]);
     if (label >= 0) batch.targets.labels.push_back(label + data_->label_offset);
     if (!mixes) continue;
     const auto other =
         samples[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(samples.size())))];
-    OCTET_ASSIGN(const Tensor partner, image(other, random, true));
+    OCTET_ASSIGN(const auto partner, inputs(other, random, true));
     const auto share = static_cast<float>(draw_beta(options_->augmentation.mixup, random));
+    const auto size = own.front().size();
+    float* to = batch.inputs.front().mutable_data<float>() + static_cast<std::int64_t>(i) * size;
     for (std::int64_t k = 0; k < size; ++k) {
-      to[k] = share * to[k] + (1 - share) * partner.data<float>()[k];
+      to[k] = share * to[k] + (1 - share) * partner.front().data<float>()[k];
     }
     batch.targets.share.push_back(share);
     if (label >= 0)
@@ -164,7 +196,7 @@ Result<LossResult> StepRunner::loss(int worker, const MicroBatch& batch, const T
   std::optional<Tensor> taught;
   if (teachers_) {
     OCTET_ASSIGN(auto* teacher, teachers_->get(worker));
-    OCTET_ASSIGN(auto outputs, teacher->run(std::span(&batch.input, 1)));
+    OCTET_ASSIGN(auto outputs, teacher->run(batch.inputs));
     taught = std::move(outputs.front());
     if (taught->size() != scores.size()) {
       return bad_input("the teacher has scores of shape {}, the model of {}",
@@ -173,13 +205,13 @@ Result<LossResult> StepRunner::loss(int worker, const MicroBatch& batch, const T
   }
   const Tensor* teacher = taught ? &*taught : nullptr;
   if (options_->loss.kind == LossKind::cross_entropy) {
-    OCTET_TRY(check_labels(batch.targets, scores.dim(scores.rank() - 1)));
+    OCTET_TRY(check_labels(batch.targets, scores));
     return class_loss(options_->loss, scores, batch.targets, teacher, weight);
   }
-  const Tensor& target = teacher != nullptr ? *teacher : batch.input;
-  if (target.size() != scores.size()) {
+  const Tensor& target = teacher != nullptr ? *teacher : batch.inputs.front();
+  if (target.size() != scores.size() || target.dtype() != DType::f32) {
     return bad_input("an output of shape {} cannot reconstruct an input of {}",
-                     to_string(scores.shape()), to_string(batch.input.shape()));
+                     to_string(scores.shape()), to_string(target.shape()));
   }
   return squared_loss(scores, target, weight);
 }
@@ -189,7 +221,7 @@ Result<StepRunner::Part> StepRunner::run_part(int worker, std::span<const std::i
                                               std::span<float> leaves) {
   OCTET_ASSIGN(const auto batch, assemble(samples, epoch, true));
   OCTET_ASSIGN(auto* tape, tapes_.session(worker, samples.size()));
-  OCTET_ASSIGN(const auto outputs, tape->forward(std::span(&batch.input, 1)));
+  OCTET_ASSIGN(const auto outputs, tape->forward(batch.inputs));
   OCTET_ASSIGN(const auto judged, loss(worker, batch, outputs.front(), weight));
   OCTET_TRY(tape->backward(std::span(&judged.gradient, 1), leaves));
   const bool classes = options_->loss.kind == LossKind::cross_entropy;
@@ -233,7 +265,7 @@ Result<double> StepRunner::accuracy(const Parameters& parameters,
         const auto& part = parts[static_cast<std::size_t>(i)];
         OCTET_ASSIGN(const auto batch, assemble(part, 0, false));
         OCTET_ASSIGN(auto* session, tapes.session(worker, part.size()));
-        OCTET_ASSIGN(const auto outputs, session->forward(std::span(&batch.input, 1)));
+        OCTET_ASSIGN(const auto outputs, session->forward(batch.inputs));
         correct[static_cast<std::size_t>(i)] = count_correct(outputs.front(), batch.targets.labels);
         return {};
       }));
@@ -253,7 +285,7 @@ Result<std::map<NodeId, gradient::BatchMoments>> StepRunner::moments(
                            OCTET_ASSIGN(const auto batch, assemble(parts[number], 0, false));
                            OCTET_ASSIGN(auto* tape, tapes.session(worker, parts[number].size()));
                            (void)tape->take_moments();
-                           OCTET_TRY(tape->forward(std::span(&batch.input, 1)));
+                           OCTET_TRY(tape->forward(batch.inputs));
                            seen[number] = tape->take_moments();
                            return {};
                          }));

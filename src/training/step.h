@@ -47,7 +47,7 @@ class StepRunner {
     [[nodiscard]] Result<gradient::TapeSession*> session(int worker, std::size_t samples);
   };
   struct MicroBatch {
-    Tensor input;
+    std::vector<Tensor> inputs;
     ClassTargets targets;
   };
   struct Part {
@@ -58,12 +58,14 @@ class StepRunner {
   StepRunner(const Network& network, const TrainingSamples& store, const TrainingData& data,
              const TrainOptions& options);
 
+  [[nodiscard]] Status check_augmentation() const;
   [[nodiscard]] std::vector<std::span<const std::int64_t>> cut(
       std::span<const std::int64_t> batch) const;
   [[nodiscard]] Tapes no_tapes(gradient::Mode mode) const;
   [[nodiscard]] Status prepare(const std::vector<std::span<const std::int64_t>>& parts,
                                const Parameters& parameters, Tapes& tapes) const;
-  [[nodiscard]] Result<Tensor> image(std::int64_t sample, Random& random, bool augmented) const;
+  [[nodiscard]] Result<std::vector<Tensor>> inputs(std::int64_t sample, Random& random,
+                                                   bool augmented) const;
   [[nodiscard]] Result<MicroBatch> assemble(std::span<const std::int64_t> samples,
                                             std::int64_t epoch, bool augmented) const;
   [[nodiscard]] Result<LossResult> loss(int worker, const MicroBatch& batch, const Tensor& scores,

@@ -133,14 +133,15 @@ class Trainer {
     return save();
   }
 
-  /// What follows the task's colon changes from step to step: the epoch's loss and accuracy so far.
+  /// Of the whole run. What follows the task's colon changes from step to step: the epoch, its loss
+  /// and accuracy so far.
   void report(std::int64_t count) {
     if (!hooks_.progress) return;
     const auto done = static_cast<double>(state_.position);
-    hooks_.progress(
-        fmt::format("epoch {}/{}: loss {:.4f}, top-1 {:.2f} %", state_.epoch + 1, options_.epochs,
-                    state_.loss_sum / done, 100 * static_cast<double>(state_.correct) / done),
-        state_.position, count);
+    hooks_.progress(fmt::format("training: epoch {}/{}, loss {:.4f}, top-1 {:.2f} %",
+                                state_.epoch + 1, options_.epochs, state_.loss_sum / done,
+                                100 * static_cast<double>(state_.correct) / done),
+                    state_.epoch * count + state_.position, options_.epochs * count);
   }
 
   Status run_step(std::span<const std::int64_t> batch) {

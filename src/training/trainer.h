@@ -37,6 +37,7 @@ struct TrainOptions {
   std::int64_t held_back = 0;  ///< samples that are not trained on but judged after each epoch
   std::int64_t patience = 0;   ///< epochs without a better result on those before it ends; 0: all
   std::uint64_t seed = 0;
+  bool recompute = false;  ///< less memory for more time, the same result (TapeOptions::recompute)
   std::filesystem::path checkpoint;  ///< "" for none
   double checkpoint_seconds = 60;    ///< at most so often, and at the end of each epoch
   bool resume = false;               ///< go on from the checkpoint if there is one

@@ -2,9 +2,8 @@
 
 #include <cmath>
 
-#include "engine/float_support.h"
 #include "engine/gradient/tape.h"
-#include "engine/integer_model_builder.h"
+#include "engine/gradient_cases.h"
 #include "graph/shape_inference.h"
 
 namespace octet::testing {
@@ -13,187 +12,6 @@ namespace {
 using gradient::Parameters;
 using gradient::Tape;
 using Ints = std::vector<std::int64_t>;
-using Attributes = std::map<std::string, Attribute, std::less<>>;
-
-/// A graph under test: its inputs' values and which constants are trained.
-struct Case {
-  std::string name;
-  std::function<void(ModelBuilder&, std::vector<Tensor>& inputs, std::vector<ValueId>& trained)>
-      build;
-  bool batch_statistics = false;  ///< differs from the float engine, which normalizes otherwise
-  double step = 1e-2;
-};
-
-/// Adds a trained constant to an input, so that the gradient of what reads the sum is tested.
-ValueId movable(ModelBuilder& b, std::vector<Tensor>& inputs, std::vector<ValueId>& trained,
-                Shape shape, float low = -1, float high = 1) {
-  const auto seed = static_cast<unsigned>(inputs.size() + 1);
-  inputs.push_back(random_tensor(shape, seed, low, high));
-  const auto x = b.input("x" + std::to_string(seed), shape);
-  const auto shift =
-      b.constant("shift" + std::to_string(seed), random_tensor(shape, seed + 50, -0.1F, 0.1F));
-  trained.push_back(shift);
-  return b.node("Add", {x, shift});
-}
-
-ValueId weight(ModelBuilder& b, std::vector<ValueId>& trained, Shape shape, float low = -0.7F,
-               float high = 0.7F) {
-  const auto seed = static_cast<unsigned>(trained.size() + 100);
-  const auto id =
-      b.constant("w" + std::to_string(seed), random_tensor(std::move(shape), seed, low, high));
-  trained.push_back(id);
-  return id;
-}
-
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-Case unary(const std::string& op, Attributes attributes = {}, float low = -4, float high = 4,
-           Shape shape = {2, 3, 4, 5}) {
-  return {op, [=](ModelBuilder& b, auto& inputs, auto& trained) {
-            b.output(b.node(op, {movable(b, inputs, trained, shape, low, high)}, attributes));
-          }};
-}
-
-Case conv(const std::string& name, Shape input, Shape filter, Attributes attributes) {
-  return {name, [=](ModelBuilder& b, auto& inputs, auto& trained) {
-            const auto x = movable(b, inputs, trained, input);
-            const auto w = weight(b, trained, filter);
-            const auto bias = weight(b, trained, {filter[0]});
-            b.output(b.node("Conv", {x, w, bias}, attributes));
-          }};
-}
-
-Case arithmetic(const std::string& op, Shape first, Shape second) {
-  return {op + to_string(second), [=](ModelBuilder& b, auto& inputs, auto& trained) {
-            const auto x = movable(b, inputs, trained, first, 0.5F, 2);
-            b.output(b.node(op, {x, weight(b, trained, second, 0.5F, 2)}));
-          }};
-}
-
-std::vector<Case> cases() {
-  std::vector<Case> all = {
-      unary("Relu"),
-      unary("LeakyRelu", {{"alpha", 0.2F}}),
-      unary("Sigmoid"),
-      unary("Tanh"),
-      unary("HardSigmoid"),
-      unary("HardSwish"),
-      unary("Neg"),
-      unary("Exp", {}, -2, 1),
-      unary("Log", {}, 0.5F, 2),
-      unary("Sqrt", {}, 0.5F, 2),
-      unary("Erf", {}, -2, 2),
-      unary("Gelu"),
-      unary("Gelu", {{"approximate", std::string("tanh")}}),
-      unary("Flatten"),
-      unary("Identity"),
-      unary("GlobalAveragePool"),
-      unary("GlobalMaxPool"),
-      unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}}),
-      unary("Softmax", {{"axis", std::int64_t{-1}}}, -2, 2, {3, 7}),
-      unary("MaxPool",
-            {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}}),
-      unary("AveragePool",
-            {{"kernel_shape", Ints{2, 3}}, {"strides", Ints{1, 2}}, {"pads", Ints{0, 1, 1, 1}}}),
-      unary("AveragePool", {{"kernel_shape", Ints{3, 3}},
-                            {"pads", Ints{1, 1, 1, 1}},
-                            {"count_include_pad", std::int64_t{1}}}),
-      conv("conv 3x3", {2, 4, 6, 5}, {8, 4, 3, 3}, {{"pads", Ints{1, 1, 1, 1}}}),
-      conv("conv 1x1", {3, 16, 4, 4}, {32, 16, 1, 1}, {}),
-      conv("conv stride 2, first layer", {2, 3, 9, 8}, {16, 3, 3, 3},
-           {{"pads", Ints{0, 0, 1, 1}}, {"strides", Ints{2, 2}}}),
-      conv("conv depthwise", {2, 8, 6, 6}, {8, 1, 3, 3},
-           {{"pads", Ints{1, 1, 1, 1}}, {"group", std::int64_t{8}}}),
-      conv("conv grouped", {2, 6, 5, 5}, {4, 3, 3, 3}, {{"group", std::int64_t{2}}}),
-      conv("conv dilated", {1, 4, 9, 9}, {4, 4, 3, 3}, {{"dilations", Ints{2, 2}}}),
-      arithmetic("Add", {2, 3, 4, 4}, {1, 3, 1, 1}),
-      arithmetic("Sub", {2, 3, 4, 4}, {2, 3, 4, 4}),
-      arithmetic("Mul", {2, 3, 4, 4}, {3, 1, 1}),
-      arithmetic("Div", {2, 3, 4, 4}, {4}),
-      arithmetic("Mul", {4, 5}, {1}),
-      arithmetic("Add", {4, 5}, {5}),
-  };
-  all.push_back({"Clip", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5}, -2, 8);
-                   b.output(b.node("Clip", {x, b.constant("low", Tensor::from<float>({0}, {})),
-                                            b.constant("high", Tensor::from<float>({6}, {}))}));
-                 }});
-  for (const std::int64_t transposed : {0, 1}) {
-    all.push_back({"Gemm transB " + std::to_string(transposed),
-                   [=](ModelBuilder& b, auto& inputs, auto& trained) {
-                     const auto x = movable(b, inputs, trained, {5, 7});
-                     const auto w = weight(b, trained, transposed != 0 ? Shape{4, 7} : Shape{7, 4});
-                     b.output(b.node("Gemm", {x, w, weight(b, trained, {4})},
-                                     {{"transB", transposed}, {"alpha", 0.5F}, {"beta", 2.0F}}));
-                   }});
-  }
-  all.push_back(
-      {"Gemm transA", [](ModelBuilder& b, auto& inputs, auto& trained) {
-         const auto x = movable(b, inputs, trained, {7, 5});
-         b.output(b.node("Gemm", {x, weight(b, trained, {7, 4})}, {{"transA", std::int64_t{1}}}));
-       }});
-  all.push_back({"MatMul", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 7});
-                   b.output(b.node("MatMul", {x, weight(b, trained, {7, 4})}));
-                 }});
-  all.push_back({"MatMul of two values", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 7});
-                   const auto y = movable(b, inputs, trained, {2, 7, 4});
-                   b.output(b.node("MatMul", {x, y}));
-                 }});
-  all.push_back({"Concat", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
-                   const auto y = movable(b, inputs, trained, {2, 5, 4, 4});
-                   b.output(b.node("Concat", {x, y, x}, {{"axis", std::int64_t{1}}}));
-                 }});
-  all.push_back({"Pad", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
-                   b.output(b.node("Pad", {x, b.ints("pads", {0, 0, 1, 2, 0, 1, 0, -1})}));
-                 }});
-  all.push_back({"Resize", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
-                   const auto scales = b.constant("scales", Tensor::from<float>({1, 1, 2, 3}, {4}));
-                   b.output(b.node("Resize", {x, ValueId::none, scales}));
-                 }});
-  all.push_back({"Slice", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 7, 6});
-                   b.output(b.node("Slice", {x, b.ints("starts", {0, -2}), b.ints("ends", {7, -7}),
-                                             b.ints("axes", {2, -1}), b.ints("steps", {2, -1})}));
-                 }});
-  all.push_back({"ReduceMean", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 3, 4, 5});
-                   b.output(b.node("ReduceMean", {x, b.ints("axes", {2, 3})},
-                                   {{"keepdims", std::int64_t{0}}}));
-                 }});
-  all.push_back({"BatchNormalization",
-                 [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {4, 3, 4, 5}, -1, 3);
-                   b.output(b.node("BatchNormalization",
-                                   {x, weight(b, trained, {3}, 0.5F, 2), weight(b, trained, {3}),
-                                    b.constant("mean", random_tensor({3}, 1)),
-                                    b.constant("variance", random_tensor({3}, 2, 1, 2))}));
-                 },
-                 true});
-  all.push_back({"LayerNormalization", [](ModelBuilder& b, auto& inputs, auto& trained) {
-                   const auto x = movable(b, inputs, trained, {2, 4, 9}, -1, 3);
-                   b.output(b.node("LayerNormalization",
-                                   {x, weight(b, trained, {9}, 0.5F, 2), weight(b, trained, {9})}));
-                 }});
-  all.push_back(
-      {"residual block", [](ModelBuilder& b, auto& inputs, auto& trained) {
-         const auto x = movable(b, inputs, trained, {2, 8, 6, 6});
-         const auto y = b.node(
-             "Sigmoid",
-             {b.node("Conv",
-                     {x, weight(b, trained, {8, 8, 3, 3}, -0.3F, 0.3F), weight(b, trained, {8})},
-                     {{"pads", Ints{1, 1, 1, 1}}})});
-         const auto sum = b.node("Add", {y, x});
-         const auto pooled = b.node("Flatten", {b.node("GlobalAveragePool", {sum})});
-         b.output(b.node("Gemm", {pooled, weight(b, trained, {3, 8}), weight(b, trained, {3})},
-                         {{"transB", std::int64_t{1}}}));
-       }});
-  return all;
-}
 
 struct Made {
   ModelBuilder builder;
@@ -204,7 +22,7 @@ struct Made {
   std::vector<Tensor> directions;  ///< loss = sum of outputs times these
 };
 
-void make(const Case& c, Made& made) {
+void make(const GradientCase& c, Made& made, bool recompute = false) {
   c.build(made.builder, made.inputs, made.trained);
   Graph& graph = made.builder.model.graph;
   OCTET_ASSERT_OK(infer_shapes(graph));
@@ -214,6 +32,7 @@ void make(const Case& c, Made& made) {
   }
   options.trained = made.trained;
   options.outputs = graph.outputs;
+  options.recompute = recompute;
   auto tape = Tape::compile(graph, options);
   OCTET_ASSERT_OK(tape);
   made.tape = std::move(*tape);
@@ -250,7 +69,7 @@ Parameters gradients(Made& made) {
   return *found;
 }
 
-class GradientOfGraph : public ::testing::TestWithParam<Case> {};
+class GradientOfGraph : public ::testing::TestWithParam<GradientCase> {};
 
 TEST_P(GradientOfGraph, EqualsCentralDifferences) {
   Made made;
@@ -306,17 +125,29 @@ TEST_P(GradientOfGraph, ForwardEqualsTheFloatEngine) {
   }
 }
 
-std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+/// With recomputation, to the bit.
+TEST_P(GradientOfGraph, RecomputedGivesTheSame) {
+  Made kept;
+  Made again;
+  make(GetParam(), kept);
+  make(GetParam(), again, true);
+  const auto expected = gradients(kept);
+  const auto found = gradients(again);
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [id, tensor] : expected) EXPECT_TRUE(identical(tensor, found.at(id)));
+}
+
+std::string case_name(const ::testing::TestParamInfo<GradientCase>& info) {
   std::string name = std::to_string(info.index) + "_";
   for (const char c : info.param.name)
     name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
   return name;
 }
-INSTANTIATE_TEST_SUITE_P(Ops, GradientOfGraph, ::testing::ValuesIn(cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Ops, GradientOfGraph, ::testing::ValuesIn(gradient_cases()), case_name);
 
 TEST(Gradient, BackwardTwiceGivesTheSame) {
   Made made;
-  make(cases().back(), made);
+  make(gradient_cases().back(), made);
   const auto first = gradients(made);
   const auto second = gradients(made);
   for (const auto& [id, tensor] : first) EXPECT_TRUE(identical(tensor, second.at(id)));
@@ -325,10 +156,12 @@ TEST(Gradient, BackwardTwiceGivesTheSame) {
 TEST(Gradient, OperatorsWithoutOneAreNamed) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
-  b.output(b.node("Sin", {x}));
+  const auto shift = b.constant("shift", random_tensor({4}, 1));
+  b.output(b.node("Sin", {b.node("Add", {x, shift})}));
   Graph& graph = b.model.graph;
   OCTET_ASSERT_OK(infer_shapes(graph));
   gradient::TapeOptions options;
+  options.trained = {shift};
   for (std::size_t i = 0; i < graph.value_slots(); ++i) {
     options.shapes.push_back(graph.value(static_cast<ValueId>(i)).shape);
   }
@@ -336,6 +169,32 @@ TEST(Gradient, OperatorsWithoutOneAreNamed) {
   const auto tape = Tape::compile(graph, options);
   ASSERT_FALSE(tape.has_value());
   EXPECT_NE(tape.error().message.find("Sin"), std::string::npos);
+}
+
+/// What no trained constant reaches may have any type and operator.
+TEST(Gradient, MasksAndPositionsAreComputedBefore) {
+  Made made;
+  make({"masked",
+        [](ModelBuilder& b, auto& inputs, auto& trained) {
+          const auto x = movable(b, inputs, trained, {2, 3, 4, 4});
+          inputs.push_back(Tensor::from<std::int64_t>({1, 0, 1, 1, 1, 1, 0, 0}, {2, 4}));
+          const auto mask = b.input("mask", {2, 4}, DType::i64);
+          const auto cut = b.constant("cut", Tensor::from<std::int64_t>({0}, {}));
+          const auto keep = b.node("Greater", {mask, cut});
+          b.model.graph.value(keep).dtype = DType::boolean;
+          const auto wide = b.node("Unsqueeze", {keep, b.ints("axes", {1, 2})});
+          b.model.graph.value(wide).dtype = DType::boolean;
+          b.output(b.node("Where", {wide, x, b.constant("low", Tensor::from<float>({-9}, {}))}));
+        }},
+       made);
+  const auto found = gradients(made);
+  const auto& g = found.at(made.trained.front());
+  const auto& direction = made.directions.front();
+  const auto* keep = made.inputs[1].data<std::int64_t>();
+  for (std::int64_t i = 0; i < g.size(); ++i) {
+    const bool kept = keep[i / 48 * 4 + i % 4] != 0;
+    EXPECT_EQ(g.data<float>()[i], kept ? direction.data<float>()[i] : 0.0F) << i;
+  }
 }
 
 /// x on a grid of codes in [-8, 7] with zero point -3, scale 0.5; gradients for output gradients

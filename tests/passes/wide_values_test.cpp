@@ -31,8 +31,9 @@ Graph network() {
 /// The range of a1 is a hundred times what it needs: 8 bits leave it a few codes.
 const testing::Ranges ranges = {{"x", {-1, 1}}, {"a0", {0, 4}}, {"a1", {0, 400}}, {"c2", {-9, 9}}};
 
-testing::Quantized quantized(std::vector<std::string> wide) {
+testing::Quantized quantized(std::vector<std::string> wide, int activation_bits = 8) {
   QuantizeOptions options;
+  options.activation_bits = activation_bits;
   options.wide = std::move(wide);
   return testing::quantize(network(), ranges, options);
 }
@@ -86,6 +87,17 @@ TEST(WideValues, KeepWhatEightBitsLose) {
   EXPECT_LT(error(exact, wide), 0.05 * error(exact, narrow));
   const auto simulated = output(*compile_simulation(model).value().program);
   EXPECT_EQ(error(simulated, wide), 0);
+}
+
+/// A name says more than the width of all activations.
+TEST(WideValues, KeepTheirBitsWhereOthersHaveFew) {
+  const auto few = quantized({}, 4);
+  EXPECT_EQ(few.find("a0")->scheme.bits, 4);
+  const auto model = quantized({"a0"}, 4);
+  EXPECT_EQ(model.find("a0")->scheme.bits, 16);
+  EXPECT_EQ(model.find("a0")->storage, DType::u16);
+  EXPECT_TRUE(model.model.plan.overrides.empty());
+  EXPECT_EQ(model.find("x")->scheme.bits, few.find("x")->scheme.bits);
 }
 
 TEST(WideValues, NotesPatternsThatFitNothing) {

@@ -80,6 +80,24 @@ struct Negative {
   static OCTET_INLINE float slope(float, float, Constants) { return -1; }
 };
 
+/// As in PyTorch, 0 at 0.
+struct Absolute {
+  static OCTET_INLINE float value(float x, Constants) { return std::fabs(x); }
+  static OCTET_INLINE float slope(float x, float, Constants) {
+    return x > 0 ? 1.0F : x < 0 ? -1.0F : 0.0F;
+  }
+};
+struct Reciprocal {
+  static OCTET_INLINE float value(float x, Constants) { return 1 / x; }
+  static OCTET_INLINE float slope(float, float y, Constants) { return -y * y; }
+};
+/// x > 0: x, else a (exp(x) - 1)
+struct Elu {
+  static OCTET_INLINE float value(float x, Constants k) {
+    return x > 0 ? x : k.a * (math::exponential(x) - 1);
+  }
+  static OCTET_INLINE float slope(float x, float y, Constants k) { return x > 0 ? 1 : y + k.a; }
+};
 struct Exp {
   static OCTET_INLINE float value(float x, Constants) { return math::exponential(x); }
   static OCTET_INLINE float slope(float, float y, Constants) { return y; }
@@ -156,6 +174,9 @@ OCTET_ACTIVATION(HardSigmoid)
 OCTET_ACTIVATION(HardSwish)
 OCTET_ACTIVATION(Swish)
 OCTET_ACTIVATION(Negative)
+OCTET_ACTIVATION(Absolute)
+OCTET_ACTIVATION(Reciprocal)
+OCTET_ACTIVATION(Elu)
 OCTET_ACTIVATION(Exp)
 OCTET_ACTIVATION(Log)
 OCTET_ACTIVATION(Sqrt)
@@ -214,6 +235,11 @@ MadeOp make_leaky_relu(const OpSource& source) {
       Constants{source.node.float_attribute("alpha", 0.01F), 0});
 }
 
+MadeOp make_elu(const OpSource& source) {
+  return std::make_unique<ActivationGradient>(
+      source, Elu_forward, Elu_backward, Constants{source.node.float_attribute("alpha", 1.0F), 0});
+}
+
 MadeOp make_hard_sigmoid(const OpSource& source) {
   return std::make_unique<ActivationGradient>(source, HardSigmoid_forward, HardSigmoid_backward,
                                               Constants{source.node.float_attribute("alpha", 0.2F),
@@ -247,6 +273,9 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"HardSwish", make_plain<HardSwish_forward, HardSwish_backward>},
     {"Swish", make_plain<Swish_forward, Swish_backward>},
     {"Neg", make_plain<Negative_forward, Negative_backward>},
+    {"Abs", make_plain<Absolute_forward, Absolute_backward>},
+    {"Reciprocal", make_plain<Reciprocal_forward, Reciprocal_backward>},
+    {"Elu", make_elu},
     {"Exp", make_plain<Exp_forward, Exp_backward>},
     {"Log", make_plain<Log_forward, Log_backward>},
     {"Sqrt", make_plain<Sqrt_forward, Sqrt_backward>},

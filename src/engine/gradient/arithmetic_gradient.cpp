@@ -1,12 +1,11 @@
-// Add, Sub, Mul and Div with broadcasting. The gradient of an operand that was broadcast is the sum
-// over the elements it was used for, in memory order of the result.
+// Add, Sub, Mul, Div, Pow and PRelu with broadcasting. The gradient of an operand that was
+// broadcast is the sum over the elements it was used for, in memory order of the result.
 
 #include <algorithm>
 #include <array>
-#include <numeric>
+#include <cmath>
 
-#include "engine/float/vector_clones.h"
-#include "engine/gradient/gradient_op.h"
+#include "engine/gradient/walk.h"
 
 namespace octet::gradient {
 namespace {
@@ -31,152 +30,114 @@ struct Div {
   static OCTET_INLINE float da(float, float b) { return 1 / b; }
   static OCTET_INLINE float db(float a, float b) { return -a / (b * b); }
 };
-
-/// One axis of the result, in memory order, with the steps of both operands along it (0 where they
-/// are broadcast).
-struct Axis {
-  std::int64_t extent = 1;
-  std::int64_t a = 0;
-  std::int64_t b = 0;
+/// As in PyTorch the exponent of 0 has no gradient.
+struct Pow {
+  static OCTET_INLINE float value(float a, float b) { return std::pow(a, b); }
+  static OCTET_INLINE float da(float a, float b) { return b * std::pow(a, b - 1); }
+  static OCTET_INLINE float db(float a, float b) {
+    return a == 0 ? 0 : std::pow(a, b) * std::log(a);
+  }
+};
+/// Pow with the constant exponent 2.
+struct Square {
+  static OCTET_INLINE float value(float a, float) { return a * a; }
+  static OCTET_INLINE float da(float a, float) { return 2 * a; }
+  static OCTET_INLINE float db(float, float) { return 0; }
+};
+struct PRelu {
+  static OCTET_INLINE float value(float a, float b) { return a > 0 ? a : b * a; }
+  static OCTET_INLINE float da(float a, float b) { return a > 0 ? 1 : b; }
+  static OCTET_INLINE float db(float a, float) { return a > 0 ? 0 : a; }
 };
 
-std::vector<std::int64_t> steps_of(const Shape& operand, bool parameter, std::size_t rank) {
-  const auto strides = strides_of(operand, parameter);
-  std::vector<std::int64_t> steps(rank, 0);
-  for (std::size_t i = 0; i < operand.size(); ++i) {
-    if (operand[i] != 1) steps[rank - operand.size() + i] = strides[i];
-  }
-  return steps;
-}
-
-std::vector<Axis> axes_of(const OpSource& source) {
-  const auto rank = source.output.size();
-  const auto a = steps_of(source.inputs[0], source.parameters[0], rank);
-  const auto b = steps_of(source.inputs[1], source.parameters[1], rank);
-  const auto out = strides_of(source.output, false);
-  std::vector<std::size_t> order(rank);
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t i, std::size_t j) { return out[i] > out[j]; });
-  std::vector<Axis> axes;
-  for (const auto i : order) {
-    const Axis axis{source.output[i], a[i], b[i]};
-    if (axis.extent == 1) continue;
-    // Axes that both operands walk through evenly are one.
-    if (!axes.empty() && axes.back().a == axis.a * axis.extent &&
-        axes.back().b == axis.b * axis.extent) {
-      axes.back() = {axes.back().extent * axis.extent, axis.a, axis.b};
-    } else {
-      axes.push_back(axis);
-    }
-  }
-  if (axes.empty()) axes.push_back({});
-  return axes;
-}
-
-/// Calls fn(result offset, a offset, b offset) for every run along the last axis.
-template <class Fn>
-OCTET_INLINE void for_each_run(const std::vector<Axis>& axes, const Fn& fn) {
-  std::int64_t outer = 1;
-  for (std::size_t i = 0; i + 1 < axes.size(); ++i) outer *= axes[i].extent;
-  for (std::int64_t n = 0; n < outer; ++n) {
-    std::int64_t a = 0;
-    std::int64_t b = 0;
-    std::int64_t rest = n;
-    for (std::size_t i = axes.size() - 1; i-- > 0;) {
-      const auto at = rest % axes[i].extent;
-      rest /= axes[i].extent;
-      a += at * axes[i].a;
-      b += at * axes[i].b;
-    }
-    fn(n * axes.back().extent, a, b);
-  }
-}
+/// Of result, first and second operand; the result's last step is 1.
+using OperandWalk = Walk<3>;
 
 template <class F>
-OCTET_INLINE void forward_loop(const std::vector<Axis>& axes, const float* a, const float* b,
+OCTET_INLINE void forward_loop(const OperandWalk& walk, const float* a, const float* b,
                                float* out) {
-  const Axis last = axes.back();
-  for_each_run(axes, [&](std::int64_t o, std::int64_t ia, std::int64_t ib) {
-    float* to = out + o;
-    const float* pa = a + ia;
-    const float* pb = b + ib;
-    if (last.a == 1 && last.b == 1) {
-      for (std::int64_t i = 0; i < last.extent; ++i) to[i] = F::value(pa[i], pb[i]);
+  const auto [count, steps] = walk.last();
+  for_each_run(walk, [&, count = count, a_step = steps[1], b_step = steps[2]](const auto& at) {
+    float* to = out + at[0];
+    const float* pa = a + at[1];
+    const float* pb = b + at[2];
+    if (a_step == 1 && b_step == 1) {
+      for (std::int64_t i = 0; i < count; ++i) to[i] = F::value(pa[i], pb[i]);
     } else {
-      for (std::int64_t i = 0; i < last.extent; ++i) {
-        to[i] = F::value(pa[i * last.a], pb[i * last.b]);
-      }
+      for (std::int64_t i = 0; i < count; ++i) to[i] = F::value(pa[i * a_step], pb[i * b_step]);
     }
   });
 }
 
 /// sums_a, sums_b: gradients of the operands, added to; nullptr where not wanted.
 template <class F>
-OCTET_INLINE void backward_loop(const std::vector<Axis>& axes, const float* a, const float* b,
+OCTET_INLINE void backward_loop(const OperandWalk& walk, const float* a, const float* b,
                                 const float* g, float* sums_a, float* sums_b) {
-  const Axis last = axes.back();
-  for_each_run(axes, [&](std::int64_t o, std::int64_t ia, std::int64_t ib) {
-    const float* gradient = g + o;
-    const float* pa = a + ia;
-    const float* pb = b + ib;
+  const auto [count, steps] = walk.last();
+  for_each_run(walk, [&, count = count, a_step = steps[1], b_step = steps[2]](const auto& at) {
+    const float* gradient = g + at[0];
+    const float* pa = a + at[1];
+    const float* pb = b + at[2];
     if (sums_a != nullptr) {
-      float* to = sums_a + ia;
-      if (last.a == 1) {
-        for (std::int64_t i = 0; i < last.extent; ++i) {
-          to[i] += gradient[i] * F::da(pa[i], pb[i * last.b]);
+      float* to = sums_a + at[1];
+      if (a_step == 1) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[i] += gradient[i] * F::da(pa[i], pb[i * b_step]);
         }
       } else {
-        for (std::int64_t i = 0; i < last.extent; ++i) {
-          to[i * last.a] += gradient[i] * F::da(pa[i * last.a], pb[i * last.b]);
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[i * a_step] += gradient[i] * F::da(pa[i * a_step], pb[i * b_step]);
         }
       }
     }
     if (sums_b != nullptr) {
-      float* to = sums_b + ib;
-      if (last.b == 1) {
-        for (std::int64_t i = 0; i < last.extent; ++i) {
-          to[i] += gradient[i] * F::db(pa[i * last.a], pb[i]);
+      float* to = sums_b + at[2];
+      if (b_step == 1) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[i] += gradient[i] * F::db(pa[i * a_step], pb[i]);
         }
       } else {
-        for (std::int64_t i = 0; i < last.extent; ++i) {
-          to[i * last.b] += gradient[i] * F::db(pa[i * last.a], pb[i * last.b]);
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[i * b_step] += gradient[i] * F::db(pa[i * a_step], pb[i * b_step]);
         }
       }
     }
   });
 }
 
-#define OCTET_ARITHMETIC(F)                                                            \
-  OCTET_VECTOR_CLONES void F##_forward(const std::vector<Axis>& axes, const float* a,  \
-                                       const float* b, float* out) {                   \
-    forward_loop<F>(axes, a, b, out);                                                  \
-  }                                                                                    \
-  OCTET_VECTOR_CLONES void F##_backward(const std::vector<Axis>& axes, const float* a, \
-                                        const float* b, const float* g, float* sums_a, \
-                                        float* sums_b) {                               \
-    backward_loop<F>(axes, a, b, g, sums_a, sums_b);                                   \
+#define OCTET_ARITHMETIC(F)                                                                      \
+  OCTET_VECTOR_CLONES void F##_forward(const OperandWalk& walk, const float* a, const float* b,  \
+                                       float* out) {                                             \
+    forward_loop<F>(walk, a, b, out);                                                            \
+  }                                                                                              \
+  OCTET_VECTOR_CLONES void F##_backward(const OperandWalk& walk, const float* a, const float* b, \
+                                        const float* g, float* sums_a, float* sums_b) {          \
+    backward_loop<F>(walk, a, b, g, sums_a, sums_b);                                             \
   }
 OCTET_ARITHMETIC(Add)
 OCTET_ARITHMETIC(Sub)
 OCTET_ARITHMETIC(Mul)
 OCTET_ARITHMETIC(Div)
+OCTET_ARITHMETIC(Pow)
+OCTET_ARITHMETIC(Square)
+OCTET_ARITHMETIC(PRelu)
 #undef OCTET_ARITHMETIC
 
-using ForwardLoop = void (*)(const std::vector<Axis>&, const float*, const float*, float*);
-using BackwardLoop = void (*)(const std::vector<Axis>&, const float*, const float*, const float*,
-                              float*, float*);
+using ForwardLoop = void (*)(const OperandWalk&, const float*, const float*, float*);
+using BackwardLoop = void (*)(const OperandWalk&, const float*, const float*, const float*, float*,
+                              float*);
 
 class ArithmeticGradient : public GradientOp {
  public:
   ArithmeticGradient(const OpSource& source, ForwardLoop forward, BackwardLoop backward)
-      : axes_(axes_of(source)),
+      : walk_(make_walk<3>(source.output, {source.output_strides(), broadcast_steps(source, 0),
+                                           broadcast_steps(source, 1)})),
         counts_{element_count(source.inputs[0]), element_count(source.inputs[1])},
         forward_(forward),
         backward_(backward) {}
 
   Status forward(const ForwardCall& call) const override {
-    forward_(axes_, call.inputs[0], call.inputs[1], call.output);
+    forward_(walk_, call.inputs[0], call.inputs[1], call.output);
     return {};
   }
 
@@ -188,12 +149,12 @@ class ArithmeticGradient : public GradientOp {
       if (!to.add) std::fill_n(to.data, counts_[i], 0.0F);
       sums[i] = to.data;
     }
-    backward_(axes_, call.inputs[0], call.inputs[1], call.output_gradient, sums[0], sums[1]);
+    backward_(walk_, call.inputs[0], call.inputs[1], call.output_gradient, sums[0], sums[1]);
     return {};
   }
 
  private:
-  std::vector<Axis> axes_;
+  OperandWalk walk_;
   std::array<std::int64_t, 2> counts_;
   ForwardLoop forward_;
   BackwardLoop backward_;
@@ -201,7 +162,18 @@ class ArithmeticGradient : public GradientOp {
 
 template <ForwardLoop F, BackwardLoop B>
 MadeOp make_arithmetic(const OpSource& source) {
+  OCTET_TRY(check_broadcast(source));
   return std::make_unique<ArithmeticGradient>(source, F, B);
+}
+
+MadeOp make_pow(const OpSource& source) {
+  bool squares = false;
+  if (const Tensor* exponent = source.constant(1); exponent != nullptr && exponent->size() == 1) {
+    OCTET_ASSIGN(const Tensor number, to_f32(*exponent));
+    squares = number.data<float>()[0] == 2;
+  }
+  return squares ? make_arithmetic<Square_forward, Square_backward>(source)
+                 : make_arithmetic<Pow_forward, Pow_backward>(source);
 }
 
 constexpr auto entries = std::to_array<OpEntry>({
@@ -209,6 +181,8 @@ constexpr auto entries = std::to_array<OpEntry>({
     {"Sub", make_arithmetic<Sub_forward, Sub_backward>},
     {"Mul", make_arithmetic<Mul_forward, Mul_backward>},
     {"Div", make_arithmetic<Div_forward, Div_backward>},
+    {"Pow", make_pow},
+    {"PRelu", make_arithmetic<PRelu_forward, PRelu_backward>},
 });
 
 }  // namespace

@@ -3,7 +3,8 @@
 // backward. Single-threaded: data parallelism is across micro-batches (engine/gradient/tape.h).
 //
 // Memory order: a computed value of rank 4, [N,C,H,W] in the graph, lies as N,H,W,C; every other
-// value, and every parameter whatever its rank, lies row-major. All values are f32.
+// value, and every parameter whatever its rank, lies row-major. All values are f32; what an
+// operator reads of other types (indices, conditions) is handed over as such numbers.
 
 #include <memory>
 #include <optional>
@@ -37,6 +38,7 @@ struct ForwardCall {
   std::span<const float* const> inputs;
   float* output = nullptr;
   OpState* state = nullptr;
+  bool again = false;  ///< the same as the last call, whose output was dropped meanwhile
 };
 struct BackwardCall {
   std::span<const float* const> inputs;
@@ -74,12 +76,18 @@ struct OpSource {
   std::vector<Shape> inputs;     ///< static; empty where absent
   std::vector<bool> parameters;  ///< the input is a constant (or computed from constants alone)
   Shape output;                  ///< static
+  std::vector<std::optional<Shape>> output_shapes;  ///< of all of the node's outputs
+  bool output_parameter = false;                    ///< all inputs are parameters
+  std::size_t output_index = 0;                     ///< which of the outputs is computed
   Mode mode = Mode::training;
 
   [[nodiscard]] const Tensor* constant(std::size_t input) const {
     return graph.constant(node.input(input));
   }
   [[nodiscard]] bool has(std::size_t input) const { return node.input(input) != ValueId::none; }
+  /// As strides_of, of an input and of the output.
+  [[nodiscard]] std::vector<std::int64_t> strides(std::size_t input) const;
+  [[nodiscard]] std::vector<std::int64_t> output_strides() const;
 };
 
 using MadeOp = Result<std::unique_ptr<GradientOp>>;
@@ -94,18 +102,36 @@ struct OpEntry {
 [[nodiscard]] std::span<const OpEntry> activation_entries();
 [[nodiscard]] std::span<const OpEntry> arithmetic_entries();
 [[nodiscard]] std::span<const OpEntry> pool_entries();
+[[nodiscard]] std::span<const OpEntry> reduction_entries();
+[[nodiscard]] std::span<const OpEntry> resample_entries();
+[[nodiscard]] std::span<const OpEntry> selection_entries();
 [[nodiscard]] std::span<const OpEntry> movement_entries();
 [[nodiscard]] std::span<const OpEntry> normalization_entries();
 [[nodiscard]] std::span<const OpEntry> fake_quant_entries();
 
 /// Whether octet can train through this operator.
 [[nodiscard]] bool has_gradient(const Node& node);
+/// Whether an input that is not f32 is handed over, too.
+[[nodiscard]] bool reads_numbers(const Node& node, std::size_t input);
 /// Prepares a node; fails, naming it, where it has no gradient here.
 [[nodiscard]] MadeOp make_gradient_op(const OpSource& source);
 
 /// Distance in memory between neighbours along each axis of a value's logical shape. `parameter`
 /// decides the order in memory (see above).
 [[nodiscard]] std::vector<std::int64_t> strides_of(const Shape& shape, bool parameter);
+
+/// Whether that order is row-major.
+[[nodiscard]] bool is_row_major(const Shape& shape, bool parameter);
+
+/// Steps of an input along the axes of the output: 0 where it is broadcast.
+[[nodiscard]] std::vector<std::int64_t> broadcast_steps(const OpSource& source, std::size_t input);
+/// Fails unless all inputs broadcast to the output.
+[[nodiscard]] Status check_broadcast(const OpSource& source);
+
+/// Runs `op`, which was made for row-major values, on values in the order of `source`: those of
+/// rank 4 are put into row-major order before, and what comes out of it back.
+[[nodiscard]] std::unique_ptr<GradientOp> in_row_major(const OpSource& source,
+                                                       std::unique_ptr<GradientOp> op);
 
 /// target[i] = or += source[i].
 void deliver(const Target& target, const float* source, std::int64_t count);

@@ -109,7 +109,7 @@ class BatchNormGradient : public GradientOp {
 
   Status forward(const ForwardCall& call) const override {
     auto& state = *static_cast<BatchNormState*>(call.state);
-    measure(call.inputs[0], state);
+    if (!call.again) measure(call.inputs[0], state);
     if (inference_) take(call, state);
     std::vector<float> factor(size()), offset(size());
     for (std::size_t c = 0; c < size(); ++c) {
@@ -214,11 +214,11 @@ MadeOp make_batch_norm(const OpSource& source) {
   return std::make_unique<BatchNormGradient>(source);
 }
 
-/// LayerNormalization over the last axis (Ba et al. 2016), statistics of each row.
+/// LayerNormalization over the last axes (Ba et al. 2016), statistics of each row.
 class LayerNormGradient : public GradientOp {
  public:
-  explicit LayerNormGradient(const OpSource& source)
-      : width_(source.inputs[0].back()),
+  LayerNormGradient(const OpSource& source, std::int64_t width)
+      : width_(width),
         rows_(element_count(source.inputs[0]) / width_),
         epsilon_(source.node.float_attribute("epsilon", 1e-5F)),
         has_bias_(source.has(2)) {}
@@ -292,19 +292,26 @@ class LayerNormGradient : public GradientOp {
 };
 
 MadeOp make_layer_norm(const OpSource& source) {
-  const auto rank = static_cast<std::int64_t>(source.inputs[0].size());
+  const Shape& shape = source.inputs[0];
+  const auto rank = static_cast<std::int64_t>(shape.size());
   const auto axis = source.node.int_attribute("axis", -1);
-  if (rank == 4 || (axis != -1 && axis != rank - 1)) {
-    return bad_input("octet trains LayerNormalization over the last axis of ranks other than 4");
+  const auto first = axis < 0 ? axis + rank : axis;
+  if (first < 0 || first >= rank) return bad_input("axis {} of rank {}", axis, rank);
+  const auto width = element_count(Shape(shape.begin() + first, shape.end()));
+  const auto covers = [&](std::size_t input) {
+    return element_count(source.inputs[input]) == width;
+  };
+  if (!covers(1) || (source.has(2) && !covers(2))) {
+    return bad_input("octet trains LayerNormalization with one factor for each element of a row");
   }
-  return std::make_unique<LayerNormGradient>(source);
+  return in_row_major(source, std::make_unique<LayerNormGradient>(source, width));
 }
 
-/// Softmax over the last axis: dx = y * (g - sum(g * y)).
+/// Softmax over what lies together in memory: dx = y * (g - sum(g * y)).
 class SoftmaxGradient : public GradientOp {
  public:
-  explicit SoftmaxGradient(const Shape& shape)
-      : width_(shape.back()), rows_(element_count(shape) / width_) {}
+  SoftmaxGradient(const Shape& shape, std::int64_t width)
+      : width_(width), rows_(element_count(shape) / width) {}
 
   Status forward(const ForwardCall& call) const override {
     for (std::int64_t r = 0; r < rows_; ++r) {
@@ -344,12 +351,15 @@ class SoftmaxGradient : public GradientOp {
 };
 
 MadeOp make_softmax(const OpSource& source) {
-  const auto rank = static_cast<std::int64_t>(source.inputs[0].size());
-  const auto axis = source.node.int_attribute("axis", -1);
-  if (rank == 4 || (axis != -1 && axis != rank - 1)) {
-    return bad_input("octet trains Softmax over the last axis of ranks other than 4");
+  const Shape& shape = source.inputs[0];
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const auto given = source.node.int_attribute("axis", -1);
+  const auto axis = given < 0 ? given + rank : given;
+  if (rank == 4 && axis == 1 && !source.parameters[0]) {
+    return std::make_unique<SoftmaxGradient>(shape, shape[1]);  // channels lie together already
   }
-  return std::make_unique<SoftmaxGradient>(source.inputs[0]);
+  if (axis != rank - 1) return bad_input("octet trains Softmax over the last axis or channels");
+  return in_row_major(source, std::make_unique<SoftmaxGradient>(shape, shape.back()));
 }
 
 constexpr auto entries = std::to_array<OpEntry>({{"BatchNormalization", make_batch_norm},

@@ -1,5 +1,5 @@
-// MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool and ReduceMean over the spatial axes, in
-// two dimensions on channels-last data. The gradient of a maximum goes to the first of the equals.
+// MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool in two dimensions on channels-last
+// data. The gradient of a maximum goes to the first of the equals.
 
 #include <algorithm>
 #include <array>
@@ -153,36 +153,11 @@ MadeOp make_pool(const OpSource& source) {
   return std::make_unique<Gradient>(std::move(window));
 }
 
-/// Over both spatial axes: a global average, whatever the shape of its output.
-MadeOp make_reduce_mean(const OpSource& source) {
-  auto axes = source.node.ints_attribute("axes");
-  if (const Tensor* given = source.constant(1)) {
-    OCTET_ASSIGN(axes, to_int64(*given));
-  }
-  const auto rank = static_cast<std::int64_t>(source.inputs[0].size());
-  for (auto& axis : axes) axis = axis < 0 ? axis + rank : axis;
-  std::sort(axes.begin(), axes.end());
-  if (rank != 4 || axes != std::vector<std::int64_t>{2, 3}) {
-    return bad_input("octet trains a mean over height and width alone");
-  }
-  const Shape& in = source.inputs[0];
-  return std::make_unique<AverageGradient>(
-      Window{in[0],
-             in[1],
-             in[2],
-             in[3],
-             1,
-             1,
-             {{in[2], in[3]}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}},
-             false});
-}
-
 constexpr auto entries = std::to_array<OpEntry>({
     {"MaxPool", make_pool<MaxGradient, false>},
     {"GlobalMaxPool", make_pool<MaxGradient, true>},
     {"AveragePool", make_pool<AverageGradient, false>},
     {"GlobalAveragePool", make_pool<AverageGradient, true>},
-    {"ReduceMean", make_reduce_mean},
 });
 
 }  // namespace

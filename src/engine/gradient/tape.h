@@ -3,7 +3,8 @@
 //
 // Nodes whose inputs are all constants (fake-quant of weights) run once a step, in update(); the
 // others run in a session for each micro-batch. Sessions are independent of one another; what they
-// compute does not depend on how many there are.
+// compute does not depend on how many there are. What no trained constant reaches may have any type
+// and operator: the float engine computes it.
 
 #include <map>
 #include <memory>
@@ -40,6 +41,9 @@ struct TapeOptions {
   std::vector<ValueId> trained;              ///< constants
   std::vector<ValueId> outputs;
   Mode mode = Mode::training;
+  /// Keep only what segments of the graph hand on, and compute the rest again for the backward pass
+  /// (Chen et al. 2016, with about sqrt(steps) segments): the same gradients, to the bit.
+  bool recompute = false;
 };
 
 class Tape {
