@@ -3,6 +3,7 @@
 
 #include "octet/convert.h"
 #include "octet/data.h"
+#include "octet/diagnose.h"
 #include "octet/evaluate.h"
 #include "octet/files.h"
 #include "octet/graph_builder.h"
