@@ -14,6 +14,7 @@
 #include "api/quantize_options.h"
 #include "core/log.h"
 #include "engine/float/float_program.h"
+#include "graph/op_schema.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -22,13 +23,25 @@ namespace {
 /// Samples that ranges are taken from, to be compared with the file's; and that recipes are tried
 /// on.
 constexpr std::int64_t range_samples = 128;
-constexpr std::int64_t recipe_samples = 128;
+constexpr std::int64_t least_recipe_samples = 128;
+constexpr std::int64_t most_recipe_samples = 512;
 /// Samples on which the float model and the function that the quantized one stands for are
 /// compared.
 constexpr std::int64_t function_samples = 8;
 
 OutputDistanceSummary summary(const TrialError& error) {
   return {error.kl, error.agreement, -10 * std::log10(error.noise)};
+}
+
+/// As many as take some seconds: swapped channels cost a robust network little on each sample.
+std::int64_t recipe_samples(const Graph& graph) {
+  constexpr std::int64_t budget = 20'000'000'000;  // multiply-accumulates for each recipe
+  std::int64_t macs = 1;
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto& node = graph.node(static_cast<NodeId>(i));
+    if (node.alive) macs += node_macs(graph, node);
+  }
+  return std::clamp(budget / macs, least_recipe_samples, most_recipe_samples);
 }
 
 /// The float model, simplified and fitted as it was before quantization.
@@ -253,8 +266,8 @@ class Diagnoser {
       others.push_back({"stored in the quantized model", *stored});
     }
     OCTET_ASSIGN(probe_, probe_recipes(original_, data_.recipe, others,
-                                       source_of(data_, request_, "recipes"), recipe_samples,
-                                       data_.dataset->labels()));
+                                       source_of(data_, request_, "recipes"),
+                                       recipe_samples(original_), data_.dataset->labels()));
     return {};
   }
 
