@@ -3,10 +3,12 @@
 
 #include "octet/convert.h"
 #include "octet/data.h"
+#include "octet/diagnose.h"
 #include "octet/evaluate.h"
 #include "octet/files.h"
 #include "octet/graph_builder.h"
 #include "octet/inspect.h"
+#include "octet/payoff.h"
 #include "octet/quantize.h"
 #include "octet/result.h"
 #include "octet/run.h"

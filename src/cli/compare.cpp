@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/config.h"
+#include "cli/diagnosis.h"
 #include "cli/judgement.h"
 
 namespace octet::cli {
@@ -98,11 +99,25 @@ std::string to_text(const Comparison& c) {
   return text + layers_text(c);
 }
 
-int execute(CompareRequest& request, const Context& context) {
+struct DiagnosisOptions {
+  bool wanted = false;
+  std::int64_t samples = 64;
+};
+
+int execute(CompareRequest& request, const DiagnosisOptions& diagnosis, const Context& context) {
   request.progress = context.progress();
   const auto result = compare(request);
   if (!result) return context.report(result.error());
-  context.print(to_json(*result), to_text(*result));
+  auto json = to_json(*result);
+  auto text = to_text(*result);
+  if (diagnosis.wanted) {
+    const auto found = diagnose(
+        {request.first, request.second, request.data, diagnosis.samples, request.progress});
+    if (!found) return context.report(found.error());
+    json["diagnosis"] = diagnosis_json(*found);
+    text += diagnosis_text(*found);
+  }
+  context.print(json, text);
   return exit_done;
 }
 
@@ -112,6 +127,7 @@ void add_compare(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("compare", "Two models side by side");
   auto request = std::make_shared<CompareRequest>();
   auto no_speed = std::make_shared<bool>(false);
+  auto diagnosis = std::make_shared<DiagnosisOptions>();
   command->add_option("first", request->first, "Reference model")->required();
   command->add_option("second", request->second, "Model to judge")->required();
   add_data_options(*command, request->data);
@@ -129,15 +145,22 @@ void add_compare(CLI::App& app, Context& context) {
       "Arithmetic of the second model: onnx|openvino|xnnpack|tflite (default: as it "
       "states)");
   command->add_option("--first-rule", request->first_rule, "Arithmetic of the first model");
+  command->add_flag("--diagnose", diagnosis->wanted,
+                    "Say where the loss comes from, and what to do about it; the first model must "
+                    "be the float one of the second");
+  command->add_option("--diagnose-samples", diagnosis->samples, "Samples that --diagnose simulates")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_flag("--no-speed", *no_speed, "Do not measure latency");
   add_common_options(*command, context);
   const auto files = add_config_options(*command);
-  command->callback([request, no_speed, files, command, &context] {
-    context.action = with_config(*command, *files, context, [request, no_speed, &context] {
-      if (request->data.path.empty()) return context.report(missing_data);
-      request->measure_speed = !*no_speed;
-      return execute(*request, context);
-    });
+  command->callback([request, no_speed, diagnosis, files, command, &context] {
+    context.action =
+        with_config(*command, *files, context, [request, no_speed, diagnosis, &context] {
+          if (request->data.path.empty()) return context.report(missing_data);
+          request->measure_speed = !*no_speed;
+          return execute(*request, *diagnosis, context);
+        });
   });
 }
 

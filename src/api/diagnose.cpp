@@ -1,0 +1,470 @@
+#include "octet/diagnose.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "analysis/output_comparison.h"
+#include "analysis/recipe_probe.h"
+#include "analysis/suspects.h"
+#include "api/engine_choice.h"
+#include "api/input_match.h"
+#include "api/provenance.h"
+#include "api/quantize_command.h"
+#include "api/quantize_options.h"
+#include "core/log.h"
+#include "engine/float/float_program.h"
+#include "graph/op_schema.h"
+#include "passes/pipeline.h"
+
+namespace octet {
+namespace {
+
+/// Samples that ranges are taken from, to be compared with the file's; and that recipes are tried
+/// on.
+constexpr std::int64_t range_samples = 128;
+constexpr std::int64_t least_recipe_samples = 128;
+constexpr std::int64_t most_recipe_samples = 512;
+/// Samples on which the float model and the function that the quantized one stands for are
+/// compared.
+constexpr std::int64_t function_samples = 8;
+
+OutputDistanceSummary summary(const TrialError& error) {
+  return {error.kl, error.agreement, -10 * std::log10(error.noise)};
+}
+
+/// As many as take some seconds: swapped channels cost a robust network little on each sample.
+std::int64_t recipe_samples(const Graph& graph) {
+  constexpr std::int64_t budget = 20'000'000'000;  // multiply-accumulates for each recipe
+  std::int64_t macs = 1;
+  for (std::size_t i = 0; i < graph.node_slots(); ++i) {
+    const auto& node = graph.node(static_cast<NodeId>(i));
+    if (node.alive) macs += node_macs(graph, node);
+  }
+  return std::clamp(budget / macs, least_recipe_samples, most_recipe_samples);
+}
+
+/// The float model, simplified and fitted as it was before quantization.
+Result<Graph> float_graph(const ModelFile& file, const QuantizedGraph& quantized,
+                          const std::map<std::string, std::string>& provenance,
+                          const std::string& path) {
+  Graph graph = file.model.graph;
+  OCTET_TRY(simplify(graph));
+  QuantizeOptions options;
+  options.target = quantized.plan.target;
+  const auto it = provenance.find("options");
+  if (options.target.empty() && it != provenance.end()) {
+    for (const auto& name : target_names()) {
+      if (it->second.find("\"target\":\"" + std::string(name) + "\"") != std::string::npos) {
+        options.target = std::string(name);
+      }
+    }
+  }
+  if (options.target.empty()) options.target = default_target(path);
+  if (find_target(options.target) == nullptr) options.target = "onnxruntime";
+  OCTET_TRY(fit_target(graph, options));
+  return graph;
+}
+
+/// At most `limit` samples of a data set, spread evenly over the selection.
+SampleSource source_of(const OpenData& data, const DiagnoseRequest& request, std::string task) {
+  return [&data, &request, task](const Graph&, std::int64_t limit,
+                                 const BatchVisitor& visit) -> Result<std::int64_t> {
+    const auto all = static_cast<std::int64_t>(data.selection.size());
+    const auto count = std::min(all, limit);
+    std::vector<std::int64_t> selection;
+    for (std::int64_t i = 0; i < count; ++i) {
+      selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
+    }
+    LoaderOptions loader;
+    loader.batch_size = calibration_batch;
+    loader.undecodable = request.data.skip_undecodable ? Undecodable::skip : Undecodable::error;
+    loader.task = task;
+    loader.progress = request.progress;
+    OCTET_ASSIGN(const auto report, for_each_batch(*data.dataset, selection, loader, visit));
+    if (report.samples == 0) {
+      return bad_input("{}: no sample could be used", data.dataset->name());
+    }
+    return report.samples;
+  };
+}
+
+/// Statistics of the values that the plan quantizes, of samples that lie between those of the
+/// diagnosis where there are enough.
+Result<Statistics> own_statistics(const QuantizedGraph& model, const OpenData& data,
+                                  const std::string& observer, const DiagnoseRequest& request) {
+  CalibrationOptions options;
+  OCTET_ASSIGN(options.observer, parse_observer(observer));
+  if (options.observer == ObserverKind::moving_average) options.observer = ObserverKind::minmax;
+  const auto all = static_cast<std::int64_t>(data.selection.size());
+  const auto count = std::min(all, range_samples);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto at = std::min(i * all / count + all / count / 2, all - 1);
+    options.selection.push_back(data.selection[static_cast<std::size_t>(at)]);
+  }
+  options.selection.erase(std::unique(options.selection.begin(), options.selection.end()),
+                          options.selection.end());
+  options.undecodable = request.data.skip_undecodable ? Undecodable::skip : Undecodable::error;
+  options.progress = request.progress;
+  std::vector<ValueId> values;
+  for (const auto& [id, q] : model.plan.values) {
+    const auto& value = model.graph.value(id);
+    if (!value.is_constant() && (value.dtype == DType::f32 || value.dtype == DType::undefined)) {
+      values.push_back(id);
+    }
+  }
+  return calibrate(model.graph, values, *data.dataset, options);
+}
+
+/// A trial that is no remedy of a fault: what leaving layers float, or giving values 16 bits,
+/// gains.
+Result<std::vector<Suspect>> improvements_of(const QuantizedGraph& model,
+                                             const Sensitivity& sensitivity, bool wide_values) {
+  std::vector<const LayerSensitivity*> ranked;
+  for (const auto& layer : sensitivity.layers) ranked.push_back(&layer);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto* a, const auto* b) {
+    return a->left_float_gain > b->left_float_gain;
+  });
+  std::vector<Suspect> out;
+  for (const std::size_t count : {std::size_t{1}, std::size_t{3}}) {
+    if (ranked.size() <= count || ranked[count - 1]->left_float_gain <= 0) continue;
+    Suspect suspect{"sensitive_layers", ranked[0]->layer.name, "", {}, {}, {}};
+    std::vector<IntegerLayer> layers;
+    for (std::size_t i = 0; i < count; ++i) {
+      layers.push_back(ranked[i]->layer);
+      suspect.options.insert(suspect.options.end(), {"--keep-float", ranked[i]->layer.name});
+    }
+    suspect.text = count == 1 ? fmt::format("{} costs most of all layers", layers[0].name)
+                              : fmt::format("the {} layers that cost most, in float", count);
+    OCTET_ASSIGN(auto plan, plan_without(model, layers));
+    suspect.remedy = PlanTrial{"layers in float", std::move(plan)};
+    out.push_back(std::move(suspect));
+  }
+  if (!wide_values) return out;
+  for (const auto* layer : ranked) {
+    auto plan = model.plan;
+    const auto found = plan.values.find(layer->layer.output);
+    if (found == plan.values.end() || model.graph.is_output(layer->layer.output)) continue;
+    const auto& name = model.graph.value(layer->layer.output).name;
+    found->second.scheme.bits = 16;
+    found->second.params = params_from_range(
+        range_minimum(found->second.params, model.plan.values.at(layer->layer.output).scheme),
+        range_maximum(found->second.params, model.plan.values.at(layer->layer.output).scheme),
+        found->second.scheme);
+    out.push_back({"sensitive_values",
+                   name,
+                   fmt::format("{} with 16-bit codes", name),
+                   {},
+                   {"--int16", name},
+                   PlanTrial{"16 bits", std::move(plan)}});
+    break;
+  }
+  return out;
+}
+
+class Diagnoser {
+ public:
+  explicit Diagnoser(const DiagnoseRequest& request) : request_(request) {}
+
+  Result<Diagnosis> run() {
+    OCTET_TRY(open());
+    OCTET_TRY(measure());
+    OCTET_TRY(probe_recipe());
+    OCTET_TRY(judge());
+    list_layers();
+    return std::move(out_);
+  }
+
+ private:
+  Status open() {
+    OCTET_ASSIGN(first_, open_model(request_.model));
+    OCTET_ASSIGN(second_, open_model(request_.quantized));
+    if (is_quantized(first_) || !is_quantized(second_)) {
+      return fail(ErrorKind::usage, "a diagnosis needs a float model and one quantized from it");
+    }
+    provenance_ = read_provenance(second_.model.graph);
+    OCTET_ASSIGN(original_, float_graph(first_, second_.model, provenance_, request_.quantized));
+    std::vector<std::string> unmatched;
+    OCTET_ASSIGN(model_, float_function(second_.model, original_, unmatched));
+    if (!unmatched.empty()) {
+      out_.notes.push_back(fmt::format(
+          "the float weights of {} layers were not found by name (first: {}); the error of their "
+          "weights does not show",
+          unmatched.size(), unmatched.front()));
+    }
+    OCTET_ASSIGN(const auto match, InputMatch::make(first_.model.graph, model_.graph));
+    for (std::size_t i = 0; i < model_.graph.inputs.size(); ++i) {
+      if (match.turned(i) || match.in_first(i) != i) {
+        return bad_input(
+            "{} and {} take their inputs in other order or axes; diagnose a model that "
+            "was quantized without changing them",
+            request_.model, request_.quantized);
+      }
+    }
+    OCTET_ASSIGN(data_, open_data(request_.data, first_.model.graph, 0, &second_.model.graph));
+    return {};
+  }
+
+  /// What the diagnosis calls float should be what the float model computes.
+  Status check_function() {
+    OCTET_ASSIGN(const auto expected, compile_float(original_));
+    OCTET_ASSIGN(const auto found, compile_float(model_.graph));
+    std::mutex one_at_a_time;
+    OutputComparison difference(pair_outputs(original_, model_.graph));
+    OCTET_TRY(source_of(data_, request_, "float function")(
+        original_, function_samples, [&](int, const Batch& batch) -> Status {
+          const std::lock_guard lock(one_at_a_time);
+          OCTET_ASSIGN(const auto a, expected->session());
+          OCTET_ASSIGN(const auto b, found->session());
+          OCTET_ASSIGN(const auto x, a->run(batch.inputs));
+          OCTET_ASSIGN(const auto y, b->run(batch.inputs));
+          difference.add(x, y, 1);
+          return {};
+        }));
+    constexpr double close_db = 20;
+    if (const double db = difference.total().sqnr_db(); db < close_db) {
+      out_.notes.push_back(fmt::format(
+          "the weights that were found are not quite those the codes were made from: in float they "
+          "give the float model's outputs at {:.1f} dB; gains are against that",
+          db));
+    }
+    return {};
+  }
+
+  Status measure() {
+    OCTET_TRY(check_function());
+    OCTET_ASSIGN(layers_, integer_layers(model_));
+    ValueErrorCollector collector(model_);
+    OCTET_ASSIGN(sensitivity_,
+                 measure_sensitivity(model_, source_of(data_, request_, "layers one by one"),
+                                     request_.samples,
+                                     [&](int worker, const Batch& batch, const BaseValues& values) {
+                                       return collector.visit(worker, batch, values);
+                                     }));
+    errors_ = collector.errors();
+    OCTET_ASSIGN(statistics_,
+                 own_statistics(model_, data_, observer_from_provenance(provenance_), request_));
+    out_.samples = sensitivity_.samples;
+    out_.measure = sensitivity_.quantized.kl ? "kl" : "noise";
+    out_.quantized = summary(sensitivity_.quantized);
+    return {};
+  }
+
+  [[nodiscard]] std::optional<Recipe> stored_recipe() const {
+    const auto it = second_.model.graph.metadata.find(recipe_key);
+    if (it == second_.model.graph.metadata.end()) return std::nullopt;
+    auto recipe = parse_recipe(it->second);
+    if (!recipe) return std::nullopt;
+    return *recipe;
+  }
+
+  Status probe_recipe() {
+    if (!data_.dataset->holds_images()) return {};
+    auto others = usual_recipes(data_.recipe);
+    const auto stored = stored_recipe();
+    if (stored && !(*stored == data_.recipe)) {
+      others.push_back({"stored in the quantized model", *stored});
+    }
+    OCTET_ASSIGN(probe_, probe_recipes(original_, data_.recipe, others,
+                                       source_of(data_, request_, "recipes"),
+                                       recipe_samples(original_), data_.dataset->labels()));
+    return {};
+  }
+
+  static std::string score_text(const RecipeScore& score) {
+    std::string text = score.name + ":";
+    if (score.top1) text += fmt::format(" top-1 {:.1f} %", 100 * *score.top1);
+    if (score.loss) text += fmt::format(" loss {:.3f}", *score.loss);
+    if (score.batch_norm_distance) {
+      text += fmt::format(" distance from BatchNormalization's statistics {:.3f}",
+                          *score.batch_norm_distance);
+    }
+    if (!score.loss && score.information) {
+      text += fmt::format(" information {:.3f} nats", *score.information);
+    }
+    return text;
+  }
+
+  /// A recipe that the float model likes better than that of these data, or that of the calibration
+  /// which it likes less.
+  std::optional<Cause> recipe_cause(const std::optional<TrialError>& recalibrated) {
+    if (!probe_) return std::nullopt;
+    const auto stored = stored_recipe();
+    const bool other = stored && !(*stored == data_.recipe);
+    if (!probe_->given_is_best()) {
+      Cause cause{"recipe",
+                  "",
+                  "these data are fed by a recipe that the float model was not trained with",
+                  {score_text(probe_->given), score_text(probe_->best),
+                   "the better recipe: " + to_json(probe_->best.recipe)},
+                  {},
+                  {}};
+      if (probe_->given.top1) cause.float_top1_gain = *probe_->best.top1 - *probe_->given.top1;
+      return cause;
+    }
+    if (!other) return std::nullopt;
+    const auto found = std::find_if(
+        probe_->others.begin(), probe_->others.end(),
+        [](const RecipeScore& score) { return score.name == "stored in the quantized model"; });
+    Cause cause{"recipe",
+                "",
+                "the model was calibrated by another recipe than these data are fed by",
+                {"calibration: " + to_json(*stored), "these data: " + to_json(data_.recipe),
+                 score_text(probe_->given)},
+                {},
+                {}};
+    if (found != probe_->others.end()) cause.evidence.push_back(score_text(*found));
+    if (recalibrated) cause.advice.expected = summary(*recalibrated);
+    if (found != probe_->others.end() && found->top1 && probe_->given.top1) {
+      cause.float_top1_gain = *probe_->given.top1 - *found->top1;
+    }
+    return cause;
+  }
+
+  void complete(Cause& cause, const std::string& recipe) const {
+    const auto options =
+        changed_options(options_from_provenance(provenance_), cause.advice.options);
+    std::vector<std::string> words = {
+        "octet",  "quantize",          request_.model, "-o", request_.quantized,
+        "--data", "<calibration data>"};
+    if (cause.cause == "calibration_set") words.back() = "<data of all classes, as these>";
+    if (!recipe.empty()) words.insert(words.end(), {"--recipe", recipe});
+    words.insert(words.end(), options.begin(), options.end());
+    cause.advice.command = shell_text(words);
+  }
+
+  Cause to_cause(const Suspect& suspect, const std::optional<TrialError>& after) const {
+    Cause cause{suspect.cause,
+                suspect.layer,
+                suspect.text,
+                suspect.evidence,
+                {suspect.options, "", {}},
+                {}};
+    if (after) cause.advice.expected = summary(*after);
+    complete(cause, request_.data.recipe);
+    return cause;
+  }
+
+  Status judge() {
+    const bool calibrated = provenance_.count("statistics") > 0 || provenance_.empty() ||
+                            !second_.model.plan.values.empty();
+    const DiagnosisInput input{model_,    layers_, errors_, statistics_, data_.dataset->labels(),
+                               calibrated};
+    OCTET_ASSIGN(auto suspects, weight_suspects(input));
+    OCTET_ASSIGN(auto of_ranges, range_suspects(input));
+    suspects.insert(suspects.end(), of_ranges.begin(), of_ranges.end());
+    const auto faults = suspects.size();
+    const bool wide = second_.model.plan.rule == Rule::onnx;
+    OCTET_ASSIGN(auto more, improvements_of(model_, sensitivity_, wide));
+    suspects.insert(suspects.end(), more.begin(), more.end());
+    std::vector<PlanTrial> trials;
+    for (const auto& suspect : suspects) {
+      if (suspect.remedy) trials.push_back(*suspect.remedy);
+    }
+    OCTET_ASSIGN(
+        const auto errors,
+        run_trials(model_, trials, source_of(data_, request_, "remedies"), request_.samples));
+    const double now = errors.quantized.error();
+    std::vector<std::pair<double, Cause>> causes;
+    std::vector<std::pair<double, Cause>> improvements;
+    std::optional<TrialError> recalibrated;
+    std::size_t trial = 0;
+    for (std::size_t i = 0; i < suspects.size(); ++i) {
+      std::optional<TrialError> after;
+      if (suspects[i].remedy) after = errors.trials[trial++];
+      if (suspects[i].cause == "calibration_set" || suspects[i].cause == "clipped_observer") {
+        recalibrated = after;
+      }
+      const double gain = after ? now - after->error() : 0;
+      auto cause = to_cause(suspects[i], after);
+      if (i >= faults) {
+        if (gain > 0) improvements.emplace_back(gain, std::move(cause));
+      } else if (suspects[i].certain || is_cause(now, gain) ||
+                 (after && is_uncovered(suspects[i], errors.quantized, *after))) {
+        causes.emplace_back(gain, std::move(cause));
+      } else if (gain > least_improvement * now) {
+        improvements.emplace_back(gain, std::move(cause));
+      }
+    }
+    const auto by_gain = [](const auto& a, const auto& b) { return a.first > b.first; };
+    std::stable_sort(causes.begin(), causes.end(), by_gain);
+    std::stable_sort(improvements.begin(), improvements.end(), by_gain);
+    // A recipe is wrong before anything that is calibrated by it.
+    if (auto recipe = recipe_cause(recalibrated)) {
+      complete(*recipe, probe_->given_is_best() && !request_.data.recipe.empty()
+                            ? request_.data.recipe
+                            : "<recipe.json, as above>");
+      out_.causes.push_back(std::move(*recipe));
+    }
+    for (auto& [gain, cause] : causes) out_.causes.push_back(std::move(cause));
+    for (auto& [gain, cause] : improvements) out_.improvements.push_back(std::move(cause));
+    return {};
+  }
+
+  /// A suspicion is a cause where the model has an error worth speaking of, and the remedy takes a
+  /// good part of it.
+  [[nodiscard]] bool is_cause(double error, double gain) const {
+    constexpr double least_kl = 0.002;
+    constexpr double least_noise = 0.003;
+    constexpr double least_part = 0.3;
+    const double least = out_.measure == "kl" ? least_kl : least_noise;
+    return error > least && gain > least_part * error;
+  }
+  static constexpr double least_improvement = 0.05;
+
+  /// Samples that do not cover the data will do harm on some, if not on these: half of the noise is
+  /// enough.
+  static bool is_uncovered(const Suspect& suspect, const TrialError& now, const TrialError& after) {
+    return suspect.cause == "calibration_set" && after.noise < now.noise / 2;
+  }
+
+  void list_layers() {
+    for (const auto& layer : sensitivity_.layers) {
+      LayerDiagnosis row;
+      row.name = layer.layer.name;
+      row.op = layer.layer.op;
+      row.alone_error = layer.alone_quantized_error;
+      row.float_gain = layer.left_float_gain;
+      if (layer.layer.output != ValueId::none) {
+        row.value = model_.graph.value(layer.layer.output).name;
+      }
+      if (const auto it = errors_.find(layer.layer.output); it != errors_.end()) {
+        const auto& e = it->second;
+        const double signal = e.signal > 0 ? e.signal : 1;
+        row.sqnr_db = e.sqnr_db();
+        row.clipping = e.clipping / signal;
+        row.rounding = e.rounding / signal;
+        row.mean_shift = e.mean_shift / signal;
+        row.outside = e.outside;
+        row.channel_ratio = e.channel_ratio();
+      } else {
+        row.sqnr_db = std::numeric_limits<double>::quiet_NaN();
+      }
+      out_.layers.push_back(std::move(row));
+    }
+    std::stable_sort(out_.layers.begin(), out_.layers.end(),
+                     [](const LayerDiagnosis& a, const LayerDiagnosis& b) {
+                       return a.float_gain > b.float_gain;
+                     });
+  }
+
+  const DiagnoseRequest& request_;
+  ModelFile first_;
+  ModelFile second_;
+  std::map<std::string, std::string> provenance_;
+  Graph original_;
+  QuantizedGraph model_;
+  OpenData data_;
+  std::vector<IntegerLayer> layers_;
+  Sensitivity sensitivity_;
+  std::map<ValueId, ValueErrors> errors_;
+  Statistics statistics_;
+  std::optional<RecipeProbe> probe_;
+  Diagnosis out_;
+};
+
+}  // namespace
+
+Result<Diagnosis> diagnose(const DiagnoseRequest& request) { return Diagnoser(request).run(); }
+
+}  // namespace octet
