@@ -13,3 +13,4 @@
 #include "octet/run.h"
 #include "octet/runtime.h"
 #include "octet/train.h"
+#include "octet/tune.h"

@@ -138,6 +138,7 @@ Json options_json(const TrainRequest& r) {
                           {"optimize", q.optimize},
                           {"scales", r.scales}};
   if (q.per_channel) json["quantization"]["per_channel"] = *q.per_channel;
+  if (!q.narrow.empty()) json["quantization"]["int4"] = q.narrow;
   return json;
 }
 
