@@ -8,6 +8,7 @@
 #include "octet/files.h"
 #include "octet/graph_builder.h"
 #include "octet/inspect.h"
+#include "octet/payoff.h"
 #include "octet/quantize.h"
 #include "octet/result.h"
 #include "octet/run.h"

@@ -50,14 +50,14 @@ void fit_axis(std::span<const float> coded, std::span<const float> weights,
     square[a] += w * w;
   }
   for (std::size_t a = 0; a < fitted.size(); ++a) {
-    const double scale = square[a] > 0 ? product[a] / square[a] : 1.0;
-    fitted[a] = scale > 0 ? scale : 1.0;
+    // Codes that are all zero say nothing of a scale: the channel is left out.
+    fitted[a] = square[a] > 0 ? std::max(product[a] / square[a], 0.0) : 0.0;
   }
 }
 
 struct FittedWeights {
   Tensor weights;
-  std::vector<double> rows;  ///< scales along the first axis; empty: all 1
+  std::vector<double> rows;  ///< scales along the first axis, 0: not known; empty: all 1
   std::vector<double> columns;
 };
 
@@ -120,6 +120,7 @@ class FloatFunction {
   Result<QuantizedGraph> run() {
     OCTET_TRY(keep_codes());
     uses_ = model_.graph.uses();
+    makers_ = model_.graph.producers();
     const auto slots = model_.graph.node_slots();
     for (std::size_t i = 0; i < slots; ++i) {
       const auto id = static_cast<NodeId>(i);
@@ -127,7 +128,9 @@ class FloatFunction {
     }
     for (std::size_t i = 0; i < slots; ++i) {
       const auto id = static_cast<NodeId>(i);
-      if (model_.graph.node(id).alive) OCTET_TRY(restore_bias(id));
+      if (!model_.graph.node(id).alive) continue;
+      refit_depthwise(id);
+      OCTET_TRY(restore_bias(id));
     }
     for (std::size_t i = 0; i < slots; ++i) {
       const auto id = static_cast<NodeId>(i);
@@ -191,6 +194,57 @@ class FloatFunction {
     return {};
   }
 
+  /// A channel of a depthwise layer has a handful of weights, and few codes where its range is
+  /// small: its scale shows better in the layers before and behind, which have many.
+  void refit_depthwise(NodeId id) {
+    const auto it = fits_.find(id);
+    const Node& node = model_.graph.node(id);
+    if (it == fits_.end() || !is_depthwise(node) || it->second.rows.empty()) return;
+    const auto made = scales_by_reader(node.output());
+    const auto read = scales_by_maker(node.input(0));
+    auto& rows = it->second.rows;
+    if (!made || !read || made->size() != rows.size() || read->size() != rows.size()) return;
+    const auto* original = original_constant(node, 1);
+    std::vector<double> powers(rows.size(), 0);
+    const auto inner = static_cast<std::size_t>(original->size()) / rows.size();
+    for (std::size_t i = 0; i < inner * rows.size(); ++i) {
+      powers[i / inner] += std::pow(static_cast<double>(original->data<float>()[i]), 2);
+    }
+    double product = 0;
+    double square = 0;
+    std::vector<double> ratios(rows.size(), 0);
+    for (std::size_t c = 0; c < rows.size(); ++c) {
+      if ((*read)[c] > 0) ratios[c] = (*made)[c] / (*read)[c];
+      product += ratios[c] * rows[c] * powers[c];
+      square += ratios[c] * ratios[c] * powers[c];
+    }
+    if (square <= 0 || product <= 0) return;
+    Tensor weights = *original;
+    float* w = weights.mutable_data<float>();
+    for (std::size_t c = 0; c < rows.size(); ++c) {
+      if (ratios[c] > 0) rows[c] = ratios[c] * product / square;
+      for (std::size_t i = c * inner; i < (c + 1) * inner; ++i) {
+        w[i] = static_cast<float>(static_cast<double>(w[i]) * rows[c]);
+      }
+    }
+    model_.graph.value(node.inputs[1]).constant = std::move(weights);
+  }
+
+  static bool is_depthwise(const Node& node) {
+    return node.is("Conv") && node.int_attribute("group", 1) > 1;
+  }
+
+  /// Scales of a value by the weights that make it.
+  [[nodiscard]] std::optional<std::vector<double>> scales_by_maker(ValueId value) const {
+    const auto maker = makers_[index(value)];
+    if (maker == NodeId::none) return std::nullopt;
+    const Node& node = model_.graph.node(maker);
+    if (node.is("Relu") || node.is("Clip")) return scales_by_maker(node.input(0));
+    const auto it = fits_.find(maker);
+    if (it == fits_.end() || is_depthwise(node)) return std::nullopt;
+    return outputs_last(node) ? it->second.columns : it->second.rows;
+  }
+
   Status restore_bias(NodeId id) {
     const Node node = model_.graph.node(id);
     if (!is_layer(node) || !is_coded_constant(node, 2)) return {};
@@ -212,7 +266,7 @@ class FloatFunction {
     const auto it = fits_.find(id);
     if (it == fits_.end()) return std::nullopt;
     const Node& node = model_.graph.node(id);
-    const bool depthwise = node.is("Conv") && node.int_attribute("group", 1) > 1;
+    const bool depthwise = is_depthwise(node);
     if (!depthwise && it->second.rows.empty()) return std::vector<double>();
     if (!depthwise) return outputs_last(node) ? it->second.columns : it->second.rows;
     return scales_by_reader(node.output());
@@ -233,7 +287,7 @@ class FloatFunction {
       if (it == fits_.end() || (reader.is("Conv") && reader.int_attribute("group", 1) > 1))
         continue;
       auto scales = outputs_last(reader) ? it->second.rows : it->second.columns;
-      for (auto& scale : scales) scale = 1 / scale;
+      for (auto& scale : scales) scale = scale > 0 ? 1 / scale : 0;
       return scales;
     }
     return std::nullopt;
@@ -255,8 +309,8 @@ class FloatFunction {
     const double common = square > 0 && product > 0 ? product / square : 1.0;
     Tensor out(DType::f32, original.shape());
     for (std::size_t i = 0; i < b.size(); ++i) {
-      out.mutable_data<float>()[i] =
-          static_cast<float>(static_cast<double>(b[i]) * scales[i] * common);
+      const double x = static_cast<double>(b[i]) * scales[i] * common;
+      out.mutable_data<float>()[i] = scales[i] > 0 ? static_cast<float>(x) : q[i];
     }
     return out;
   }
@@ -294,6 +348,7 @@ class FloatFunction {
   std::map<std::string, NodeId> by_name_;
   std::vector<NodeId> producers_;       ///< of the original's values
   std::vector<std::vector<Use>> uses_;  ///< of the model's values
+  std::vector<NodeId> makers_;          ///< likewise
   std::map<NodeId, FittedWeights> fits_;
 };
 

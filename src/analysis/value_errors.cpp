@@ -48,50 +48,63 @@ std::vector<float> ranges_along(const Tensor& tensor, int axis) {
 ValueErrorCollector::ValueErrorCollector(const QuantizedGraph& model) {
   for (const auto& [id, q] : model.plan.values) {
     const bool plain = !model.graph.value(id).is_constant() && !is_dynamic(q);
-    if (plain && q.params.count() == 1) quantizations_.emplace(id, q);
+    if (plain && q.params.count() == 1) values_[id] = q;
   }
+  for (const auto id : model.graph.outputs) values_.try_emplace(id, std::nullopt);
   by_worker_.resize(static_cast<std::size_t>(std::max(thread_count(), 1)));
 }
 
 Status ValueErrorCollector::visit(int worker, const Batch& batch, const BaseValues& values) {
   auto& samples = by_worker_[static_cast<std::size_t>(worker)][batch.first];
-  for (const auto& [id, q] : quantizations_) {
+  for (const auto& [id, q] : values_) {
     const Tensor x = to_plain(values.floating[index(id)]).tensor;
     const Tensor y = to_plain(values.quantized[index(id)]).tensor;
     if (x.dtype() != DType::f32 || y.dtype() != DType::f32 || x.size() != y.size()) continue;
-    Sample sample;
+    Sample sample = between(x, y);
     sample.value = id;
     sample.index = batch.indices.empty() ? batch.first : batch.indices.front();
-    const auto channels = channels_of(x);
-    sample.error.assign(channels, 0);
-    sample.range.assign(channels, 0);
-    sample.count = x.size();
-    std::int64_t inner = 1;
-    for (int d = 2; d < x.rank(); ++d) inner *= x.dim(d);
-    const float scale = q.params.scale[0];
-    const auto low = static_cast<float>(range_minimum(q.params, q.scheme)) - scale / 2;
-    const auto high = static_cast<float>(range_maximum(q.params, q.scheme)) + scale / 2;
-    const auto* a = x.data<float>();
-    const auto* b = y.data<float>();
-    for (std::int64_t i = 0; i < x.size(); ++i) {
-      const auto channel = static_cast<std::size_t>(i / inner) % channels;
-      const double difference = static_cast<double>(b[i]) - static_cast<double>(a[i]);
-      const auto code = quantize_value(a[i], scale, q.params.zero_point[0],
-                                       static_cast<std::int32_t>(q.scheme.qmin()),
-                                       static_cast<std::int32_t>(q.scheme.qmax()));
-      const double own =
-          static_cast<double>(dequantize_value(code, scale, q.params.zero_point[0]) - a[i]);
-      const bool outside = a[i] < low || a[i] > high;
-      sample.signal += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-      sample.noise += difference * difference;
-      (outside ? sample.clipping : sample.rounding) += own * own;
-      sample.outside += outside ? 1 : 0;
-      sample.error[channel] += difference;
-      sample.range[channel] = std::max(sample.range[channel], std::abs(a[i]));
-    }
+    if (q) add_own_error(x, *q, sample);
     samples.push_back(std::move(sample));
   }
   return {};
+}
+
+ValueErrorCollector::Sample ValueErrorCollector::between(const Tensor& x, const Tensor& y) {
+  Sample sample;
+  const auto channels = channels_of(x);
+  sample.error.assign(channels, 0);
+  sample.range.assign(channels, 0);
+  sample.count = x.size();
+  std::int64_t inner = 1;
+  for (int d = 2; d < x.rank(); ++d) inner *= x.dim(d);
+  const auto* a = x.data<float>();
+  const auto* b = y.data<float>();
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    const auto channel = static_cast<std::size_t>(i / inner) % channels;
+    const double difference = static_cast<double>(b[i]) - static_cast<double>(a[i]);
+    sample.signal += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+    sample.noise += difference * difference;
+    sample.error[channel] += difference;
+    sample.range[channel] = std::max(sample.range[channel], std::abs(a[i]));
+  }
+  return sample;
+}
+
+void ValueErrorCollector::add_own_error(const Tensor& x, const Quantization& q, Sample& sample) {
+  const float scale = q.params.scale[0];
+  const auto low = static_cast<float>(range_minimum(q.params, q.scheme)) - scale / 2;
+  const auto high = static_cast<float>(range_maximum(q.params, q.scheme)) + scale / 2;
+  const auto zero_point = q.params.zero_point[0];
+  const auto qmin = static_cast<std::int32_t>(q.scheme.qmin());
+  const auto qmax = static_cast<std::int32_t>(q.scheme.qmax());
+  for (const float value : x.values<float>()) {
+    const auto code = quantize_value(value, scale, zero_point, qmin, qmax);
+    const double own =
+        static_cast<double>(dequantize_value(code, scale, zero_point)) - static_cast<double>(value);
+    const bool outside = value < low || value > high;
+    (outside ? sample.clipping : sample.rounding) += own * own;
+    sample.outside += outside ? 1 : 0;
+  }
 }
 
 std::map<ValueId, ValueErrors> ValueErrorCollector::errors() const {

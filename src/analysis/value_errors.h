@@ -2,6 +2,7 @@
 // The error of each quantized value, split by where it comes from.
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "analysis/plan_trials.h"
@@ -25,8 +26,8 @@ struct ValueErrors {
   [[nodiscard]] double channel_ratio() const;
 };
 
-/// Collects errors of the values that a plan quantizes, as a BaseVisitor. Keeps a few numbers for
-/// each sample, value and channel.
+/// Collects errors of the values that a plan quantizes, and of the graph's outputs, as a
+/// BaseVisitor. Keeps a few numbers for each sample, value and channel.
 class ValueErrorCollector {
  public:
   explicit ValueErrorCollector(const QuantizedGraph& model);
@@ -45,7 +46,11 @@ class ValueErrorCollector {
     std::vector<double> error;  ///< sum by channel
     std::vector<float> range;   ///< largest magnitude by channel
   };
-  std::map<ValueId, Quantization> quantizations_;
+  /// Without quantization: clipping, rounding and what lies outside.
+  [[nodiscard]] static Sample between(const Tensor& x, const Tensor& y);
+  static void add_own_error(const Tensor& x, const Quantization& q, Sample& sample);
+
+  std::map<ValueId, std::optional<Quantization>> values_;
   std::vector<std::map<std::int64_t, std::vector<Sample>>> by_worker_;  ///< by batch
 };
 

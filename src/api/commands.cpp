@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <vector>
+
+#include "api/quantize_command.h"
 
 namespace octet {
 namespace {
@@ -15,7 +15,7 @@ class CommandLine {
 
   CommandLine& word(const std::string& value) {
     text_ += ' ';
-    text_ += shell_word(value);
+    text_ += shell_text({value});
     return *this;
   }
   /// Unless it has the value that it has by default.
@@ -75,21 +75,6 @@ void add_scheme(CommandLine& line, const QuantizeRequest& r) {
 }
 
 }  // namespace
-
-std::string shell_word(const std::string& text) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 ||
-           std::string_view("-_./=:,+@%").find(static_cast<char>(c)) != std::string_view::npos;
-  };
-  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
-  std::string quoted(1, '\'');
-  for (const char c : text) {
-    if (c == '\'') quoted += "'\\'";
-    quoted += c;
-  }
-  quoted += '\'';
-  return quoted;
-}
 
 std::string exact_glob(const std::string& name) {
   std::string glob;

@@ -16,7 +16,4 @@ namespace octet {
 /// The glob that this name alone matches.
 [[nodiscard]] std::string exact_glob(const std::string& name);
 
-/// One word of a shell's command line.
-[[nodiscard]] std::string shell_word(const std::string& text);
-
 }  // namespace octet

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
+#include "analysis/output_comparison.h"
 #include "analysis/recipe_probe.h"
 #include "analysis/suspects.h"
 #include "api/engine_choice.h"
@@ -11,6 +13,7 @@
 #include "api/quantize_command.h"
 #include "api/quantize_options.h"
 #include "core/log.h"
+#include "engine/float/float_program.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -18,8 +21,11 @@ namespace {
 
 /// Samples that ranges are taken from, to be compared with the file's; and that recipes are tried
 /// on.
-constexpr std::int64_t range_samples = 200;
-constexpr std::int64_t recipe_samples = 200;
+constexpr std::int64_t range_samples = 128;
+constexpr std::int64_t recipe_samples = 128;
+/// Samples on which the float model and the function that the quantized one stands for are
+/// compared.
+constexpr std::int64_t function_samples = 8;
 
 OutputDistanceSummary summary(const TrialError& error) {
   return {error.kl, error.agreement, -10 * std::log10(error.noise)};
@@ -186,7 +192,34 @@ class Diagnoser {
     return {};
   }
 
+  /// What the diagnosis calls float should be what the float model computes.
+  Status check_function() {
+    OCTET_ASSIGN(const auto expected, compile_float(original_));
+    OCTET_ASSIGN(const auto found, compile_float(model_.graph));
+    std::mutex one_at_a_time;
+    OutputComparison difference(pair_outputs(original_, model_.graph));
+    OCTET_TRY(source_of(data_, request_, "float function")(
+        original_, function_samples, [&](int, const Batch& batch) -> Status {
+          const std::lock_guard lock(one_at_a_time);
+          OCTET_ASSIGN(const auto a, expected->session());
+          OCTET_ASSIGN(const auto b, found->session());
+          OCTET_ASSIGN(const auto x, a->run(batch.inputs));
+          OCTET_ASSIGN(const auto y, b->run(batch.inputs));
+          difference.add(x, y, 1);
+          return {};
+        }));
+    constexpr double close_db = 20;
+    if (const double db = difference.total().sqnr_db(); db < close_db) {
+      out_.notes.push_back(fmt::format(
+          "the weights that were found are not quite those the codes were made from: in float they "
+          "give the float model's outputs at {:.1f} dB; gains are against that",
+          db));
+    }
+    return {};
+  }
+
   Status measure() {
+    OCTET_TRY(check_function());
     OCTET_ASSIGN(layers_, integer_layers(model_));
     ValueErrorCollector collector(model_);
     OCTET_ASSIGN(sensitivity_,

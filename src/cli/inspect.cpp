@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/context.h"
+#include "octet/payoff.h"
 
 namespace octet::cli {
 namespace {
@@ -11,6 +12,7 @@ struct Options {
   std::string model;
   std::string target;
   bool dump = false;
+  bool machine = false;
 };
 
 Json ports_json(const std::vector<Port>& ports) {
@@ -112,6 +114,40 @@ std::string to_text(const Inspection& s) {
   return text;
 }
 
+Json payoff_json(const Payoff& p) {
+  Json layers = Json::array();
+  for (const auto& layer : p.layers) {
+    layers.push_back({{"name", layer.name},
+                      {"op", layer.op},
+                      {"nodes", layer.nodes},
+                      {"macs", layer.macs},
+                      {"float_ms", layer.float_ms},
+                      {"integer_ms", layer.integer_ms},
+                      {"pays", layer.pays()}});
+  }
+  return {{"threads", p.machine.threads},
+          {"float_gmacs", p.machine.float_gmacs},
+          {"integer_gmacs", p.machine.integer_gmacs},
+          {"memory_gbytes", p.machine.bytes_per_ns},
+          {"float_ms", p.float_ms},
+          {"integer_ms", p.integer_ms},
+          {"layers", layers}};
+}
+
+std::string payoff_text(const Payoff& p) {
+  auto text = fmt::format(
+      "this machine, {} threads: {:.1f} GMAC/s in f32, {:.1f} in int8, {:.1f} GB/s of memory\n"
+      "layers that can run in integers, predicted at batch 1: {:.3f} ms in float, {:.3f} in int8\n",
+      p.machine.threads, p.machine.float_gmacs, p.machine.integer_gmacs, p.machine.bytes_per_ns,
+      p.float_ms, p.integer_ms);
+  for (const auto& layer : p.layers) {
+    text += fmt::format("  {:9.4f} ms float {:9.4f} ms int8  {:7} {:16} {}\n", layer.float_ms,
+                        layer.integer_ms, layer.pays() ? "faster" : "slower", layer.op,
+                        one_line(layer.name));
+  }
+  return text;
+}
+
 int execute(const Options& options, const Context& context) {
   if (options.dump) {
     const auto text = dump(options.model);
@@ -121,7 +157,15 @@ int execute(const Options& options, const Context& context) {
   }
   const auto result = inspect(options.model, options.target);
   if (!result) return context.report(result.error());
-  context.print(to_json(*result), to_text(*result));
+  auto json = to_json(*result);
+  auto text = to_text(*result);
+  if (options.machine) {
+    const auto payoff = predict_payoff(options.model, options.target);
+    if (!payoff) return context.report(payoff.error());
+    json["target_machine"] = payoff_json(*payoff);
+    text += payoff_text(*payoff);
+  }
+  context.print(json, text);
   return exit_done;
 }
 
@@ -134,6 +178,8 @@ void add_inspect(CLI::App& app, Context& context) {
   command->add_option("model", options->model, "Model (.onnx, .tflite)")->required();
   command->add_option("--target", options->target,
                       "Runtime to judge for (default: tflite for .tflite, else onnxruntime)");
+  command->add_flag("--target-machine", options->machine,
+                    "Predict for each layer of a float model whether int8 will be faster here");
   command->add_flag("--dump", options->dump, "Print the graph, one line per node");
   add_common_options(*command, context);
   command->callback([options, &context] {

@@ -19,6 +19,7 @@
 // bias. The int32 sum wraps modulo 2^32; the planner's guards keep real models away from that.
 // Every kernel equals the reference bit for bit.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -107,12 +108,16 @@ class Conv {
   [[nodiscard]] virtual std::string_view name() const = 0;
 };
 
-enum class Isa : std::uint8_t { reference, avx2, avx512vnni };
+enum class Isa : std::uint8_t { reference, avx2, avxvnni, avx512vnni, amx };
+inline constexpr std::array all_isas = {Isa::reference, Isa::avx2, Isa::avxvnni, Isa::avx512vnni,
+                                        Isa::amx};
 
 [[nodiscard]] std::string_view name(Isa isa);
 [[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
+/// Of a kernel, by its name.
+[[nodiscard]] Isa isa_of(std::string_view kernel);
 
-/// Best instruction set of this CPU, lowered by OCTET_KERNELS=reference|avx2|avx512vnni.
+/// Best instruction set of this CPU, lowered by OCTET_KERNELS (a name of an Isa).
 [[nodiscard]] Isa default_isa();
 /// Whether this CPU can run it.
 [[nodiscard]] bool isa_available(Isa isa);

@@ -6,6 +6,11 @@
 #include "kernels/conv.h"
 #include "kernels/reference/reference_conv.h"
 #include "kernels/x86/x86_kernels.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+#include "kernels/x86/amx.h"
+#endif
 
 namespace octet::kernels {
 namespace {
@@ -20,11 +25,23 @@ std::vector<ConvKernel> build_table() {
   return table;
 }
 
+#if defined(__x86_64__)
+/// CPUID.(7,1):EAX[4]; the operating system keeps the registers for AVX2 already.
+bool has_avxvnni() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+}
+#endif
+
 Isa best_available() {
-  for (const auto isa : {Isa::avx512vnni, Isa::avx2}) {
-    if (isa_available(isa)) return isa;
+  Isa best = Isa::reference;
+  for (const auto isa : all_isas) {
+    if (isa_available(isa)) best = isa;
   }
-  return Isa::reference;
+  return best;
 }
 
 Isa detect() {
@@ -33,8 +50,8 @@ Isa detect() {
   if (wanted == nullptr || *wanted == '\0') return best;
   const auto isa = isa_from_name(wanted);
   if (!isa) {
-    log_warning("OCTET_KERNELS={} is not reference, avx2 or avx512vnni; using {}", wanted,
-                name(best));
+    log_warning("OCTET_KERNELS={} is not reference, avx2, avxvnni, avx512vnni or amx; using {}",
+                wanted, name(best));
     return best;
   }
   if (!isa_available(*isa)) {
@@ -49,16 +66,24 @@ std::string_view name(Isa isa) {
   switch (isa) {
     case Isa::reference: return "reference";
     case Isa::avx2: return "avx2";
+    case Isa::avxvnni: return "avxvnni";
     case Isa::avx512vnni: return "avx512vnni";
+    case Isa::amx: return "amx";
   }
   return "reference";
 }
 
 std::optional<Isa> isa_from_name(std::string_view text) {
-  for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+  for (const auto isa : all_isas) {
     if (name(isa) == text) return isa;
   }
   return std::nullopt;
+}
+
+Isa isa_of(std::string_view kernel) {
+  const auto at = kernel.rfind("__");
+  if (at == std::string_view::npos) return Isa::reference;
+  return isa_from_name(kernel.substr(at + 2)).value_or(Isa::reference);
 }
 
 bool isa_available(Isa isa) {
@@ -67,13 +92,17 @@ bool isa_available(Isa isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
       return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case Isa::avxvnni: return isa_available(Isa::avx2) && has_avxvnni();
     case Isa::avx512vnni:
       return isa_available(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+    case Isa::amx: return isa_available(Isa::avx512vnni) && amx::usable();
 #else
     case Isa::avx2:
-    case Isa::avx512vnni: return false;
+    case Isa::avxvnni:
+    case Isa::avx512vnni:
+    case Isa::amx: return false;
 #endif
   }
   return false;

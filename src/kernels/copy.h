@@ -23,4 +23,8 @@ struct StridedCopy {
 /// transpose their last two.
 void copy_strided(const StridedCopy& copy, const std::uint8_t* input, std::uint8_t* output);
 
+/// output[p * channels + c] = planes[c * plane_stride + p].
+void interleave_planes(const std::uint8_t* planes, std::int64_t plane_stride, std::int64_t channels,
+                       std::int64_t pixels, std::uint8_t* output);
+
 }  // namespace octet::kernels

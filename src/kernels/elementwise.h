@@ -64,6 +64,13 @@ void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* 
 void dequantize_codes(const CodeParams& params, const std::uint8_t* input, float* output,
                       std::int64_t count);
 
+/// Most channels of quantize_planes.
+inline constexpr std::int64_t max_planes = 16;
+/// quantize_codes of pixels whose channels (at most max_planes) lie in planes `plane_stride` values
+/// apart: output[p * channels + c] is the code of input[c * plane_stride + p].
+void quantize_planes(const CodeParams& params, const float* input, std::int64_t plane_stride,
+                     std::int64_t channels, std::int64_t pixels, std::uint8_t* output);
+
 /// Smallest and largest of `count` values; NaN is passed over. Without a value, 0 and 0.
 struct Range {
   float minimum = 0;

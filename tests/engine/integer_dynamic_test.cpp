@@ -99,7 +99,7 @@ std::vector<float> spec_matrix(const ModelBuilder& b, const Tensor& x, ValueId w
 
 std::vector<std::string> available_kernels() {
   std::vector<std::string> names;
-  for (const auto isa : {kernels::Isa::reference, kernels::Isa::avx2, kernels::Isa::avx512vnni}) {
+  for (const auto isa : kernels::all_isas) {
     if (kernels::isa_available(isa)) names.emplace_back(kernels::name(isa));
   }
   return names;

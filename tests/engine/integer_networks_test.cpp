@@ -91,7 +91,7 @@ TEST(IntegerConvTranspose, EqualsScatteringOnEveryIsa) {
     const auto y = conv_transpose(b, x, c);
     b.output(y);
     const auto input = b.random_tensor({2, c.inputs, 5, 4}, -1.1F, 2.1F);
-    for (const auto isa : {kernels::Isa::reference, kernels::Isa::avx2, kernels::Isa::avx512vnni}) {
+    for (const auto isa : kernels::all_isas) {
       if (!kernels::isa_available(isa)) continue;
       const auto program = compile_integer(b.model, {std::string(kernels::name(isa))});
       ASSERT_TRUE(program) << program.error().message;

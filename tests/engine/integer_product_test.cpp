@@ -46,7 +46,7 @@ TEST(IntegerProduct, EqualsQLinearMatMulOnEveryIsa) {
           const double code = std::nearbyint(static_cast<double>(scaled)) + qz.zero_point[0];
           want.push_back(static_cast<int>(std::fmin(std::fmax(code, -128.0), 127.0)));
         }
-  for (const auto isa : {kernels::Isa::reference, kernels::Isa::avx2, kernels::Isa::avx512vnni}) {
+  for (const auto isa : kernels::all_isas) {
     if (!kernels::isa_available(isa)) continue;
     const auto program = compile_integer(b.model, {std::string(kernels::name(isa))});
     ASSERT_TRUE(program) << program.error().message;

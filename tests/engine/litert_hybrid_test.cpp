@@ -200,7 +200,7 @@ TEST(LitertHybrid, SimulationEqualsIntegerEngineWithAnyKernels) {
     const auto reference = compile_integer(model, {"reference"});
     ASSERT_TRUE(reference) << reference.error().message;
     const auto want = observe(**reference, model.graph, {input});
-    for (const auto isa : {"avx2", "avx512vnni"}) {
+    for (const auto isa : {"avx2", "avxvnni", "avx512vnni", "amx"}) {
       if (!kernels::isa_available(*kernels::isa_from_name(isa))) continue;
       const auto program = compile_integer(model, {isa});
       ASSERT_TRUE(program);

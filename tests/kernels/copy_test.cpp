@@ -100,5 +100,25 @@ TEST(CopyStrided, SimplifiesToTheFewestDimensions) {
   EXPECT_TRUE(simplified({{1, 1}, {3, 3}, {1, 1}}).extent.empty());
 }
 
+TEST(Copy, PlanesAreInterleaved) {
+  std::mt19937 random(5);
+  for (std::int64_t channels = 1; channels <= 5; ++channels) {
+    for (std::int64_t pixels = 0; pixels <= 70; ++pixels) {
+      const std::int64_t stride = pixels + 3;
+      // Loads of whole vectors stay within the planes.
+      std::vector<std::uint8_t> planes(static_cast<std::size_t>(channels * stride));
+      for (auto& code : planes) code = static_cast<std::uint8_t>(random());
+      std::vector<std::uint8_t> wanted(static_cast<std::size_t>(channels * pixels + 8), 0xA5);
+      for (std::int64_t i = 0; i < channels * pixels; ++i) {
+        wanted[static_cast<std::size_t>(i)] =
+            planes[static_cast<std::size_t>(i % channels * stride + i / channels)];
+      }
+      std::vector<std::uint8_t> out(wanted.size(), 0xA5);
+      interleave_planes(planes.data(), stride, channels, pixels, out.data());
+      EXPECT_EQ(out, wanted) << channels << " channels, " << pixels << " pixels";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet::kernels

@@ -217,5 +217,25 @@ TEST(CopyStrided, ReversesAndTransposes) {
   EXPECT_EQ(out, (std::vector<std::uint8_t>{4, 1, 5, 2, 6, 3}));
 }
 
+TEST(Elementwise, PlanesAreQuantizedToPixels) {
+  const CodeParams params{0.03F, 120, 3, 250, Rule::onnx, false};
+  for (const std::int64_t channels : {1, 2, 3, 16}) {
+    for (const std::int64_t pixels : {1, 17, 512, 1300}) {
+      const auto size = static_cast<std::size_t>(channels * pixels);
+      std::vector<float> values(size);
+      for (std::size_t i = 0; i < size; ++i) values[i] = 0.011F * static_cast<float>(i % 997) - 5;
+      std::vector<std::uint8_t> planes(size);
+      quantize_codes(params, values.data(), planes.data(), channels * pixels);
+      std::vector<std::uint8_t> out(size);
+      quantize_planes(params, values.data(), pixels, channels, pixels, out.data());
+      for (std::int64_t i = 0; i < channels * pixels; ++i) {
+        ASSERT_EQ(out[static_cast<std::size_t>(i)],
+                  planes[static_cast<std::size_t>(i % channels * pixels + i / channels)])
+            << channels << " channels, " << pixels << " pixels, at " << i;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet::kernels

@@ -59,7 +59,7 @@ void check(const LayerForm& form, const std::vector<float>& scales, Isa isa) {
 TEST(LitertKernels, RequantizationEqualsTheFormula) {
   std::mt19937 random(3);
   std::uniform_real_distribution<float> exponent(-36, 6);
-  for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+  for (const auto isa : all_isas) {
     if (!isa_available(isa)) continue;
     for (const auto scaling :
          {Scaling::floating, Scaling::twice_rounded, Scaling::rounded_up, Scaling::real}) {
@@ -101,7 +101,7 @@ TEST(LitertKernels, APartOfTheRowsGoesToTheirOwnBuffer) {
       }
       std::vector<std::uint8_t> input(5 * 7 * 8 + 64);
       for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::uint8_t>(i * 91);
-      for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+      for (const auto isa : all_isas) {
         if (!isa_available(isa)) continue;
         const auto conv = make_conv(params, isa);
         std::vector<std::byte> memory(conv->scratch_bytes(g) + 64);

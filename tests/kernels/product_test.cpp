@@ -110,7 +110,7 @@ void check(Problem problem, Isa isa) {
 TEST(Product, EveryIsaEqualsTheNaiveLoop) {
   std::mt19937 random(3);
   const auto extent = [&](unsigned most) { return static_cast<std::int64_t>(random() % most) + 1; };
-  for (const auto isa : {Isa::reference, Isa::avx2, Isa::avx512vnni}) {
+  for (const auto isa : all_isas) {
     if (!isa_available(isa)) continue;
     for (int i = 0; i < 150 && !HasFailure(); ++i) {
       const ProductShape shape{extent(20), extent(i % 3 == 0 ? 9 : 150), extent(140)};

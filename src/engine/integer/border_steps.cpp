@@ -19,6 +19,22 @@ void quantize_all(const kernels::CodeParams& params, const float* values, std::u
              });
 }
 
+/// Codes of images channels-last from floats of images by planes.
+void quantize_images(const kernels::CodeParams& params, const Tensor& images, std::uint8_t* codes,
+                     int threads) {
+  const std::int64_t channels = images.dim(1);
+  const std::int64_t pixels = images.dim(2) * images.dim(3);
+  const double nanoseconds = static_cast<double>(channels * pixels) / per_nanosecond::quantized;
+  for (std::int64_t n = 0; n < images.dim(0); ++n) {
+    const float* image = images.data<float>() + n * channels * pixels;
+    std::uint8_t* output = codes + n * channels * pixels;
+    split_rows(pixels, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
+      kernels::quantize_planes(params, image + first, pixels, channels, last - first,
+                               output + first * channels);
+    });
+  }
+}
+
 class LookupStep final : public Step {
  public:
   LookupStep(NodeId id, const kernels::LookupTable& table, int input, int output)
@@ -59,8 +75,12 @@ class QuantizeStep final : public Step {
         return bad_input("cannot quantize {} {}", name(in.tensor.dtype()),
                          to_string(in.tensor.shape()));
       }
-      const Activation ordered =
-          channels_last && in.tensor.rank() == 4 ? to_channels_last(in) : to_plain(in);
+      const bool images = channels_last && in.tensor.rank() == 4;
+      if (images && !in.channels_last && in.tensor.dim(1) <= kernels::max_planes) {
+        quantize_images(params_, in.tensor, context.codes[at(outputs[0])], threads);
+        return {};
+      }
+      const Activation ordered = images ? to_channels_last(in) : to_plain(in);
       quantize_all(params_, ordered.tensor.data<float>(), context.codes[at(outputs[0])], count,
                    threads);
       return {};

@@ -21,13 +21,18 @@ Status check_extents(const Shape& shape) {
 std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// Macs and an estimate of the time from the rest.
-LayerGeometry with_cost(LayerGeometry geometry) {
+LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   const auto& g = geometry.conv;
-  geometry.macs = g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels} *
-                  g.kernel_height * g.kernel_width * (g.in_channels / g.groups);
-  geometry.nanoseconds =
-      static_cast<double>(geometry.macs) /
-      (g.groups == 1 ? per_nanosecond::dense_macs : per_nanosecond::depthwise_macs);
+  const std::int64_t outputs = g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels};
+  geometry.macs = outputs * g.kernel_height * g.kernel_width * (g.in_channels / g.groups);
+  const auto macs = static_cast<double>(geometry.macs);
+  if (g.groups != 1) {
+    geometry.nanoseconds = macs / per_nanosecond::depthwise_macs;
+    return geometry;
+  }
+  const double rate =
+      isa == kernels::Isa::amx ? per_nanosecond::dense_macs_amx : per_nanosecond::dense_macs;
+  geometry.nanoseconds = macs / rate + static_cast<double>(outputs) / per_nanosecond::layer_outputs;
   return geometry;
 }
 
@@ -117,9 +122,11 @@ void LayerKernel::prepare(const AccumulateLayer& layer, kernels::ConvParams para
 
 Result<LayerGeometry> LayerKernel::geometry(const Shape& input) const {
   OCTET_TRY(check_extents(input));
-  if (description_.is("Conv")) return image_geometry(input);
-  if (description_.is("ConvTranspose")) return transposed_geometry(input);
-  return matrix_geometry(input);
+  OCTET_ASSIGN(auto extents, description_.is("Conv")            ? image_geometry(input)
+                             : description_.is("ConvTranspose") ? transposed_geometry(input)
+                                                                : matrix_geometry(input));
+  return with_cost(std::move(extents),
+                   conv_ ? kernels::isa_of(conv_->name()) : kernels::Isa::reference);
 }
 
 Result<LayerGeometry> LayerKernel::image_geometry(const Shape& shape) const {
@@ -160,7 +167,7 @@ Result<LayerGeometry> LayerKernel::image_geometry(const Shape& shape) const {
   g.pad_top = height(spatial.pads_begin, 0);
   g.pad_left = width(spatial.pads_begin);
   g.groups = static_cast<int>(groups);
-  return with_cost(std::move(result));
+  return result;
 }
 
 Result<LayerGeometry> LayerKernel::transposed_geometry(const Shape& shape) const {
@@ -195,7 +202,7 @@ Result<LayerGeometry> LayerKernel::transposed_geometry(const Shape& shape) const
   g.pad_top = static_cast<int>(spatial.effective_kernel(0) - 1 - spatial.pads_begin[0]);
   g.pad_left = static_cast<int>(spatial.effective_kernel(1) - 1 - spatial.pads_begin[1]);
   g.groups = static_cast<int>(description_.int_attribute("group", 1));
-  return with_cost(std::move(result));
+  return result;
 }
 
 /// Rows of the matrix are the pixels of an image one row high.
@@ -213,7 +220,7 @@ Result<LayerGeometry> LayerKernel::matrix_geometry(const Shape& shape) const {
   result.conv.in_width = result.conv.out_width = static_cast<int>(rows);
   result.conv.in_channels = static_cast<int>(depth);
   result.conv.out_channels = static_cast<int>(output_channels_);
-  return with_cost(std::move(result));
+  return result;
 }
 
 LayerRows layer_rows(const LayerGeometry& geometry) {

@@ -46,7 +46,7 @@ void split_rows(std::int64_t rows, int threads, double nanoseconds,
   // What a thread must have to do. Forking and joining costs 2 to 3 us when the others are awake
   // and many times that when one of them has to be scheduled first, which every split risks anew.
   // With less than this, models of small layers (10 us each) run slower on two threads than on one.
-  constexpr double worth_a_thread = 20000;
+  constexpr double worth_a_thread = 8000;
   const auto wanted = std::min<double>(nanoseconds / worth_a_thread, threads);
   const std::int64_t chunks = std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1,
                                                        std::max<std::int64_t>(rows, 1));

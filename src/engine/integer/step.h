@@ -188,6 +188,8 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
 /// They only decide about splitting; elsewhere, a slower core is split later than would be best.
 namespace per_nanosecond {
 inline constexpr double dense_macs = 200;
+inline constexpr double dense_macs_amx = 1000;
+inline constexpr double layer_outputs = 20;   ///< of a layer with a dense product
 inline constexpr double depthwise_macs = 40;  ///< and other grouped convolutions
 inline constexpr double product_macs = 100;
 inline constexpr double binary_elements = 6;

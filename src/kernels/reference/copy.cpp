@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
+
+#include "kernels/x86/x86_elementwise.h"
 #endif
 
 namespace octet::kernels {
@@ -120,6 +122,21 @@ void copy_strided(const StridedCopy& copy, const std::uint8_t* input, std::uint8
     return;
   }
   copy_from(copy, 0, input, output);
+}
+
+void interleave_planes(const std::uint8_t* planes, std::int64_t plane_stride, std::int64_t channels,
+                       std::int64_t pixels, std::uint8_t* output) {
+  if (channels == 1) {
+    if (pixels > 0) std::memcpy(output, planes, static_cast<std::size_t>(pixels));
+    return;
+  }
+#if defined(__x86_64__)
+  const auto* vector = x86_elementwise_kernels(default_isa());
+  if (channels == 3 && vector != nullptr) {
+    return vector->interleave3(planes, plane_stride, pixels, output);
+  }
+#endif
+  transpose({plane_stride, channels}, planes, output, channels, pixels);
 }
 
 }  // namespace octet::kernels

@@ -6,6 +6,7 @@
 
 #include "arithmetic/quantize.h"
 #include "arithmetic/requantize.h"
+#include "kernels/copy.h"
 #include "kernels/litert_elementwise.h"
 #include "kernels/openvino.h"
 #include "kernels/reference/binary_rows.h"
@@ -199,6 +200,19 @@ void quantize_codes(const CodeParams& params, const float* input, std::uint8_t* 
   for (std::int64_t i = 0; i < count; ++i) {
     output[i] =
         static_cast<std::uint8_t>(quantize_narrow(input[i], p.scale, p.zero_point, p.low, p.high));
+  }
+}
+
+void quantize_planes(const CodeParams& params, const float* input, std::int64_t plane_stride,
+                     std::int64_t channels, std::int64_t pixels, std::uint8_t* output) {
+  constexpr std::int64_t block = 512;
+  std::uint8_t planes[max_planes * block];
+  for (std::int64_t first = 0; first < pixels; first += block) {
+    const std::int64_t count = std::min(block, pixels - first);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      quantize_codes(params, input + c * plane_stride + first, planes + c * block, count);
+    }
+    interleave_planes(planes, block, channels, count, output + first * channels);
   }
 }
 

@@ -109,4 +109,24 @@ OCTET_AVX2 inline void store_numbers(const Numbers& numbers, __m256i first, __m2
   }
 }
 
+/// The sums of a MatrixTile of 16 channels: codes from pack order, numbers from plain order.
+template <class Tile, int pixels>
+OCTET_AVX2 inline void store_tile(const Tile& tile, const __m256i (&sum)[pixels][2]) {
+  if (tile.requantize.output != ConvOutput::codes) {
+    const Numbers numbers = make_numbers(tile);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      store_numbers(numbers, sum[p][0], sum[p][1], tile.output, p * tile.output_stride);
+    }
+    return;
+  }
+  const Tail tail = make_tail(tile.requantize);
+  auto* output = static_cast<std::uint8_t*>(tile.output);
+  OCTET_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    store(output + p * tile.output_stride,
+          requantize16(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
+  }
+}
+
 }  // namespace octet::kernels::avx2

@@ -84,6 +84,29 @@ OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const floa
   return _mm512_max_epu8(codes, low);
 }
 
+/// 32 codes in channel order from 2 registers in pack order.
+OCTET_AVX512VNNI inline __m256i requantize32(const __m512i (&sum)[2], const float* multiplier,
+                                             __m512 high, __m512i zero_point, __m256i low) {
+  const __m512i words = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
+                                           scale_and_round(sum[1], multiplier + 16, high));
+  const __m512i shifted = _mm512_add_epi16(words, zero_point);
+  const __m512i positive = _mm512_max_epi16(shifted, _mm512_setzero_si512());
+  return _mm256_max_epu8(_mm512_cvtusepi16_epi8(positive), low);
+}
+
+/// 48 codes in channel order from 3 registers in pack order; the last 16 bytes are anything.
+OCTET_AVX512VNNI inline __m512i requantize48(const __m512i (&sum)[3], const float* multiplier,
+                                             __m512 high, __m512i zero_point, __m512i low) {
+  const __m512i third = scale_and_round(sum[2], multiplier + 32, high);
+  const __m512i first = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
+                                           scale_and_round(sum[1], multiplier + 16, high));
+  const __m512i second = _mm512_packs_epi32(third, third);
+  // Of each 128-bit part the first 12 bytes.
+  const __m512i codes = _mm512_packus_epi16(_mm512_add_epi16(first, zero_point),
+                                            _mm512_add_epi16(second, zero_point));
+  return _mm512_max_epu8(_mm512_maskz_compress_epi32(0x7777, codes), low);
+}
+
 /// 16 codes from one register.
 OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplier, __m512 high,
                                              __m512i zero_point, __m128i low) {

@@ -147,6 +147,7 @@ struct Backend {
   using Weight = std::int8_t;
   static constexpr LaneOrder order{16, 4, 4, pack_order};
   static constexpr int vectors = 4;
+  static int repeat(const ConvGeometry& /*geometry*/) { return 1; }
 };
 
 struct Backend3x3 : Backend {
@@ -162,10 +163,27 @@ struct BackendAny : Backend {
   static void run_row(const Row& row) { run_any(row); }
 };
 
+constexpr int block_lanes = 64;
+
+struct BackendFlat : BackendAny {
+  static int repeat(const ConvGeometry& geometry) {
+    return pixels_as_one(geometry, block_lanes, is_depthwise_3x3(geometry));
+  }
+};
+
+constexpr std::string_view name_flat = "u8s8_depthwise_perchannel_onnx_flat64__avx512vnni";
 constexpr std::string_view name_3x3 = "u8s8_depthwise3x3_perchannel_onnx_1x64__avx512vnni";
 constexpr std::string_view name_any = "u8s8_depthwise_perchannel_onnx_1x64__avx512vnni";
 
-constexpr std::array<ConvKernel, 2> rows = {{
+constexpr std::array<ConvKernel, 3> rows = {{
+    {name_flat, Isa::avx512vnni,
+     [](const ConvParams& params) {
+       return well_formed(params) && is_depthwise(params.geometry) &&
+              BackendFlat::repeat(params.geometry) > 1;
+     },
+     [](const ConvParams& params) -> std::unique_ptr<Conv> {
+       return std::make_unique<DepthwiseConv<BackendFlat>>(params, name_flat);
+     }},
     {name_3x3, Isa::avx512vnni,
      [](const ConvParams& params) {
        return well_formed(params) && is_depthwise_3x3(params.geometry);

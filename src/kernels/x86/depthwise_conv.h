@@ -38,8 +38,16 @@ struct DepthwiseRow {
 /// share columns of the input.
 [[nodiscard]] bool is_depthwise_3x3(const ConvGeometry& geometry);
 
+/// Where few channels leave lanes empty and the stride along the row is 1, the codes of a row are
+/// taken as they lie: `repeat` pixels count as one of repeat * channels channels. 1 where that does
+/// not pay; `lanes` are those of a block, `shares_columns` tells whether the kernel for whole
+/// pixels is the one that uses each interleaved column for several of them.
+[[nodiscard]] int pixels_as_one(const ConvGeometry& geometry, int lanes, bool shares_columns);
+/// The layer of repeat * channels channels.
+[[nodiscard]] ConvParams repeat_channels(ConvParams params, int repeat);
+
 /// Backend has: type Weight; `order`; `vectors`; taps(geometry), the slots of the tap groups;
-/// run_row(row).
+/// repeat(geometry), as pixels_as_one says; run_row(row).
 template <class Backend>
 class DepthwiseConv final : public Conv {
  public:
@@ -51,8 +59,10 @@ class DepthwiseConv final : public Conv {
         input_zero_point_(params.input_zero_point),
         input_scale_(params.input_scale),
         requantize_(params),
+        repeat_(Backend::repeat(params.geometry)),
         taps_(Backend::taps(params.geometry)),
-        packed_(pack_depthwise<Weight>(params, Backend::order, Backend::vectors, taps_)) {}
+        packed_(pack_depthwise<Weight>(repeat_channels(params, repeat_), Backend::order,
+                                       Backend::vectors, taps_)) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
     std::byte* scratch = call.scratch + bias_bytes();
@@ -69,9 +79,8 @@ class DepthwiseConv final : public Conv {
     DepthwiseRow<Weight> row;
     row.taps = taps;
     row.tap_groups = static_cast<int>(taps_.size()) / Backend::order.depth;
-    row.pixels = geometry.out_width;
-    row.pixel_stride = geometry.in_channels;
-    row.output_stride = geometry.out_channels;
+    row.pixel_stride = std::int64_t{repeat_} * geometry.in_channels;
+    row.output_stride = row.pixel_stride;
     row.stride = geometry.stride_width;
     row.input_scale = input.scale;
     row.requantize = requantize_;
@@ -81,15 +90,26 @@ class DepthwiseConv final : public Conv {
       const std::int64_t position =
           (y - call.output_row) * geometry.out_width * geometry.out_channels;
       for (const auto& block : packed_.blocks) {
-        point_taps(geometry, window, block.first_channel, taps);
         row.weights = packed_.weights.data() + block.weights;
         row.bias = bias + block.lanes;
         row.multiplier = packed_.lanes.multiplier.data() + block.lanes;
         row.output_bias = packed_.lanes.output_bias.data() + block.lanes;
-        row.output =
-            static_cast<std::byte*>(call.output) + (position + block.first_channel) * bytes;
-        row.channels = block.channels;
-        Backend::run_row(row);
+        const auto run_pixels = [&](std::int64_t first, std::int64_t pixels, int channels) {
+          const std::int64_t from = first * row.pixel_stride + block.first_channel;
+          point_taps(geometry, window, from, taps);
+          row.output = static_cast<std::byte*>(call.output) + (position + from) * bytes;
+          row.pixels = static_cast<int>(pixels);
+          row.channels = channels;
+          Backend::run_row(row);
+        };
+        // Codes of the row from the block's first channel on: whole blocks, and a part of one.
+        const std::int64_t codes =
+            std::int64_t{geometry.out_width} * geometry.out_channels - block.first_channel;
+        const std::int64_t whole =
+            codes < block.channels ? 0 : (codes - block.channels) / row.pixel_stride + 1;
+        const std::int64_t rest = codes - whole * row.pixel_stride;
+        if (whole > 0) run_pixels(0, whole, block.channels);
+        if (rest > 0) run_pixels(whole, 1, static_cast<int>(rest));
       }
     }
   }
@@ -112,11 +132,11 @@ class DepthwiseConv final : public Conv {
   }
 
   void point_taps(const ConvGeometry& geometry, const RowWindow<std::uint8_t>& window,
-                  int first_channel, const std::uint8_t** to) const {
+                  std::int64_t first_code, const std::uint8_t** to) const {
     for (const int slot : taps_) {
       const int tap = slot < 0 ? 0 : slot;
       const std::int64_t column = std::int64_t{tap % kernel_width_} * geometry.dilation_width;
-      *to++ = window.row(tap / kernel_width_) + column * geometry.in_channels + first_channel;
+      *to++ = window.row(tap / kernel_width_) + column * geometry.in_channels + first_code;
     }
   }
 
@@ -125,6 +145,7 @@ class DepthwiseConv final : public Conv {
   std::uint8_t input_zero_point_;
   float input_scale_;
   RequantizeParams requantize_;
+  int repeat_;
   std::vector<int> taps_;
   PackedDepthwise<Weight> packed_;
 };

@@ -57,6 +57,35 @@ OCTET_AVX2 void quantize(const CodeParams& params, const float* input, std::uint
   for (; i < count; ++i) output[i] = quantize1(params, input[i]);
 }
 
+OCTET_AVX2 void interleave3(const std::uint8_t* planes, std::int64_t plane_stride,
+                            std::int64_t pixels, std::uint8_t* output) {
+  const auto load = [&](std::int64_t at) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(planes + at));
+  };
+  // Drops every fourth byte.
+  const __m128i triples = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  std::int64_t p = 0;
+  // A store writes 4 bytes of the next pixels, so that two pixels must follow.
+  for (; p + 18 <= pixels; p += 16) {
+    const __m128i a = load(p);
+    const __m128i b = load(p + plane_stride);
+    const __m128i c = load(p + 2 * plane_stride);
+    const __m128i ab[2] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
+    const __m128i cc[2] = {_mm_unpacklo_epi8(c, c), _mm_unpackhi_epi8(c, c)};
+    auto* to = output + 3 * p;
+    for (int half = 0; half < 2; ++half) {
+      const __m128i first = _mm_unpacklo_epi16(ab[half], cc[half]);
+      const __m128i second = _mm_unpackhi_epi16(ab[half], cc[half]);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_shuffle_epi8(first, triples));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 12), _mm_shuffle_epi8(second, triples));
+      to += 24;
+    }
+  }
+  for (; p < pixels; ++p) {
+    for (std::int64_t c = 0; c < 3; ++c) output[3 * p + c] = planes[c * plane_stride + p];
+  }
+}
+
 OCTET_AVX2 void dequantize(const CodeParams& params, const std::uint8_t* input, float* output,
                            std::int64_t count) {
   const __m256 scale = _mm256_set1_ps(params.scale);
@@ -177,7 +206,7 @@ OCTET_AVX2 Range range(const float* values, std::int64_t count) {
 }  // namespace
 
 const ElementwiseKernels* x86_elementwise_kernels(Isa isa) {
-  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any, range};
+  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any, interleave3, range};
   return isa >= Isa::avx2 && isa_available(Isa::avx2) ? &avx2 : nullptr;
 }
 

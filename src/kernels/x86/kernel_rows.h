@@ -7,8 +7,10 @@
 
 namespace octet::kernels {
 
+[[nodiscard]] std::span<const ConvKernel> matrix_kernels_amx();
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avx512vnni();
 [[nodiscard]] std::span<const ConvKernel> depthwise_kernels_avx512vnni();
+[[nodiscard]] std::span<const ConvKernel> matrix_kernels_avxvnni();
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avx2();
 [[nodiscard]] std::span<const ConvKernel> depthwise_kernels_avx2();
 

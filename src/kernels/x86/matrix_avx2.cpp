@@ -39,22 +39,11 @@ OCTET_AVX2 void run_tile(const Tile& tile) {
       codes += 2;
     }
   }
-  if (tile.requantize.output != ConvOutput::codes) {
-    const avx2::Numbers numbers = avx2::make_numbers(tile);
-    OCTET_UNROLL
-    for (int p = 0; p < pixels; ++p) {
-      avx2::store_numbers(numbers, sum[p][0], sum[p][1], tile.output, p * tile.output_stride);
-    }
-    return;
-  }
-  const avx2::Tail tail = avx2::make_tail(tile.requantize);
-  auto* output = static_cast<std::uint8_t*>(tile.output);
-  OCTET_UNROLL
-  for (int p = 0; p < pixels; ++p) {
-    avx2::store(output + p * tile.output_stride,
-                avx2::requantize16(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
-  }
+  avx2::store_tile(tile, sum);
 }
+
+int full_pixels(int /*vectors*/) { return max_pixels; }
+void run_one(int pixels, int /*vectors*/, const Tile& tile) { avx2::run_matrix_tile(pixels, tile); }
 
 struct Backend {
   using Element = std::int16_t;
@@ -63,10 +52,7 @@ struct Backend {
     return {8, 2, 2, output == ConvOutput::codes ? pack_order : plain_order8};
   }
   static int full_vectors(int /*channels*/) { return 2; }
-  static int full_pixels(int /*vectors*/) { return max_pixels; }
-  static void run_tile(int pixels, int /*vectors*/, const Tile& tile) {
-    avx2::run_matrix_tile(pixels, tile);
-  }
+  using Scope = EqualTiles<Tile, full_pixels, run_one>;
 };
 
 bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }

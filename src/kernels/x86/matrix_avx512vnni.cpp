@@ -13,13 +13,10 @@ struct Backend {
   using Element = std::uint8_t;
   using Weight = std::int8_t;
   static LaneOrder order(ConvOutput output) {
-    return {16, 4, 1, output == ConvOutput::codes ? wide_pack_order : plain_order};
+    return {16, 4, 1, output == ConvOutput::codes ? pack_order : plain_order};
   }
   static int full_vectors(int channels) { return avx512::matrix_vectors(channels); }
-  static int full_pixels(int vectors) { return avx512::matrix_pixels(vectors); }
-  static void run_tile(int pixels, int vectors, const avx512::Tile& tile) {
-    avx512::run_matrix_tile(pixels, vectors, tile);
-  }
+  using Scope = EqualTiles<avx512::Tile, avx512::matrix_pixels, avx512::run_matrix_tile>;
 };
 
 bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }

@@ -36,11 +36,36 @@ struct MatrixTile {
   void* output = nullptr;              ///< elements of requantize.output
   std::int64_t output_stride = 0;      ///< elements
   int channels = 0;                    ///< stored
+  bool plain_lanes = false;            ///< codes: registers are in plain order (AVX512-VNNI only)
   RequantizeParams requantize;
 };
 
-/// Backend has: types Element, Weight; order(output); full_vectors(channels of a group);
-/// full_pixels(vectors); run_tile(pixels, vectors, tile).
+/// What a run of pixels needs from beginning to end for backends that cut it into equal tiles
+/// rather than full ones and a narrow rest. `full_pixels(vectors)` is the width of a full tile,
+/// `run_tile(pixels, vectors, tile)` computes one.
+template <class Tile, auto full_pixels, auto run_tile>
+class EqualTiles {
+ public:
+  EqualTiles(std::int64_t /*pixels*/, int /*tile_steps*/) {}
+
+  void run(std::int64_t pixels, int vectors, Tile tile) const {
+    const std::int64_t full = full_pixels(vectors);
+    const std::int64_t tiles = (pixels + full - 1) / full;
+    const auto bytes = static_cast<std::int64_t>(element_bytes(tile.requantize.output));
+    const std::int64_t offset = tile.offset;
+    auto* output = static_cast<std::byte*>(tile.output);
+    for (std::int64_t t = 0, first = 0; t < tiles; ++t) {
+      const std::int64_t next = (t + 1) * pixels / tiles;
+      tile.offset = offset + first * tile.pixel_stride;
+      tile.output = output + first * tile.output_stride * bytes;
+      run_tile(static_cast<int>(next - first), vectors, tile);
+      first = next;
+    }
+  }
+};
+
+/// Backend has: types Element, Weight; order(output); full_vectors(channels of a group); Scope,
+/// made with (pixels, tile_steps), whose run(pixels, vectors, tile) computes a block of channels.
 template <class Backend>
 class MatrixConv final : public Conv {
  public:
@@ -166,23 +191,16 @@ class MatrixConv final : public Conv {
   void run_pixels(Tile tile, std::int64_t pixels, void* output, std::int64_t position) const {
     const std::int32_t* bias = tile.bias;
     const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
+    typename Backend::Scope scope(pixels, packed_.tile_steps);
     for (const auto& block : packed_.blocks) {
       tile.weights = packed_.weights.data() + block.weights;
       tile.bias = bias + block.lanes;
       tile.multiplier = packed_.lanes.multiplier.data() + block.lanes;
       tile.output_bias = packed_.lanes.output_bias.data() + block.lanes;
       tile.channels = block.channels;
-      // Tiles of equal width rather than full ones and a narrow rest.
-      const std::int64_t full = Backend::full_pixels(block.vectors);
-      const std::int64_t tiles = (pixels + full - 1) / full;
-      for (std::int64_t t = 0, first = 0; t < tiles; ++t) {
-        const std::int64_t next = (t + 1) * pixels / tiles;
-        tile.offset = block.first_input + first * tile.pixel_stride;
-        tile.output = static_cast<std::byte*>(output) +
-                      (position + block.first_channel + first * tile.output_stride) * bytes;
-        Backend::run_tile(static_cast<int>(next - first), block.vectors, tile);
-        first = next;
-      }
+      tile.offset = block.first_input;
+      tile.output = static_cast<std::byte*>(output) + (position + block.first_channel) * bytes;
+      scope.run(pixels, block.vectors, tile);
     }
   }
 

@@ -8,6 +8,7 @@ namespace octet::kernels {
 namespace {
 
 std::size_t size_of(std::int64_t n) { return static_cast<std::size_t>(n); }
+int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
 /// Blocks of at most max_vectors registers, never across groups.
 std::vector<OutputBlock> split_outputs(const ConvGeometry& g, const LaneOrder& order,
@@ -132,17 +133,18 @@ int pack_order(int vectors, int vector, int lane) {
   return lane / 4 * 4 * vectors + vector * 4 + lane % 4;
 }
 
-int wide_pack_order(int vectors, int vector, int lane) {
-  return vectors == 4 ? pack_order(vectors, vector, lane) : plain_order(vectors, vector, lane);
-}
-
 template <class Weight>
 PackedMatrix<Weight> pack_matrix(const ConvParams& params, const LaneOrder& order,
                                  int max_vectors) {
   PackedMatrix<Weight> packed;
   packed.blocks = split_outputs(params.geometry, order, max_vectors);
   packed.segments = segment_shape(params.geometry);
-  packed.steps = (packed.segments.length + order.depth - 1) / order.depth;
+  packed.steps = ceil_divide(packed.segments.length, order.depth);
+  if (order.max_tile_steps > 0) {
+    const int tiles = ceil_divide(packed.steps, order.max_tile_steps);
+    packed.tile_steps = ceil_divide(packed.steps, tiles);
+    packed.steps = tiles * packed.tile_steps;
+  }
   std::size_t weights = 0;
   std::size_t lanes = 0;
   const std::size_t block_steps = size_of(packed.segments.count) * size_of(packed.steps);

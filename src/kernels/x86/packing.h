@@ -64,6 +64,8 @@ struct LaneOrder {
   int narrowest = 1;  ///< registers of the narrowest block
   /// Channel of lane `lane` of register `vector` in a block of `vectors` registers.
   int (*channel)(int vectors, int vector, int lane) = nullptr;
+  /// Multiply steps of one tile instruction at most; 0 where an instruction is one step.
+  int max_tile_steps = 0;
 };
 
 /// What a kernel has for each lane, zeros in lanes without a channel. A block's begin at its
@@ -85,22 +87,22 @@ void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
 
 /// Registers side by side hold 128-bit parts of 4 channels each, so that in-lane packs of
 /// 32 -> 16 -> 8 bits put the channels in order: part l of register v holds 4 * registers * l +
-/// 4 * v and the next 3. (4 registers of 512 bits; 2 of 256 bits.)
+/// 4 * v and the next 3. One register is in plain order so. (2, 3 or 4 registers of 512 bits; 2 of
+/// 256 bits.)
 [[nodiscard]] int pack_order(int vectors, int vector, int lane);
 /// Register v holds channels 16 v to 16 v + 15.
 [[nodiscard]] int plain_order(int vectors, int vector, int lane);
 /// Register v holds channels 8 v to 8 v + 7.
 [[nodiscard]] int plain_order8(int vectors, int vector, int lane);
-/// pack_order for blocks of 4 registers, plain_order for narrower ones.
-[[nodiscard]] int wide_pack_order(int vectors, int vector, int lane);
 
 /// Everything a matrix kernel holds: weights as
-/// [block][segment][ceil(length / depth)][vector][lane][depth], zeros where nothing is.
+/// [block][segment][step][vector][lane][depth], zeros where nothing is.
 template <class Weight>
 struct PackedMatrix {
   std::vector<OutputBlock> blocks;
   SegmentShape segments;
-  int steps = 0;  ///< multiply steps per segment: ceil(length / depth)
+  int steps = 0;  ///< multiply steps per segment: ceil(length / depth), whole tiles of tile_steps
+  int tile_steps = 1;
   AlignedArray<Weight> weights;
   PackedLanes lanes;
 };

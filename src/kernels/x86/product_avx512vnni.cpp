@@ -133,6 +133,7 @@ void run(const ProductParams& params, const ProductShape& shape, const std::uint
   for (std::int64_t first = 0; first < shape.columns; first += block_columns) {
     tile.channels = static_cast<int>(std::min<std::int64_t>(shape.columns - first, block_columns));
     const int vectors = (tile.channels + 15) / 16;
+    tile.plain_lanes = vectors < 4;
     pack_block(shape, b, first, tile.channels, codes && vectors == 4, s.packed, s.bias);
     for (int lane = 0; lane < block_columns; ++lane) {
       s.bias[lane] = wrap(std::int64_t{params.a_zero_point} *

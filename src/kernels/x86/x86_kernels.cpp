@@ -11,8 +11,9 @@ namespace octet::kernels {
 std::span<const ConvKernel> x86_conv_kernels() {
   static const std::vector<ConvKernel> rows = [] {
     std::vector<ConvKernel> all;
-    for (const auto part : {depthwise_kernels_avx512vnni(), matrix_kernels_avx512vnni(),
-                            depthwise_kernels_avx2(), matrix_kernels_avx2()}) {
+    for (const auto part :
+         {matrix_kernels_amx(), depthwise_kernels_avx512vnni(), matrix_kernels_avx512vnni(),
+          matrix_kernels_avxvnni(), depthwise_kernels_avx2(), matrix_kernels_avx2()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""Does `octet compare --diagnose` name a fault that was put in, and are the gains it predicts true?
+
+    bench/diagnose.py OCTET [faults|gains] [MODEL...]
+
+faults: puts one fault at a time into each model and prints the first cause that is named. `healthy` must name none.
+gains: follows every advice on MobileNetV1 and V2 (per-tensor and per-channel) and ResNet-20 (weights of 4 bits, activations
+of 8) by quantizing anew with its options, and prints the predicted and the real change of the KL divergence.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+import common
+
+SAMPLES = 300
+
+
+def initializers(model):
+    return {i.name: i for i in model.graph.initializer}
+
+
+def replace(model, name, array):
+    found = initializers(model)[name]
+    found.CopyFrom(numpy_helper.from_array(array, name))
+
+
+def inner_conv(graph, quantized):
+    """A dense layer in the middle of the network, of enough weights: (node, weight's initializer)."""
+    makers = {o: n for n in graph.node for o in n.output}
+    sizes = {i.name: i.dims for i in graph.initializer}
+    found = []
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm"):
+            continue
+        name = node.input[1]
+        if quantized:
+            name = makers[name].input[0] if name in makers else name
+        groups = [a.i for a in node.attribute if a.name == "group"]
+        if name in sizes and not (groups and groups[0] > 1):
+            found.append((node, name))
+    return found[len(found) // 2] if len(found) > 2 else found[0]
+
+
+def few_bits(path):
+    model = onnx.load(path)
+    _, name = inner_conv(model.graph, True)
+    codes = numpy_helper.to_array(initializers(model)[name]).astype(np.int32)
+    replace(model, name, np.clip(np.round(codes / 42) * 42, -127, 127).astype(np.int8))
+    onnx.save(model, path)
+
+
+def overflowing_bias(path):
+    model = onnx.load(path)
+    node, _ = inner_conv(model.graph, True)
+    makers = {o: n for n in model.graph.node for o in n.output}
+    name = makers[node.input[2]].input[0]
+    codes = numpy_helper.to_array(initializers(model)[name]).copy()
+    codes[0] = np.iinfo(np.int32).max
+    replace(model, name, codes)
+    onnx.save(model, path)
+
+
+def clipped_range(path):
+    """What the layer in the middle reads, with a fifth of its range."""
+    model = onnx.load(path)
+    node, _ = inner_conv(model.graph, True)
+    makers = {o: n for n in model.graph.node for o in n.output}
+    dequantize = makers[node.input[0]]
+    names = {dequantize.input[1], makers[dequantize.input[0]].input[1]}
+    for k, name in enumerate(sorted(names)):
+        scale = numpy_helper.to_array(initializers(model)[name])
+        tensor = numpy_helper.from_array((scale * np.float32(0.2)).astype(np.float32), f"clipped_{k}")
+        model.graph.initializer.append(tensor)
+        for user in (dequantize, makers[dequantize.input[0]]):
+            if user.input[1] == name:
+                user.input[1] = tensor.name
+    onnx.save(model, path)
+
+
+def scaled_channel(source, target):
+    """One output channel of the float model's middle layer times 100 (that of its BatchNormalization, where it has one)."""
+    model = onnx.load(source)
+    node, weight = inner_conv(model.graph, False)
+    readers = [n for n in model.graph.node if node.output[0] in n.input]
+    norm = readers and readers[0].op_type == "BatchNormalization"
+    names = list(readers[0].input[1:3]) if norm else [weight, *node.input[2:3]]
+    values = initializers(model)
+    outputs_last = node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute)
+    for name in names:
+        array = numpy_helper.to_array(values[name]).copy()
+        if outputs_last and array.ndim == 2:
+            array[:, 0] *= 100
+        else:
+            array[0] *= 100
+        replace(model, name, array)
+    onnx.save(model, target)
+
+
+def one_class(model, folder):
+    """Calibration samples of one class (of one image, where there is one to a class): octet's options."""
+    if model.calibration.is_dir():
+        lines = (model.calibration / "labels.txt").read_text().splitlines()[:1]
+        target = folder / "one"
+        (target / "images").mkdir(parents=True)
+        for line in lines:
+            name = line.split("\t")[0]
+            (target / "images" / name).symlink_to(model.calibration / "images" / name)
+        (target / "labels.txt").write_text("\n".join(lines) + "\n")
+        return ["--data", target, "--recipe", model.recipe]
+    if "idx3" in model.calibration.name:
+        x, y = common.load(model.calibration, model.recipe)
+        np.save(folder / "one.npy", x[y == 1][:200])
+        return ["--data", folder / "one.npy"]
+    target = folder / "one"
+    target.mkdir()
+    first = sorted(p for p in common.class_folders(model.calibration).iterdir() if p.is_dir())[0]
+    (target / "only").mkdir()
+    for image in sorted(first.iterdir())[:200]:
+        (target / "only" / image.name).symlink_to(image.resolve())
+    return ["--data", target, "--recipe", model.recipe]
+
+
+def with_recipe(model, folder, **changes):
+    recipe = json.loads(model.recipe.read_text())
+    recipe.update(changes)
+    path = folder / "wrong.json"
+    path.write_text(json.dumps(recipe))
+    return ["--data", model.calibration, "--recipe", path, "--samples", "200"]
+
+
+class Faults:
+    """Each gives the float model, the quantized one, and the recipe to compare by (None: the model's own)."""
+
+    def __init__(self, octet, model, folder):
+        self.octet, self.model, self.folder = octet, model, folder
+        self.quantized = folder / "faulty.onnx"
+
+    def quantize(self, *options, data=None, source=None):
+        self.octet("quantize", source or self.model.path, "-o", self.quantized,
+                   *(data or self.model.data_options), *options)
+
+    def healthy(self):
+        self.quantize()
+        return None
+
+    def wrong_mean(self):
+        gray = "gray" in self.model.recipe.read_text()
+        changes = {"mean": [0.5], "std": [0.1]} if gray else {"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1 / 255}
+        self.quantize(data=with_recipe(self.model, self.folder, **changes))
+        return "recipe"
+
+    def wrong_scale_in_both(self):
+        self.wrong_mean_recipe = with_recipe(self.model, self.folder, mean=[0], std=[1], scale=1)
+        self.quantize(data=self.wrong_mean_recipe)
+        return "recipe"
+
+    def swapped_channels(self):
+        self.quantize(data=with_recipe(self.model, self.folder, color="BGR"))
+        return "recipe"
+
+    def scaled_channel(self):
+        source = self.folder / "scaled.onnx"
+        scaled_channel(self.model.path, source)
+        self.quantize("--per-tensor", "--no-equalize", source=source)
+        return "channel_range"
+
+    def one_class(self):
+        self.quantize(data=one_class(self.model, self.folder))
+        return "calibration_set"
+
+    def clipped(self):
+        self.quantize()
+        clipped_range(self.quantized)
+        return "clipped_observer"
+
+    def bias(self):
+        self.quantize()
+        overflowing_bias(self.quantized)
+        return "bias_overflow"
+
+    def bits(self):
+        self.quantize()
+        few_bits(self.quantized)
+        return "weight_bits"
+
+
+NAMES = ["healthy", "wrong_mean", "wrong_scale_in_both", "swapped_channels", "scaled_channel", "one_class", "clipped",
+         "bias", "bits"]
+OWN_RECIPE = {"wrong_scale_in_both", "swapped_channels"}
+
+
+def diagnosis(octet, model, source, quantized, own_recipe=False):
+    recipe = [] if own_recipe or model.recipe is None else ["--recipe", model.recipe]
+    compared = octet("compare", source, quantized, "--data", model.evaluation, *recipe, "--samples", SAMPLES,
+                     "--no-speed", "--layers", "none", "--diagnose")
+    return compared
+
+
+def faults(octet, models):
+    print(f"| {'model':22} | {'fault':20} | {'KL':>8} | first cause (all) |")
+    print("|---|---|---|---|")
+    wrong = 0
+    for model in models:
+        gray = "gray" in model.recipe.read_text()
+        for name in NAMES:
+            if name == "swapped_channels" and gray:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                fault = Faults(octet, model, pathlib.Path(folder))
+                expected = getattr(fault, name)()
+                source = pathlib.Path(folder) / "scaled.onnx"
+                found = diagnosis(octet, model, source if source.exists() else model.path, fault.quantized,
+                                  name in OWN_RECIPE)
+            causes = [c["cause"] + (f"({c['layer']})" if c["layer"] else "") for c in found["diagnosis"]["causes"]]
+            first = found["diagnosis"]["causes"][0]["cause"] if causes else None
+            right = first == expected
+            wrong += not right
+            kl = found["diagnosis"]["quantized"]["kl"]
+            print(f"| {model.name:22} | {name:20} | {kl:8.4f} | {'' if right else 'WRONG '}{', '.join(causes) or 'none'} |",
+                  flush=True)
+    print(f"{wrong} wrong")
+
+
+def gains(octet, models):
+    schemes = {"resnet20": [["--bits-weights", "4"]]}
+    print("| model | scheme | advice | KL now | KL predicted | KL real | sign | within 2 |")
+    print("|---|---|---|---|---|---|---|---|")
+    signs, sizes, count = 0, 0, 0
+    for model in models:
+        for scheme in schemes.get(model.name, [["--per-tensor"], ["--per-channel"]]):
+            with tempfile.TemporaryDirectory() as folder:
+                quantized = pathlib.Path(folder) / "model.onnx"
+                octet.quantize(model, quantized, *scheme)
+                now = diagnosis(octet, model, model.path, quantized)
+                before = now["kl"]
+                advices = [c for c in now["diagnosis"]["causes"] + now["diagnosis"]["improvements"] if c["expected"]]
+                for advice in advices:
+                    again = pathlib.Path(folder) / "again.onnx"
+                    command = advice["command"].replace("<calibration data>", str(model.calibration)).split()
+                    command[command.index("-o") + 1] = str(again)
+                    octet(*command[1:], "--samples", "200")
+                    after = octet("compare", model.path, again, "--data", model.evaluation, "--recipe", model.recipe,
+                                  "--samples", SAMPLES, "--no-speed", "--layers", "none")["kl"]
+                    d = now["diagnosis"]["quantized"]["kl"]
+                    predicted = d - advice["expected"]["kl"]
+                    real = before - after
+                    sign = predicted * real > 0
+                    size = sign and 0.5 <= predicted / real <= 2
+                    count, signs, sizes = count + 1, signs + sign, sizes + size
+                    print(f"| {model.name} | {' '.join(scheme)} | {advice['cause']} {' '.join(advice['options'])} "
+                          f"| {before:.4f} | {-predicted:+.4f} | {-real:+.4f} | {'right' if sign else 'WRONG'} "
+                          f"| {'yes' if size else 'no'} |", flush=True)
+    print(f"{count} advices: sign right for {signs}, size within a factor of 2 for {sizes}")
+
+
+def keyword_spotting(octet, folder):
+    """The float keyword model as .onnx, with its samples as .npy."""
+    data = common.SHARED / "data/kws"
+    target = folder / "kws_dscnn.onnx"
+    octet("convert", common.SHARED / "models/mlperf_tiny/kws_dscnn_reftwin_float.tflite", "-o", target)
+    return target, data
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    octet = common.Octet(sys.argv[1])
+    what = sys.argv[2] if len(sys.argv) > 2 else "faults"
+    names = sys.argv[3:]
+    if what == "gains":
+        gains(octet, common.models(names or ["mobilenet_v1_075_224", "mobilenet_v2_100_224", "resnet20"]))
+        return
+    faults(octet, common.models(names or ["digits_cnn", "digits_mlp", "resnet20", "resnet56", "mobilenet_v1_075_224",
+                                          "mobilenet_v2_100_224"]))
+
+
+if __name__ == "__main__":
+    main()
