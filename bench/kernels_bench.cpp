@@ -1,6 +1,8 @@
-// Convolution kernels, one thread, on layers of ResNet-20 and MobileNetV1: the time of one layer
-// and its rate in GOPS (a multiplication and an addition count as two).
-//   kernels_bench --benchmark_filter=avx512vnni
+// Convolution kernels, one thread, on layers of ResNet-20 and MobileNetV1: the time of one layer,
+// its rate in GOPS (a multiplication and an addition count as two), and the share of what the
+// kernel's multiply instruction reaches with registers alone. oneDNN's int8 convolution (u8 by s8
+// to u8, the layouts of its choice) beside them, with as many instructions as the CPU has.
+//   OMP_NUM_THREADS=1 kernels_bench --benchmark_filter=amx
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -12,6 +14,8 @@
 #include <vector>
 
 #include "kernels/conv.h"
+#include "kernels/dot_peak.h"
+#include "onednn_conv.h"
 
 namespace {
 
@@ -54,7 +58,14 @@ ConvParams make_params(const Layer& layer) {
   return params;
 }
 
-void run_layer(benchmark::State& state, const Layer& layer, Isa isa) {
+void report(benchmark::State& state, double macs, const std::string& kernel) {
+  state.counters["GOPS"] =
+      benchmark::Counter(2e-9 * macs, benchmark::Counter::kIsIterationInvariantRate);
+  state.SetLabel(kernel);
+}
+
+/// `peak` in multiply-accumulates per nanosecond.
+void run_layer(benchmark::State& state, const Layer& layer, Isa isa, double peak) {
   const ConvParams params = make_params(layer);
   const auto& g = params.geometry;
   const auto conv = make_conv(params, isa);
@@ -70,24 +81,41 @@ void run_layer(benchmark::State& state, const Layer& layer, Isa isa) {
     conv->run(g, input.data(), output.data(), 0, g.out_height, static_cast<std::byte*>(scratch));
     benchmark::ClobberMemory();
   }
-  const double operations =
-      2e-9 * static_cast<double>(pixels) * static_cast<double>(params.weights.size());
-  state.counters["GOPS"] =
-      benchmark::Counter(operations, benchmark::Counter::kIsIterationInvariantRate);
-  state.SetLabel(std::string(conv->name()));
+  const double macs = static_cast<double>(pixels) * static_cast<double>(params.weights.size());
+  report(state, macs, std::string(conv->name()));
+  state.counters["peak"] =
+      benchmark::Counter(1e-9 * macs / peak, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void run_onednn(benchmark::State& state, const Layer& layer) {
+  const ConvParams params = make_params(layer);
+  octet::bench::OnednnConv conv(params.geometry);
+  for (auto _ : state) conv.run();
+  const auto& g = params.geometry;
+  report(
+      state,
+      static_cast<double>(g.out_height * g.out_width) * static_cast<double>(params.weights.size()),
+      conv.name());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const auto isa : {Isa::avx512vnni, Isa::avx2}) {
-    if (!isa_available(isa)) continue;
+  for (const auto isa : all_isas) {
+    if (isa == Isa::reference || !isa_available(isa)) continue;
+    const double peak = dot_peak(isa);
     for (const auto& layer : layers) {
+      if (isa_of(make_conv(make_params(layer), isa)->name()) != isa) continue;
       benchmark::RegisterBenchmark(
           fmt::format("{}/{}", name(isa), layer.name).c_str(),
-          [&layer, isa](benchmark::State& state) { run_layer(state, layer, isa); })
+          [&layer, isa, peak](benchmark::State& state) { run_layer(state, layer, isa, peak); })
           ->Unit(benchmark::kMicrosecond);
     }
+  }
+  for (const auto& layer : layers) {
+    benchmark::RegisterBenchmark(fmt::format("onednn/{}", layer.name).c_str(),
+                                 [&layer](benchmark::State& state) { run_onednn(state, layer); })
+        ->Unit(benchmark::kMicrosecond);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

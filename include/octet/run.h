@@ -47,9 +47,11 @@ struct LayerTime {
   std::string kernel;
   double ms = 0;
   std::int64_t macs = 0;
-  /// Rate of multiply-accumulates over that of a large matrix product of the same kind (f32, or
-  /// integers) on this machine; none where the layer has none.
+  std::int64_t bytes = 0;  ///< of inputs, weights and outputs, each once
+  /// Rate of multiply-accumulates over what the kernel's multiply instruction reaches on this
+  /// machine with registers alone; none where the layer multiplies nothing.
   std::optional<double> peak_share;
+  std::string remark;  ///< where integers do not pay, and why
 };
 
 struct BenchSummary {
@@ -62,6 +64,7 @@ struct BenchSummary {
   std::string engine;
   std::int64_t peak_rss_bytes = 0;
   std::vector<LayerTime> layers;
+  std::int64_t macs = 0;  ///< of all layers, with --layers
 };
 
 /// Latency of one batch on random input from a fixed seed; integers that index a table are within

@@ -27,7 +27,7 @@ void add_layer_times(const std::vector<Session::StepTime>& steps, BenchSummary& 
     const auto& step = steps[i];
     const double best =
         layer.name.empty() ? step.milliseconds : std::min(layer.ms, step.milliseconds);
-    layer = {step.node, step.op, step.kernel, best, step.macs, std::nullopt};
+    layer = {step.node, step.op, step.kernel, best, step.macs, step.bytes, std::nullopt, ""};
   }
 }
 

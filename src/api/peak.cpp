@@ -1,9 +1,14 @@
 #include "api/peak.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
+#include <vector>
 
+#include "core/parallel.h"
 #include "engine/float/float_program.h"
 #include "engine/integer/integer_program.h"
+#include "kernels/dot_peak.h"
 
 namespace octet {
 namespace {
@@ -79,10 +84,30 @@ Result<PeakRates> measure_peaks(int threads) {
   return peaks;
 }
 
-std::optional<double> peak_share(const PeakRates& peaks, std::string_view kernel, std::int64_t macs,
+DotPeaks measure_dot_peaks(int threads) {
+  constexpr double per_millisecond = 1e6;
+  /// All threads at once, as they share the machine when a model runs.
+  const auto together = [&](const std::function<double()>& rate) {
+    std::vector<double> rates(static_cast<std::size_t>(threads));
+    parallel_for(threads, [&](std::int64_t i) { rates[static_cast<std::size_t>(i)] = rate(); });
+    return per_millisecond * std::accumulate(rates.begin(), rates.end(), 0.0);
+  };
+  DotPeaks peaks;
+  peaks.floats = together(kernels::float_dot_peak);
+  for (const auto isa : kernels::all_isas) {
+    if (!kernels::isa_available(isa)) continue;
+    peaks.codes[isa] = together([isa] { return kernels::dot_peak(isa); });
+  }
+  return peaks;
+}
+
+std::optional<double> peak_share(const DotPeaks& peaks, std::string_view kernel, std::int64_t macs,
                                  double milliseconds) {
-  const bool integer = kernel.starts_with("u8") || kernel.starts_with("s8");
-  const double peak = integer ? peaks.integer_macs : peaks.float_macs;
+  double peak = peaks.floats;
+  if (kernel.starts_with("u8") || kernel.starts_with("s8")) {
+    const auto known = peaks.codes.find(kernels::isa_of(kernel));
+    peak = known == peaks.codes.end() ? 0 : known->second;
+  }
   if (macs <= 0 || milliseconds <= 0 || peak <= 0) return std::nullopt;
   return static_cast<double>(macs) / milliseconds / peak;
 }

@@ -2,10 +2,12 @@
 // What the machine reaches at best, to judge layers by.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
 
 #include "core/result.h"
+#include "kernels/conv.h"
 
 namespace octet {
 
@@ -19,9 +21,18 @@ struct PeakRates {
 
 [[nodiscard]] Result<PeakRates> measure_peaks(int threads);
 
-/// Share of the peak for the kind of arithmetic that `kernel` does; nullopt where a layer
+/// What `threads` threads multiply at most by registers alone, in multiply-accumulates per
+/// millisecond (kernels/dot_peak.h).
+struct DotPeaks {
+  double floats = 0;
+  std::map<kernels::Isa, double> codes;  ///< u8 by s8; what this CPU has
+};
+
+[[nodiscard]] DotPeaks measure_dot_peaks(int threads);
+
+/// Share of the peak of the instruction that `kernel` multiplies by; nullopt where a layer
 /// multiplies nothing or took no time that could be measured.
-[[nodiscard]] std::optional<double> peak_share(const PeakRates& peaks, std::string_view kernel,
+[[nodiscard]] std::optional<double> peak_share(const DotPeaks& peaks, std::string_view kernel,
                                                std::int64_t macs, double milliseconds);
 
 }  // namespace octet

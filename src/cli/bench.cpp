@@ -15,25 +15,38 @@ Json to_json(const BenchSummary& s) {
                       {"kernel", layer.kernel},
                       {"ms", layer.ms},
                       {"macs", layer.macs},
-                      {"peak_share", layer.peak_share ? Json(*layer.peak_share) : Json()}});
+                      {"bytes", layer.bytes},
+                      {"peak_share", layer.peak_share ? Json(*layer.peak_share) : Json()},
+                      {"remark", layer.remark}});
   }
   return {{"median_ms", s.median_ms}, {"p10_ms", s.p10_ms},
           {"p90_ms", s.p90_ms},       {"first_ms", s.first_ms},
           {"runs", s.runs},           {"threads", s.threads},
           {"engine", s.engine},       {"peak_rss_bytes", s.peak_rss_bytes},
-          {"layers", layers}};
+          {"macs", s.macs},           {"layers", layers}};
+}
+
+/// A multiply-accumulate is two operations.
+double gops(std::int64_t macs, double milliseconds) {
+  return milliseconds > 0 ? 2 * static_cast<double>(macs) / milliseconds * 1e-6 : 0;
 }
 
 std::string to_text(const BenchSummary& s) {
   auto text = fmt::format(
       "median {:.4f} ms, p10 {:.4f}, p90 {:.4f}, first {:.3f} ({} runs, {} engine, {} threads)\n",
       s.median_ms, s.p10_ms, s.p90_ms, s.first_ms, s.runs, s.engine, s.threads);
+  if (s.layers.empty()) return text;
+  text += fmt::format("{:.1f} M multiply-accumulates, {:.1f} GOPS\n",
+                      static_cast<double>(s.macs) * 1e-6, gops(s.macs, s.median_ms));
+  text += fmt::format("  {:>9} {:>8} {:>8} {:>5} {:>9}  {:16} {}\n", "ms", "M MACs", "GOPS", "peak",
+                      "KB moved", "op", "name, kernel, remark");
   for (const auto& layer : s.layers) {
-    const double rate = layer.ms > 0 ? static_cast<double>(layer.macs) / layer.ms * 1e-6 : 0;
     const auto share =
-        layer.peak_share ? fmt::format("{:3.0f} %", *layer.peak_share * 100) : std::string("-");
-    text += fmt::format("  {:9.4f} ms {:7.1f} GMAC/s {:>5} of peak  {:16} {}  {}\n", layer.ms, rate,
-                        share, layer.op, one_line(layer.name), layer.kernel);
+        layer.peak_share ? fmt::format("{:.0f} %", *layer.peak_share * 100) : std::string("-");
+    text += fmt::format("  {:9.4f} {:8.2f} {:8.1f} {:>5} {:9.1f}  {:16} {}  {}{}\n", layer.ms,
+                        static_cast<double>(layer.macs) * 1e-6, gops(layer.macs, layer.ms), share,
+                        static_cast<double>(layer.bytes) / 1024, layer.op, one_line(layer.name),
+                        layer.kernel, layer.remark.empty() ? "" : "  (" + layer.remark + ")");
   }
   return text;
 }

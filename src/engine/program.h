@@ -60,6 +60,7 @@ class Session {
     std::string kernel;
     double milliseconds = 0;
     std::int64_t macs = 0;
+    std::int64_t bytes = 0;  ///< of inputs, constants and outputs, each once
   };
   virtual void set_profiling(bool on) { (void)on; }
   [[nodiscard]] virtual std::vector<StepTime> step_times() const { return {}; }

@@ -114,7 +114,7 @@ inline constexpr std::array all_isas = {Isa::reference, Isa::avx2, Isa::avxvnni,
 
 [[nodiscard]] std::string_view name(Isa isa);
 [[nodiscard]] std::optional<Isa> isa_from_name(std::string_view name);
-/// Of a kernel, by its name.
+/// Of a kernel, by its name and what a step adds to it after a space.
 [[nodiscard]] Isa isa_of(std::string_view kernel);
 
 /// Best instruction set of this CPU, lowered by OCTET_KERNELS (a name of an Isa).

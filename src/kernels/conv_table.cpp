@@ -83,7 +83,8 @@ std::optional<Isa> isa_from_name(std::string_view text) {
 Isa isa_of(std::string_view kernel) {
   const auto at = kernel.rfind("__");
   if (at == std::string_view::npos) return Isa::reference;
-  return isa_from_name(kernel.substr(at + 2)).value_or(Isa::reference);
+  const auto suffix = kernel.substr(at + 2);
+  return isa_from_name(suffix.substr(0, suffix.find(' '))).value_or(Isa::reference);
 }
 
 bool isa_available(Isa isa) {

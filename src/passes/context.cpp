@@ -44,6 +44,7 @@ QuantScheme PassContext::weight_scheme(NodeId id) const {
   const bool grouped = node.is("ConvTranspose") && node.int_attribute("group", 1) != 1;
   auto scheme = weight_scheme(grouped ? -1 : output_channel_axis(node));
   scheme.bits = weight_bits(id);
+  // A narrow range would leave three of four codes.
   if (scheme.bits == 2) scheme.range = CodeRange::full;
   const bool one_scale = node.is("Gemm") && target.gemm_weight == Granularity::per_tensor;
   if (one_scale && !options.weight_granularity) {

@@ -214,6 +214,26 @@ TEST(Bench, LayersThatMultiplyHaveAShareOfThePeak) {
   EXPECT_GT(with_share, 2);
 }
 
+TEST(Bench, LayersSayWhatTheyMoveAndWhereIntegersDoNotPay) {
+  const TemporaryFolder folder;
+  const auto model = folder / "int8.onnx";
+  ASSERT_EQ(octet({"quantize", digits("digits_cnn.onnx"), "-o", model, "--data",
+                   digits("train-images-idx3-ubyte.gz"), "--recipe", digits("recipe.json"),
+                   "--samples", "20", "--quiet"})
+                .code,
+            0);
+  const auto got = json_of({"bench", model, "--layers", "--seconds", "0.01"});
+  std::int64_t macs = 0;
+  for (const auto& layer : got["layers"]) {
+    macs += layer["macs"].get<std::int64_t>();
+    EXPECT_GT(layer["bytes"], 0) << layer;
+    const bool says = !layer["remark"].get<std::string>().empty();
+    EXPECT_TRUE(!says || layer["macs"] > 0) << layer;
+  }
+  EXPECT_EQ(got["macs"], macs);
+  EXPECT_GT(macs, 1000);
+}
+
 TEST(Bench, ShapesThatTheModelLeavesOpen) {
   const TemporaryFolder folder;
   const auto model = write_tokens(folder / "tokens.onnx");

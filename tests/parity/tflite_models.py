@@ -26,6 +26,8 @@ from run import Checks  # noqa: E402
 LARGE, FEW = 50_000_000, 20
 KERNELS = {"tflite": "reference", "xnnpack": "xnnpack"}
 TINY = common.SHARED / "models/mlperf_tiny"
+# Largest difference of an output of a dynamic range network over the largest |output|: about twice what was measured.
+DYNAMIC = {"digits_mlp": 2e-7, "ad": 0, "kws": 5e-4, "ic": 0.015, "vww": 2e-3, "mobilenet_v2": 0.06}
 
 
 def smooth(shape, count, random):
@@ -123,6 +125,32 @@ def check_file(checks, octet, path, name, count, random):
         checks.expect(same, f"{path.name} read and written again by octet: {'the same bytes' if same else 'other bytes'}")
 
 
+def check_dynamic(checks, octet, name, model, folder, count, random):
+    path = folder / f"{name}_dynamic.tflite"
+    octet("quantize", model, "-o", path, "--method", "dynamic")
+    detail = litert.interpreter(path, "reference").get_input_details()[0]
+    x = inputs_for(name, detail, FEW if octet("inspect", path)["macs"] > LARGE else count, random)
+    x = x[:len(x) // 2]  # the real or smooth ones: random pixels are no inputs of a float network
+    for rule, kernels in KERNELS.items():
+        theirs = litert_outputs(path, x, kernels)
+        ours = octet_outputs(octet, path, x, rule, folder)
+        apart = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+        rows = int((ours.argmax(-1) != theirs.argmax(-1)).sum())
+        checks.expect(apart <= DYNAMIC[name] and rows == 0,
+                      f"{path.name} rule {rule}: outputs at most {apart:.2g} of the largest from LiteRT's ({kernels}), "
+                      f"{(ours != theirs).mean():.2%} of them differ, largest class on {rows} of {len(x)} inputs")
+
+
+def float_models():
+    """{name: float model} of the networks that are made dynamic."""
+    models = {"digits_mlp": common.DIGITS / "digits_mlp.onnx"}
+    if common.SHARED.is_dir():
+        models |= {"kws": TINY / "kws_dscnn_reftwin_float.tflite", "ic": TINY / "ic_resnet8_float.tflite",
+                   "vww": TINY / "vww_mobilenet025_float.tflite", "ad": TINY / "ad_autoencoder_float.tflite",
+                   "mobilenet_v2": common.SHARED / "models/imagenet/mobilenet_v2_100_224_float.tflite"}
+    return models
+
+
 def made_by_octet(octet, folder):
     """(path, name) of int8, int4-weight and 16x8 files that octet quantizes itself."""
     recipe_digits = ["--data", common.DIGITS / "train-images-idx3-ubyte.gz"]
@@ -168,6 +196,8 @@ def main():
             files += made_by_octet(octet, pathlib.Path(folder))
         for path, name in files:
             check_file(checks, octet, path, name, options.inputs, random)
+        for name, model in {} if options.files else float_models().items():
+            check_dynamic(checks, octet, name, model, pathlib.Path(folder), min(options.inputs, 200), random)
     print(f"tflite models: {checks.passed} checks passed, {checks.failed} failed")
     sys.exit(1 if checks.failed else 0)
 

@@ -53,6 +53,16 @@ TEST(ValueBits, ProductsReadFewBitsAndSumsEight) {
   EXPECT_FLOAT_EQ(narrow.params.scale[0], 4.0F / 15);
 }
 
+TEST(LayerBits, WeightsOfTwoBitsHaveAllFourCodes) {
+  QuantizeOptions options;
+  options.weight_bits = 2;
+  options.edge_weight_bits = 8;
+  const auto q = quantize(residual_block(), {{"r1", {0, 4}}}, options);
+  EXPECT_EQ(q.find("c2_w")->scheme.qmin(), -2);
+  EXPECT_EQ(q.find("c2_w")->scheme.qmax(), 1);
+  EXPECT_EQ(q.find("c1_w")->scheme.qmin(), -127) << "the first layer has 8 bits";
+}
+
 TEST(ValueBits, BiasesFollowWhatTheProductReads) {
   const auto q = quantize(residual_block(), {{"r1", {0, 4}}}, few_bits());
   EXPECT_FLOAT_EQ(q.find("c2_b")->params.scale[0], 4.0F / 15 * q.find("c2_w")->params.scale[0]);

@@ -22,7 +22,12 @@ struct Step {
   std::vector<ValueId> inputs;  ///< ValueId::none for absent ones and for constants
   std::vector<ValueId> outputs;
   std::vector<ValueId> last_uses;  ///< values that no later step reads
+  std::int64_t constant_bytes = 0;
 };
+
+std::int64_t bytes_of(const Activation& value) {
+  return static_cast<std::int64_t>(value.tensor.bytes());
+}
 
 struct Plan {
   Graph graph;
@@ -143,6 +148,8 @@ class Compiler {
     OCTET_ASSIGN(step.op, make_node_op(plan_.graph, id, fusion));
     for (const auto input : node.inputs) {
       step.inputs.push_back(is_constant(input) ? ValueId::none : input);
+      if (input == ValueId::none || !is_constant(input)) continue;
+      step.constant_bytes += static_cast<std::int64_t>(plan_.graph.constant(input)->bytes());
     }
     for (const auto output : step.outputs) {
       if (output != ValueId::none) plan_.computed[index(output)] = true;
@@ -230,7 +237,7 @@ class FloatSession : public Session {
     }
     const auto begin = std::chrono::steady_clock::now();
     OCTET_ASSIGN(auto outputs, step.op->run(inputs, states_[i].get()));
-    if (profiling_) record(step, i, begin, outputs);
+    if (profiling_) record(step, i, begin, inputs, outputs);
     for (std::size_t k = 0; k < step.outputs.size() && k < outputs.size(); ++k) {
       if (step.outputs[k] == ValueId::none) continue;
       values_[index(step.outputs[k])] = std::move(outputs[k]);
@@ -241,11 +248,15 @@ class FloatSession : public Session {
   }
 
   void record(const Step& step, std::size_t i, std::chrono::steady_clock::time_point begin,
+              const std::vector<const Activation*>& inputs,
               const std::vector<Activation>& outputs) {
     const std::chrono::duration<double, std::milli> elapsed =
         std::chrono::steady_clock::now() - begin;
+    std::int64_t bytes = step.constant_bytes;
+    for (const auto* input : inputs) bytes += input == nullptr ? 0 : bytes_of(*input);
+    for (const auto& output : outputs) bytes += bytes_of(output);
     times_.push_back({step.node, step.label, step.op->kernel(states_[i].get()), elapsed.count(),
-                      outputs.empty() ? 0 : step.op->macs(outputs.front())});
+                      outputs.empty() ? 0 : step.op->macs(outputs.front()), bytes});
   }
 
   void offer(ValueId id, const std::vector<bool>& wanted, const TapRequest* taps) const {

@@ -45,6 +45,7 @@ class CodedStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return layer_->name(); }
+  [[nodiscard]] std::int64_t constant_bytes() const override { return layer_->constant_bytes(); }
 
  private:
   std::unique_ptr<LayerKernel> layer_;
@@ -79,6 +80,7 @@ class DynamicStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return layer_->name(); }
+  [[nodiscard]] std::int64_t constant_bytes() const override { return layer_->constant_bytes(); }
 
  private:
   std::unique_ptr<LayerKernel> layer_;

@@ -38,6 +38,7 @@ class HybridStep final : public FloatLayerStep {
   }
 
   [[nodiscard]] std::string kernel() const override { return layer().name() + " + hybrid"; }
+  [[nodiscard]] std::int64_t constant_bytes() const override { return layer().constant_bytes(); }
 
  private:
   /// Codes of an input, and the params of its units.

@@ -232,8 +232,24 @@ class IntegerSession final : public Session {
     time.kernel = step.kernel();
     time.milliseconds = elapsed.count();
     time.macs = plan.steps[at(i)].macs;
+    time.bytes = bytes_of(step, plan, context);
     times_.push_back(std::move(time));
     return {};
+  }
+
+  /// What the step reads and writes, each once.
+  std::int64_t bytes_of(const integer::Step& step, const ShapePlan& plan,
+                        const integer::RunContext& context) const {
+    std::int64_t bytes = step.constant_bytes();
+    const auto add = [&](int buffer) {
+      if (buffer < 0) return;
+      const bool coded = program_->buffers[at(buffer)].coded;
+      bytes += coded ? element_count(plan.shapes[at(buffer)].shape)
+                     : static_cast<std::int64_t>(context.floats[at(buffer)].tensor.bytes());
+    };
+    for (const int buffer : step.inputs) add(buffer);
+    for (const int buffer : step.outputs) add(buffer);
+    return bytes;
   }
 
   Error located(const Error& error, const integer::Step& step) const {

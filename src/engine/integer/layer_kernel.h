@@ -61,6 +61,10 @@ class LayerKernel {
   }
 
   [[nodiscard]] std::string name() const { return std::string(conv_->name()); }
+  /// Of 8-bit weights and a bias and a multiplier for each output channel.
+  [[nodiscard]] std::int64_t constant_bytes() const {
+    return element_count(weight_shape_) + 8 * output_channels_;
+  }
 
  private:
   [[nodiscard]] Result<LayerGeometry> image_geometry(const Shape& input) const;

@@ -50,6 +50,11 @@ class LayerStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return parts_[0]->name() + " + litert"; }
+  [[nodiscard]] std::int64_t constant_bytes() const override {
+    std::int64_t bytes = 0;
+    for (const auto& part : parts_) bytes += part->constant_bytes();
+    return bytes;
+  }
 
  private:
   struct Plan {

@@ -41,6 +41,7 @@ class LayerStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return layer_->name() + " + openvino"; }
+  [[nodiscard]] std::int64_t constant_bytes() const override { return layer_->constant_bytes(); }
 
  private:
   std::unique_ptr<LayerKernel> layer_;

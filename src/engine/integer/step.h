@@ -65,6 +65,8 @@ struct Step {
   /// Errors do not name the node.
   [[nodiscard]] virtual Result<BoundStep> bind(const BufferShapes& shapes, int threads) const = 0;
   [[nodiscard]] virtual std::string kernel() const = 0;
+  /// Bytes of weights and biases, where the step has its own.
+  [[nodiscard]] virtual std::int64_t constant_bytes() const { return 0; }
 
   NodeId node;               ///< the node it belongs to, for errors and profiles
   std::vector<int> inputs;   ///< buffers; -1 for an absent optional input

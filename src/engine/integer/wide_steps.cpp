@@ -88,6 +88,7 @@ class WideLayerStep final : public FloatLayerStep {
         scale_(std::move(scale)) {}
 
   [[nodiscard]] std::string kernel() const override { return layer().name() + " + 16x8"; }
+  [[nodiscard]] std::int64_t constant_bytes() const override { return layer().constant_bytes(); }
 
  private:
   [[nodiscard]] Result<Tensor> run(const Tensor& values, int threads) const override {

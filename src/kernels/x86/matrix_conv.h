@@ -165,7 +165,9 @@ class MatrixConv final : public Conv {
       } else {
         segment = from;
       }
-      run_pixels(tile, pixels, state.call.output, (pixel - output_pixel) * geometry.out_channels);
+      typename Backend::Scope scope(pixels, packed_.tile_steps);
+      run_pixels(scope, tile, pixels, state.call.output,
+                 (pixel - output_pixel) * geometry.out_channels);
     }
   }
 
@@ -177,21 +179,22 @@ class MatrixConv final : public Conv {
     Tile tile = state.tile;
     tile.segments = segments;
     const auto& shape = packed_.segments;
+    typename Backend::Scope scope(geometry.out_width, packed_.tile_steps);
     for (std::int64_t row = state.call.first_row; row < state.call.last_row; ++row) {
       window.move_to(row);
       for (int s = 0; s < shape.count; ++s) {
         segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
       }
-      run_pixels(tile, geometry.out_width, state.call.output,
+      run_pixels(scope, tile, geometry.out_width, state.call.output,
                  (row - state.call.output_row) * geometry.out_width * geometry.out_channels);
     }
   }
 
   /// The first pixel's output is element `position`. Weights stay close while pixels pass by.
-  void run_pixels(Tile tile, std::int64_t pixels, void* output, std::int64_t position) const {
+  void run_pixels(typename Backend::Scope& scope, Tile tile, std::int64_t pixels, void* output,
+                  std::int64_t position) const {
     const std::int32_t* bias = tile.bias;
     const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
-    typename Backend::Scope scope(pixels, packed_.tile_steps);
     for (const auto& block : packed_.blocks) {
       tile.weights = packed_.weights.data() + block.weights;
       tile.bias = bias + block.lanes;
