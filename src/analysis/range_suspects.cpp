@@ -121,7 +121,7 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
     return a.errors->clipping * b.errors->signal > b.errors->clipping * a.errors->signal;
   });
   const auto limit = std::max(2.0, few * static_cast<double>(pairs.size()));
-  const auto covered = coverage(input, pairs);
+  const auto covered = coverage(input, cut);
   Suspect suspect;
   for (std::size_t i = 0; i < std::min(cut.size(), most_named); ++i) {
     suspect.evidence.push_back(range_text(cut[i]));
@@ -130,7 +130,10 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
       fmt::format("{} of {} ranges are narrower than {:g} of what these data "
                   "give; the median is {:.2f}",
                   cut.size(), pairs.size(), narrow, median(ratios)));
-  if (static_cast<double>(cut.size()) <= limit) {
+  // An observer cuts off values of all samples; what one class of them made covers that class.
+  constexpr double spared = 0.1;
+  const bool some_fit = covered.least < spared * covered.mean;
+  if (static_cast<double>(cut.size()) <= limit && !some_fit) {
     suspect.cause = "clipped_observer";
     suspect.layer = cut.front().name;
     suspect.text = fmt::format("the range of {} cuts off what it has to hold", cut.front().name);
@@ -142,8 +145,8 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
   suspect.cause = "calibration_set";
   suspect.text = "the calibration samples do not cover these data";
   suspect.evidence.push_back(fmt::format(
-      "{:.3f} % of all values lie outside the calibrated ranges, {:.3f} % in {}",
-      100 * covered.mean, 100 * covered.least,
+      "of the values with narrow ranges {:.3f} % are cut off, {:.3f} % in {}", 100 * covered.mean,
+      100 * covered.least,
       covered.best_class >= 0 ? fmt::format("class {}", covered.best_class)
                               : std::string("the tenth of the samples with the least")));
   suspect.remedy = recalibrated(input, pairs);

@@ -366,7 +366,8 @@ class Diagnoser {
       auto cause = to_cause(suspects[i], after);
       if (i >= faults) {
         if (gain > 0) improvements.emplace_back(gain, std::move(cause));
-      } else if (suspects[i].certain || is_cause(now, gain)) {
+      } else if (suspects[i].certain || is_cause(now, gain) ||
+                 (after && is_uncovered(suspects[i], errors.quantized, *after))) {
         causes.emplace_back(gain, std::move(cause));
       } else if (gain > least_improvement * now) {
         improvements.emplace_back(gain, std::move(cause));
@@ -390,13 +391,19 @@ class Diagnoser {
   /// A suspicion is a cause where the model has an error worth speaking of, and the remedy takes a
   /// good part of it.
   [[nodiscard]] bool is_cause(double error, double gain) const {
-    constexpr double least_kl = 0.005;
+    constexpr double least_kl = 0.002;
     constexpr double least_noise = 0.003;
     constexpr double least_part = 0.3;
     const double least = out_.measure == "kl" ? least_kl : least_noise;
     return error > least && gain > least_part * error;
   }
   static constexpr double least_improvement = 0.05;
+
+  /// Samples that do not cover the data will do harm on some, if not on these: half of the noise is
+  /// enough.
+  static bool is_uncovered(const Suspect& suspect, const TrialError& now, const TrialError& after) {
+    return suspect.cause == "calibration_set" && after.noise < now.noise / 2;
+  }
 
   void list_layers() {
     for (const auto& layer : sensitivity_.layers) {

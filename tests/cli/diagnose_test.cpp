@@ -57,12 +57,13 @@ class Diagnose : public ::testing::Test {
     ASSERT_FALSE(found["causes"].empty()) << cause;
     const auto& first = found["causes"][0];
     EXPECT_EQ(first["cause"], cause) << first.dump(1);
-    if (!layer.empty()) EXPECT_EQ(first["layer"], layer) << first.dump(1);
+    EXPECT_TRUE(layer.empty() || first["layer"] == layer) << first.dump(1);
     EXPECT_FALSE(first["evidence"].empty());
     EXPECT_EQ(first["command"].get<std::string>().rfind("octet quantize ", 0), 0U);
   }
 
   static void expect_gain(const nlohmann::json& found) {
+    ASSERT_FALSE(found["causes"].empty());
     EXPECT_LT(found["causes"][0]["expected"]["kl"], 0.7 * found["quantized"]["kl"].get<double>());
   }
 };
@@ -99,7 +100,7 @@ TEST_F(Diagnose, OneWeightChannelOutOfScale) {
   model = folder / "scaled.onnx";
   auto file = read_model(digits("digits_cnn.onnx"));
   ASSERT_TRUE(file);
-  for (const auto* name : {"layer_7_scale", "layer_7_bias"}) {
+  for (const auto* name : {"layer_10_scale", "layer_10_bias"}) {
     auto& tensor = *file->model.graph.value(file->model.graph.find_value(name)).constant;
     tensor.mutable_data<float>()[0] *= 100;
   }
