@@ -14,3 +14,4 @@
 #include "octet/run.h"
 #include "octet/runtime.h"
 #include "octet/train.h"
+#include "octet/tune.h"

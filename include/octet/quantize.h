@@ -56,6 +56,9 @@ struct QuantizeRequest {
   /// Values that get 16-bit codes among 8-bit ones: globs over their names and those of the nodes
   /// that make them (target onnxruntime).
   std::vector<std::string> wide;
+  /// Layers whose weights get 4-bit codes, packed in the file, among 8-bit ones: globs over node
+  /// names.
+  std::vector<std::string> narrow;
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names
   std::function<void(std::string_view pass, std::string_view text)> dump;

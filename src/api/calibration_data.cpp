@@ -2,17 +2,12 @@
 
 #include <algorithm>
 
-#include "data/held_dataset.h"
-
 namespace octet {
 namespace {
 
-constexpr std::int64_t default_samples = 512;
 /// Samples that channels are profiled on, and by --optimize best: their sums are kept by sample.
 constexpr std::int64_t profile_samples = 32;
 constexpr std::int64_t profile_samples_best = 128;
-/// Bytes of undecoded samples that are kept where there is more than one sweep over them.
-constexpr std::size_t held_bytes = std::size_t{64} << 20;
 
 Result<Statistics> statistics_from_file(const std::string& path, const std::string& model_hash) {
   OCTET_ASSIGN(auto statistics, read_statistics(path));
@@ -50,17 +45,22 @@ Result<std::vector<InputRange>> input_ranges(const QuantizeRequest& request, con
 }  // namespace
 
 Result<const OpenData*> CalibrationData::open(const Graph& graph) {
-  if (opened_) return &*opened_;
-  OCTET_ASSIGN(auto data, open_data(source_, graph, default_samples));
-  if (held_) {
-    OCTET_ASSIGN(data.dataset, hold_samples(std::move(data.dataset), data.selection, held_bytes));
+  if (shared_ != nullptr) return shared_->open(source_, graph);
+  if (!opened_) {
+    OCTET_ASSIGN(opened_, open_calibration_data(source_, graph, held_));
   }
-  opened_ = std::move(data);
   return &*opened_;
 }
 
 Result<Statistics> CalibrationData::statistics(const Graph& graph,
                                                const std::vector<ValueId>& values) {
+  if (shared_ == nullptr) return sweep(graph, values);
+  return shared_->statistics(graph, values, observer_, [&](const std::vector<ValueId>& unseen) {
+    return sweep(graph, unseen);
+  });
+}
+
+Result<Statistics> CalibrationData::sweep(const Graph& graph, const std::vector<ValueId>& values) {
   OCTET_ASSIGN(const auto* data, open(graph));
   CalibrationOptions options;
   options.observer = observer_;
@@ -91,11 +91,11 @@ Result<std::int64_t> CalibrationData::some(const Graph& graph, std::int64_t limi
 }
 
 RequestSources::RequestSources(const QuantizeRequest& request, const QuantizeOptions& options,
-                               const std::string& model_hash)
+                               const std::string& model_hash, SharedCalibration* shared)
     : request_(request),
       options_(options),
       model_hash_(model_hash),
-      data_(request.data, options.observer, request.progress, model_hash) {
+      data_(request.data, options.observer, request.progress, model_hash, shared) {
   if (options.choose_ranges || options.equalize || options.refine_bias || options.learn_rounding) {
     data_.hold();
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/engine_choice.h"
+#include "api/shared_calibration.h"
 #include "calibration/statistics.h"
 #include "octet/quantize.h"
 #include "passes/data_free.h"
@@ -16,9 +17,14 @@ namespace octet {
 /// from pass to pass. What the constructor gets must outlive it.
 class CalibrationData {
  public:
+  /// `shared`: samples and statistics of other requests, and for them; nullptr for none.
   CalibrationData(const DataSource& source, ObserverKind observer, const Progress& progress,
-                  const std::string& model_hash)
-      : source_(source), observer_(observer), progress_(progress), model_hash_(model_hash) {}
+                  const std::string& model_hash, SharedCalibration* shared = nullptr)
+      : source_(source),
+        observer_(observer),
+        progress_(progress),
+        model_hash_(model_hash),
+        shared_(shared) {}
 
   /// Keeps undecoded samples, up to 64 MB: there will be more than one sweep over them.
   void hold() { held_ = true; }
@@ -34,6 +40,7 @@ class CalibrationData {
 
  private:
   [[nodiscard]] Result<const OpenData*> open(const Graph& graph);
+  [[nodiscard]] Result<Statistics> sweep(const Graph& graph, const std::vector<ValueId>& values);
   [[nodiscard]] Undecodable undecodable() const {
     return source_.skip_undecodable ? Undecodable::skip : Undecodable::error;
   }
@@ -42,6 +49,7 @@ class CalibrationData {
   ObserverKind observer_;
   const Progress& progress_;
   const std::string& model_hash_;
+  SharedCalibration* shared_;
   bool held_ = false;
   std::int64_t skipped_ = 0;
   std::optional<OpenData> opened_;
@@ -52,7 +60,7 @@ class CalibrationData {
 class RequestSources {
  public:
   RequestSources(const QuantizeRequest& request, const QuantizeOptions& options,
-                 const std::string& model_hash);
+                 const std::string& model_hash, SharedCalibration* shared = nullptr);
 
   /// They refer to this object. `graph`: the model as it was read.
   [[nodiscard]] Result<QuantizeSources> sources(const Graph& graph);

@@ -74,6 +74,15 @@ Result<double> roc_value(const RocScores& roc) {
 
 }  // namespace
 
+Result<float> roc_score(const Batch& batch, const Tensor& output, std::int64_t i) {
+  if (batch.inputs.empty() || !is_reconstruction(batch.inputs[0], output)) {
+    return binary_score(output, static_cast<std::int64_t>(batch.indices.size()), i);
+  }
+  const auto error = SampleError::between(row(batch.inputs[0], i), row(output, i));
+  return static_cast<float>(error.noise /
+                            static_cast<double>(std::max<std::int64_t>(error.count, 1)));
+}
+
 Result<std::optional<Metric>> parse_metric(const std::string& text) {
   if (text.empty()) return std::optional<Metric>();
   if (const auto metric = metric_from_name(text)) return metric;
@@ -136,21 +145,13 @@ Status Judge::add_roc(const Batch& batch, const Tensor& output, Tally& tally) co
     return bad_input("{} has no labels, which auc needs", data_.dataset->name());
   }
   const auto samples = static_cast<std::int64_t>(batch.indices.size());
-  const bool rebuilt = !batch.inputs.empty() && is_reconstruction(batch.inputs[0], output);
   for (std::int64_t i = 0; i < samples; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const auto label = labels[static_cast<std::size_t>(batch.indices[at])];
     if (label != 0 && label != 1) {
       return bad_input("{} has label {}; auc takes 0 and 1", batch.names[at], label);
     }
-    float score = 0;
-    if (rebuilt) {
-      const auto error = SampleError::between(row(batch.inputs[0], i), row(output, i));
-      score = static_cast<float>(error.noise /
-                                 static_cast<double>(std::max<std::int64_t>(error.count, 1)));
-    } else {
-      OCTET_ASSIGN(score, binary_score(output, samples, i));
-    }
+    OCTET_ASSIGN(const float score, roc_score(batch, output, i));
     tally.roc.add(score, label == 1);
   }
   return {};

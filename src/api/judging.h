@@ -60,6 +60,10 @@ class Judge {
   bool with_accuracy_ = false;
 };
 
+/// Score of the batch's sample i for the area under the ROC curve: its reconstruction error where
+/// the output has the first input's form, its only score, or how far the second of two is ahead.
+[[nodiscard]] Result<float> roc_score(const Batch& batch, const Tensor& output, std::int64_t i);
+
 /// Value of a metric; `comparison` is nullptr when there is no second model. Errors say what is
 /// missing for it.
 [[nodiscard]] Result<double> metric_value(Metric metric, const Tally& tally,

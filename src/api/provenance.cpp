@@ -49,6 +49,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
   if (!request.input_layout.empty()) json["input_layout"] = request.input_layout;
   if (!options.keep_float.empty()) json["keep_float"] = options.keep_float;
   if (!options.wide.empty()) json["int16"] = options.wide;
+  if (!options.narrow.empty()) json["int4"] = options.narrow;
   if (!request.skip.empty()) json["skip"] = request.skip;
   if (request.requantize) json["requantize"] = true;
   if (with_data && request.statistics.empty() && !request.data_free) {

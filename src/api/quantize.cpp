@@ -9,6 +9,7 @@
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
+#include "api/quantizing.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "passes/dequantize.h"
@@ -100,7 +101,8 @@ void note_unused(const QuantizeRequest& request, const QuantizeOptions& options,
     report.notes.emplace_back("channels were not equalized: that needs --data, not --stats");
   }
   const bool no_samples = !request.statistics.empty() || request.data_free;
-  if (with_data && no_samples && options.weight_bits < 8 && request.optimize != "none" &&
+  const bool few_bits = options.weight_bits < 8 || !options.narrow.empty();
+  if (with_data && no_samples && few_bits && request.optimize != "none" &&
       request.learn_rounding.value_or(true)) {
     report.notes.emplace_back("weights were rounded to the nearest: better codes need --data");
   }
@@ -113,6 +115,11 @@ void note_unused(const QuantizeRequest& request, const QuantizeOptions& options,
 }  // namespace
 
 Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
+  return quantize_sharing(request, nullptr);
+}
+
+Result<QuantizeSummary> quantize_sharing(const QuantizeRequest& request,
+                                         SharedCalibration* shared) {
   const auto start = Clock::now();
   OCTET_ASSIGN(auto options, parse_options(request));
   OCTET_ASSIGN(const auto rule, parse_rule(request.rule));
@@ -124,7 +131,7 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
   QuantizeReport report;
 
-  RequestSources known(request, options, file.hash);
+  RequestSources known(request, options, file.hash, shared);
   auto& graph = file.model.graph;
   OCTET_ASSIGN(const auto sources, known.sources(graph));
   const bool with_data = options.method == Method::static_ranges;

@@ -17,8 +17,9 @@ Json options_of(const std::map<std::string, std::string>& provenance) {
 }
 
 void add_lists(const Json& json, std::vector<std::string>& out) {
-  for (const auto& [key, option] : {std::pair("keep_float", "--keep-float"),
-                                    std::pair("int16", "--int16"), std::pair("skip", "--skip")}) {
+  for (const auto& [key, option] :
+       {std::pair("keep_float", "--keep-float"), std::pair("int16", "--int16"),
+        std::pair("int4", "--int4"), std::pair("skip", "--skip")}) {
     if (!json.contains(key) || !json[key].is_array()) continue;
     for (const auto& name : json[key]) {
       if (!name.is_string()) continue;
@@ -40,7 +41,8 @@ std::string family(const std::string& option) {
 }
 
 bool repeats(const std::string& option) {
-  return option == "--keep-float" || option == "--int16" || option == "--skip";
+  return option == "--keep-float" || option == "--int16" || option == "--int4" ||
+         option == "--skip";
 }
 
 }  // namespace

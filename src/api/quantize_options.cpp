@@ -127,6 +127,12 @@ Status parse_activations(const QuantizeRequest& request, const TargetProfile& ta
   return {};
 }
 
+/// Single layers of 4 bits.
+Status check_narrow(const QuantizeOptions& options) {
+  if (options.narrow.empty() || options.method == Method::static_ranges) return {};
+  return fail(ErrorKind::usage, "--int4 goes with --method static, not {}", name(options.method));
+}
+
 /// Single values of 16 bits.
 Status check_wide(const QuantizeOptions& options, const TargetProfile& target) {
   if (options.wide.empty()) return {};
@@ -205,7 +211,7 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   OCTET_TRY(check_samples(request));
   const bool from_file = !request.statistics.empty();
   const bool samples = !from_file && !request.data_free;
-  const bool few_bits = options.weight_bits < 8;
+  const bool few_bits = options.weight_bits < 8 || !options.narrow.empty();
   options.equalize =
       !from_file && request.equalize.value_or(level != "none" && (per_tensor || few_bits));
   const bool corrected = request.bias_correction.value_or(level != "none");
@@ -284,6 +290,8 @@ Result<QuantizeOptions> parse_options(const QuantizeRequest& request) {
   options.keep_float = request.keep_float;
   options.wide = request.wide;
   OCTET_TRY(check_wide(options, *target));
+  options.narrow = request.narrow;
+  OCTET_TRY(check_narrow(options));
   options.skip = request.skip;
   OCTET_TRY(parse_optimizations(request, options));
   options.dump_after = request.dump_after;

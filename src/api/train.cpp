@@ -35,8 +35,8 @@ std::string batch_norm_of(const TrainRequest& r) {
   if (!r.batch_norm.empty()) return r.batch_norm;
   if (!r.quantization) return "trained";
   const auto& q = *r.quantization;
-  const bool few_bits =
-      (q.weight_bits != 0 && q.weight_bits < 8) || q.activation_bits < 8 || q.weights == "int4";
+  // With 4 bits the noise of batch statistics costs more than they give (docs/training.md).
+  const bool few_bits = (q.weight_bits != 0 && q.weight_bits < 4) || q.activation_bits < 4;
   return few_bits ? "trained" : "folded";
 }
 
@@ -140,6 +140,7 @@ Json options_json(const TrainRequest& r) {
                           {"optimize", q.optimize},
                           {"scales", r.scales}};
   if (q.per_channel) json["quantization"]["per_channel"] = *q.per_channel;
+  if (!q.narrow.empty()) json["quantization"]["int4"] = q.narrow;
   return json;
 }
 

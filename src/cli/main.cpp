@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   add_run(app, context);
   add_bench(app, context);
   add_train(app, context);
+  add_tune(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

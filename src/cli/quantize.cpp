@@ -171,6 +171,8 @@ void add_pipeline_options(CLI::App& command, Options& options) {
                      "Keep nodes whose name fits the pattern in float");
   command.add_option("--int16", request.wide,
                      "16-bit codes for values whose name, or whose node's, fits the pattern");
+  command.add_option("--int4", request.narrow,
+                     "4-bit weights, packed in the file, for layers whose name fits the pattern");
   command.add_flag("--requantize", request.requantize,
                    "Dequantize a model that is quantized already first");
   command.add_flag("--data-free", request.data_free,

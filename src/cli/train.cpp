@@ -135,6 +135,7 @@ void add_quantization_options(CLI::App& command, Options& options) {
   command.add_option("--io", q.io, "float|int8|uint8|int16: of a .tflite model")
       ->capture_default_str();
   command.add_option("--keep-float", q.keep_float, "Keep nodes whose name fits in float");
+  command.add_option("--int4", q.narrow, "4-bit weights for layers whose name fits");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "passes/layer_bits.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <set>
 
@@ -10,6 +12,18 @@ namespace octet {
 namespace {
 
 constexpr int whole_bits = 8;
+constexpr int narrow_bits = 4;
+
+bool matches(const std::string& glob, const Node& node) {
+  return fnmatch(glob.c_str(), node.name.c_str(), 0) == 0;
+}
+
+/// First and last layers: the bits that they have when they are not named.
+void set_edge_bits(const QuantizeOptions& options, LayerBits& own) {
+  if (!options.edge_weight_bits) return;
+  own.weights = *options.edge_weight_bits;
+  own.inputs = std::max(own.inputs, own.weights);
+}
 
 bool multiplies(const Node& node) {
   return node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul");
@@ -65,12 +79,24 @@ Result<std::vector<LayerBits>> layer_bits(const Graph& graph, const QuantizeOpti
     own.weights = options.weight_bits;
     if (is_depthwise(graph, node))
       own.weights = options.depthwise_weight_bits.value_or(own.weights);
-    if (behind[index(id)] && ahead[index(id)]) continue;
-    if (!options.edge_weight_bits) continue;
-    own.weights = *options.edge_weight_bits;
-    own.inputs = std::max(own.inputs, own.weights);
+    if (!behind[index(id)] || !ahead[index(id)]) set_edge_bits(options, own);
+    own.narrow = std::any_of(options.narrow.begin(), options.narrow.end(),
+                             [&](const std::string& glob) { return matches(glob, node); });
+    if (own.narrow) own.weights = std::min(own.weights, narrow_bits);
   }
   return bits;
+}
+
+void note_narrow(const Graph& graph, const QuantizeOptions& options,
+                 std::vector<std::string>& notes) {
+  for (const auto& glob : options.narrow) {
+    bool matched = false;
+    for (std::size_t i = 0; i < graph.node_slots() && !matched; ++i) {
+      const Node& node = graph.node(static_cast<NodeId>(i));
+      matched = node.alive && is_layer(graph, node) && matches(glob, node);
+    }
+    if (!matched) notes.push_back(fmt::format("--int4 {} matches no layer", glob));
+  }
 }
 
 ValueBits value_bits(const PassContext& context) {

@@ -14,14 +14,20 @@ namespace octet {
 [[nodiscard]] bool is_depthwise(const Graph& graph, const Node& node);
 
 struct LayerBits {
-  int weights = 0;  ///< 0: no layer
-  int inputs = 0;   ///< of the codes that it reads; 0: no product
+  int weights = 0;      ///< 0: no layer
+  int inputs = 0;       ///< of the codes that it reads; 0: no product
+  bool narrow = false;  ///< named by --int4: weights of 4 bits, packed where the format packs them
 };
 
 /// By node slot. The first layers (no layer before them) and the last ones (none behind) may have
-/// bits of their own, as may the weights of depthwise convolutions. Fails on a cycle.
+/// bits of their own, as may the weights of depthwise convolutions, and layers that are named.
+/// Fails on a cycle.
 [[nodiscard]] Result<std::vector<LayerBits>> layer_bits(const Graph& graph,
                                                         const QuantizeOptions& options);
+
+/// Notes the --int4 globs that name no layer.
+void note_narrow(const Graph& graph, const QuantizeOptions& options,
+                 std::vector<std::string>& notes);
 
 struct PassContext;
 

@@ -24,6 +24,7 @@ Status run_simplify(PassContext& context) { return simplify(context.model.graph)
 Status run_fit_target(PassContext& context) {
   OCTET_TRY(fit_target(context.model.graph, context.options));
   OCTET_ASSIGN(context.layer_bits, layer_bits(context.model.graph, context.options));
+  note_narrow(context.model.graph, context.options, context.report.notes);
   return {};
 }
 

@@ -49,6 +49,7 @@ struct QuantizeOptions {
   bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> wide;        ///< values with 16 bits: globs over them and their makers
+  std::vector<std::string> narrow;      ///< layers with packed weights of 4 bits: globs over nodes
   std::vector<std::string> skip;        ///< pass names
   std::vector<std::string> dump_after;  ///< pass names; text goes to `dump`
   std::function<void(std::string_view pass, std::string_view text)> dump;

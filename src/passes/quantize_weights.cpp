@@ -50,7 +50,9 @@ QuantParams weight_params(const Tensor& weight, const QuantScheme& scheme, Weigh
 /// Whether the file keeps the weight that `use` reads two codes to a byte. LiteRT has such kernels
 /// for convolutions and FULLY_CONNECTED; depthwise weights are few.
 bool is_packed(const PassContext& context, const Use& use, const QuantScheme& scheme) {
-  if (context.options.weights != WeightType::int4 || scheme.bits > 4) return false;
+  const auto slot = index(use.node);
+  const bool narrow = slot < context.layer_bits.size() && context.layer_bits[slot].narrow;
+  if ((context.options.weights != WeightType::int4 && !narrow) || scheme.bits > 4) return false;
   const Graph& graph = context.model.graph;
   const Node& node = graph.node(use.node);
   return !context.target.litert || node.is("Gemm") ||

@@ -88,5 +88,21 @@ TEST(ValueBits, EightBitsNeedNoOverrides) {
   EXPECT_TRUE(q.model.plan.overrides.empty());
 }
 
+TEST(LayerBits, NamedLayersHaveFourBitsTwoToAByte) {
+  QuantizeOptions options;
+  options.edge_weight_bits = 8;
+  options.narrow = {"c[14]_node", "nothing"};
+  const auto q = quantize(residual_block(), {}, options);
+  for (const std::string layer : {"c1", "c2", "c3", "c4"}) {
+    const bool named = layer == "c1" || layer == "c4";
+    const auto* weights = q.find(layer + "_w");
+    ASSERT_NE(weights, nullptr) << layer;
+    EXPECT_EQ(weights->scheme.bits, named ? 4 : 8) << layer;
+    EXPECT_EQ(weights->storage, named ? DType::i4 : DType::i8) << layer;
+  }
+  EXPECT_TRUE(q.noted("--int4 nothing matches no layer"));
+  EXPECT_FALSE(q.noted("c[14]_node"));
+}
+
 }  // namespace
 }  // namespace octet

@@ -1,0 +1,40 @@
+#pragma once
+// A limit of time for work that can be cancelled.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "core/progress.h"
+
+namespace octet {
+
+/// Cancels what runs (request_cancel) when the time is up. Whoever gets ErrorKind::cancelled then
+/// asks expired(), and goes on after clear_cancel().
+class Deadline {
+ public:
+  /// nullopt: never.
+  explicit Deadline(const std::optional<double>& seconds) {
+    if (!seconds) return;
+    thread_ = std::jthread([this, limit = *seconds](const std::stop_token& stop) {
+      std::unique_lock lock(mutex_);
+      const auto stopped = [&] { return stop.stop_requested(); };
+      changed_.wait_for(lock, stop, std::chrono::duration<double>(limit), stopped);
+      if (stop.stop_requested()) return;
+      expired_ = true;
+      request_cancel();
+    });
+  }
+  [[nodiscard]] bool expired() const { return expired_; }
+
+ private:
+  std::atomic<bool> expired_{false};
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::jthread thread_;  ///< last: it ends before what it uses
+};
+
+}  // namespace octet

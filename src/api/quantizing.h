@@ -1,0 +1,12 @@
+#pragma once
+#include "api/shared_calibration.h"
+#include "octet/quantize.h"
+
+namespace octet {
+
+/// quantize() with samples and statistics that other requests for the same model and data know, or
+/// will; the written bytes are the same. nullptr: with none.
+[[nodiscard]] Result<QuantizeSummary> quantize_sharing(const QuantizeRequest& request,
+                                                       SharedCalibration* shared);
+
+}  // namespace octet
