@@ -23,6 +23,8 @@ train env
 whole=$((($(date +%s%N) - start) / 1000000))
 
 # Attempts that end within a 25th of the run's time each: all of them together are shorter than it.
+# What a kill leaves behind, so that resuming is known to have had something to go on from.
+states=()
 options=(-o "$work/resumed.onnx" --checkpoint "$work/state" --checkpoint-seconds 0 --resume)
 for ((kill = 1; kill <= kills; ++kill)); do
   milliseconds=$((1 + RANDOM % (whole / 25 + 1)))
@@ -32,7 +34,13 @@ for ((kill = 1; kill <= kills; ++kill)); do
     echo "attempt $kill ended with $code after at most $milliseconds ms"
     exit 1
   fi
+  [ -f "$work/state" ] && states+=("$(sha256sum <"$work/state")")
 done
+different=$(printf '%s\n' "${states[@]}" | sort -u | wc -l)
+if ((different < 2)); then
+  echo "the kills left $different different checkpoints: nothing was resumed"
+  exit 1
+fi
 train env
 cmp "$work/whole.onnx" "$work/resumed.onnx"
-echo "killed $kills times: the same bytes"
+echo "killed $kills times, $different different checkpoints: the same bytes"

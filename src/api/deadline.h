@@ -16,17 +16,27 @@ namespace octet {
 /// asks expired(), and goes on after clear_cancel().
 class Deadline {
  public:
-  /// nullopt: never.
-  explicit Deadline(const std::optional<double>& seconds) {
+  using Clock = std::chrono::steady_clock;
+
+  /// nullopt: never. The time runs from `start`, which may lie back.
+  Deadline(const std::optional<double>& seconds, Clock::time_point start) {
     if (!seconds) return;
-    thread_ = std::jthread([this, limit = *seconds](const std::stop_token& stop) {
+    const std::chrono::duration<double> left =
+        std::chrono::duration<double>(*seconds) - (Clock::now() - start);
+    thread_ = std::jthread([this, left](const std::stop_token& stop) {
       std::unique_lock lock(mutex_);
       const auto stopped = [&] { return stop.stop_requested(); };
-      changed_.wait_for(lock, stop, std::chrono::duration<double>(limit), stopped);
+      changed_.wait_for(lock, stop, left, stopped);
       if (stop.stop_requested()) return;
       expired_ = true;
       request_cancel();
     });
+  }
+  /// Nothing is cancelled from here on; expired() stays.
+  void stop() {
+    if (!thread_.joinable()) return;
+    thread_.request_stop();
+    thread_.join();
   }
   [[nodiscard]] bool expired() const { return expired_; }
 

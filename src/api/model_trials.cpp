@@ -98,8 +98,9 @@ Result<std::optional<TrialResult>> ModelTrials::run(const TrialPlan& plan) {
   OCTET_TRY(check_cancel());
   TuneTrial trial;
   const auto* logged = setting_.log.find(key);
-  const bool usable = logged != nullptr &&
-                      (logged->median_ms || !setting_.measure_latency || !logged->error.empty());
+  // What failed may have failed for a passing reason.
+  const bool usable = logged != nullptr && logged->error.empty() &&
+                      (logged->median_ms || !setting_.measure_latency);
   if (usable) {
     trial = *logged;
     trial.resumed = true;
@@ -139,7 +140,9 @@ Status ModelTrials::make(const TrialPlan& plan, const std::string& output) {
         .map([](const QuantizeSummary&) {});
   }
   auto request = train_request(setting_.request, plan, setting_.samples, output);
-  request.checkpoint = setting_.request.quantization.output + ".checkpoint";
+  // A checkpoint belongs to one trial.
+  request.checkpoint = fmt::format("{}.{}.checkpoint", setting_.request.quantization.output,
+                                   key_of(plan).substr(0, 8));
   request.resume = setting_.request.resume;
   OCTET_TRY(train(request, {}));
   const ScratchFile done(request.checkpoint);
@@ -179,6 +182,10 @@ void ModelTrials::take(const TrialPlan& plan, TuneTrial trial) {
 }
 
 const TuneTrial* ModelTrials::best() const { return best_ ? &trials_[*best_] : nullptr; }
+
+bool ModelTrials::reached() const {
+  return best_ && reaches(setting_.goal, result_of(trials_[*best_]));
+}
 
 Status ModelTrials::write_best() {
   const auto& output = setting_.request.quantization.output;

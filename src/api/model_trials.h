@@ -43,6 +43,8 @@ class ModelTrials final : public TrialRunner {
   /// The output holds the best trial, made again where an interrupted run left another there.
   [[nodiscard]] Status write_best();
   [[nodiscard]] const TuneTrial* best() const;
+  /// Whether the best trial is what was asked for.
+  [[nodiscard]] bool reached() const;
   [[nodiscard]] const std::vector<TuneTrial>& trials() const { return trials_; }
   /// The error of the first trial that failed.
   [[nodiscard]] const std::optional<Error>& first_error() const { return first_error_; }

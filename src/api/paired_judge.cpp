@@ -189,6 +189,7 @@ Status PairedJudge::pair(const Batch& batch, const std::vector<OutputPair>& outp
                          const Outputs& reference, const Outputs& model,
                          std::vector<PairedSample>& samples) const {
   const auto count = static_cast<std::int64_t>(samples.size());
+  std::vector<SampleError> whole(samples.size());
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     const auto& first = reference[outputs[k].first];
     const auto& second = model[outputs[k].second];
@@ -208,8 +209,10 @@ Status PairedJudge::pair(const Batch& batch, const std::vector<OutputPair>& outp
       sample.elements += static_cast<double>(error.count);
       if (k == 0) pair_scores(x, y, !is_float(first.dtype()), sample);
       if (metric_ != Metric::cosine) continue;
+      // Of all outputs together, as OutputComparison has it.
+      whole[static_cast<std::size_t>(i)] += error;
       ErrorSums sums;
-      sums.add(error);
+      sums.add(whole[static_cast<std::size_t>(i)]);
       sample.model = sums.cosine();
     }
   }

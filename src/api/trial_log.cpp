@@ -1,6 +1,7 @@
 #include "api/trial_log.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -25,7 +26,8 @@ TuneTrial trial_from(const Json& line) {
   t.step = line.at("step");
   t.command = line.at("command");
   t.error = line.value("error", "");
-  t.value = number(line, "value").value_or(0);
+  // JSON has no infinity (the SQNR of an exact model): null stands for it.
+  t.value = number(line, "value").value_or(std::numeric_limits<double>::infinity());
   t.drop = number(line, "drop").value_or(0);
   t.drop_low = number(line, "drop_low");
   t.drop_high = number(line, "drop_high");

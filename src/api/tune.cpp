@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "api/deadline.h"
@@ -45,12 +47,42 @@ Result<std::string> hash_of(const OpenData& data) {
   return hash;
 }
 
+std::string log_path(const TuneRequest& request) {
+  return request.log.empty() ? request.quantization.output + ".trials.jsonl" : request.log;
+}
+
+/// What is written must not be what is read, nor two things one file.
+Status check_files_differ(const TuneRequest& request) {
+  namespace fs = std::filesystem;
+  const auto& q = request.quantization;
+  std::vector<std::pair<std::string, std::string>> files = {
+      {"the model", q.model}, {"-o", q.output}, {"--log", log_path(request)}};
+  if (!request.pareto.empty()) files.emplace_back("--pareto", request.pareto);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    for (std::size_t k = i + 1; k < files.size(); ++k) {
+      std::error_code ignored;
+      const auto& [a, first] = files[i];
+      const auto& [b, second] = files[k];
+      const bool same =
+          fs::weakly_canonical(first, ignored) == fs::weakly_canonical(second, ignored);
+      if (same || fs::equivalent(first, second, ignored)) {
+        return fail(ErrorKind::usage, "{}: {} and {} are the same file", second, a, b);
+      }
+    }
+  }
+  return {};
+}
+
 Status check_request(const TuneRequest& request) {
   const auto& q = request.quantization;
   if (q.data.path.empty() || request.validation.path.empty()) {
     return fail(ErrorKind::usage, "tuning needs --data to calibrate on and --val to judge by");
   }
   if (q.output.empty()) return fail(ErrorKind::usage, "-o OUT is missing");
+  if (!std::isfinite(request.max_drop)) {
+    return fail(ErrorKind::usage, "--max-drop {}: a number of points", request.max_drop);
+  }
+  OCTET_TRY(check_files_differ(request));
   OCTET_TRY(check_model_suffix(q.output));
   OCTET_TRY(check_writable(q.output));
   if (!request.pareto.empty()) OCTET_TRY(check_writable(request.pareto));
@@ -159,11 +191,15 @@ Status run_search(const TuneRequest& request, const SearchSpace& space, const Go
                   const Deadline& deadline, ModelTrials& trials, Ending& ending) {
   const auto search_all = [&]() -> Status {
     OCTET_ASSIGN(auto outcome, search(space, goal, trials));
-    ending.reached = outcome.reached;
     ending.layers = std::move(outcome.layers);
     return {};
   };
   OCTET_ASSIGN(ending.out_of_time, ended_by_time(search_all(), deadline));
+  if (ending.out_of_time && trials.best() == nullptr) {
+    // The cheapest model is made whatever the time.
+    OCTET_TRY(trials.run(TrialPlan{}));
+  }
+  ending.reached = trials.reached();
   if (request.pareto.empty() || ending.out_of_time) return {};
   trials.keep_best();
   OCTET_TRY(ended_by_time(explore(space, trials), deadline));
@@ -225,8 +261,11 @@ Status add_budget(const std::string& text, TuneBudget& budget) {
   const auto [rest, error] = std::from_chars(text.data(), end, number);
   const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
   for (const auto& known : budget_units) {
-    if (error != std::errc() || !(number > 0) || unit != known.name) continue;
     const double amount = number * known.factor;
+    constexpr double most = 1e15;
+    const double least = known.of == 'b' ? 1 : 0;
+    const bool possible = amount > 0 && amount >= least && amount <= most;  // no NaN either
+    if (error != std::errc() || !possible || unit != known.name) continue;
     if (known.of == 't') budget.seconds = amount;
     if (known.of == 'b') budget.bytes = static_cast<std::uint64_t>(amount);
     if (known.of == 'l') budget.milliseconds = amount;
@@ -244,11 +283,8 @@ Result<TuneSummary> tune(const TuneRequest& request,
   OCTET_TRY(check_request(request));
   OCTET_ASSIGN(const auto space, search_space(request));
   const auto& q = request.quantization;
-  OCTET_ASSIGN(auto log,
-               TrialLog::open(request.log.empty() ? q.output + ".trials.jsonl" : request.log,
-                              request.resume));
+  OCTET_ASSIGN(auto log, TrialLog::open(log_path(request), request.resume));
   const Goal goal{request.max_drop, request.budget.bytes, request.budget.milliseconds};
-  std::optional<Deadline> deadline(request.budget.seconds);
   OCTET_ASSIGN(const auto judge,
                PairedJudge::make(q.model, request.validation, request.metric, request.progress));
   SharedCalibration calibration;
@@ -260,14 +296,14 @@ Result<TuneSummary> tune(const TuneRequest& request,
        space.narrow && (goal.bytes.has_value() || !request.pareto.empty())},
       on_trial);
   Ending ending;
-  auto status = run_search(request, space, goal, *deadline, trials, ending);
-  const bool expired = deadline->expired();
-  deadline.reset();
-  if (expired) clear_cancel();
+  Deadline deadline(request.budget.seconds, start);
+  auto status = run_search(request, space, goal, deadline, trials, ending);
+  deadline.stop();
+  if (deadline.expired()) clear_cancel();
   if (!status) return tl::unexpected(interrupted(status.error(), trials, log));
   if (trials.best() == nullptr) {
     if (trials.first_error()) return tl::unexpected(*trials.first_error());
-    return bad_input("the time was over before a first model was made");
+    return internal_error("no trial was made");
   }
   OCTET_TRY(trials.write_best());
   OCTET_ASSIGN(auto summary, summary_of(request, ending, *judge, trials));

@@ -1,5 +1,5 @@
 #pragma once
-// How options name nodes and values: --keep-float, --int16.
+// How options name nodes and values: --keep-float, --int16, --int4.
 
 #include <fnmatch.h>
 

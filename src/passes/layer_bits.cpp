@@ -1,10 +1,9 @@
 #include "passes/layer_bits.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <set>
 
+#include "passes/glob.h"
 #include "passes/integer_rules.h"
 #include "passes/passes.h"
 
@@ -13,10 +12,6 @@ namespace {
 
 constexpr int whole_bits = 8;
 constexpr int narrow_bits = 4;
-
-bool matches(const std::string& glob, const Node& node) {
-  return fnmatch(glob.c_str(), node.name.c_str(), 0) == 0;
-}
 
 /// First and last layers: the bits that they have when they are not named.
 void set_edge_bits(const QuantizeOptions& options, LayerBits& own) {
@@ -81,7 +76,7 @@ Result<std::vector<LayerBits>> layer_bits(const Graph& graph, const QuantizeOpti
       own.weights = options.depthwise_weight_bits.value_or(own.weights);
     if (!behind[index(id)] || !ahead[index(id)]) set_edge_bits(options, own);
     own.narrow = std::any_of(options.narrow.begin(), options.narrow.end(),
-                             [&](const std::string& glob) { return matches(glob, node); });
+                             [&](const std::string& glob) { return matches(glob, node.name); });
     if (own.narrow) own.weights = std::min(own.weights, narrow_bits);
   }
   return bits;
@@ -93,7 +88,7 @@ void note_narrow(const Graph& graph, const QuantizeOptions& options,
     bool matched = false;
     for (std::size_t i = 0; i < graph.node_slots() && !matched; ++i) {
       const Node& node = graph.node(static_cast<NodeId>(i));
-      matched = node.alive && is_layer(graph, node) && matches(glob, node);
+      matched = node.alive && is_layer(graph, node) && matches(glob, node.name);
     }
     if (!matched) notes.push_back(fmt::format("--int4 {} matches no layer", glob));
   }

@@ -201,6 +201,18 @@ TEST(Tune, KeepsTheBudgetOfTime) {
   json_of({"eval", folder / "out.onnx", "--data", unseen});
 }
 
+TEST(Tune, ABudgetOfNoTimeStillMakesTheCheapestModel) {
+  const TemporaryFolder folder;
+  const auto out = folder / "out.onnx";
+  const auto made =
+      result(with(tune(out, {"--max-drop", "-100", "--budget", "0.001s"}), few_bits), 3);
+  EXPECT_EQ(made["trials"].size(), 1U);
+  EXPECT_NE(made["limit"].get<std::string>().find("time"), std::string::npos);
+  json_of({"eval", out, "--data", unseen});
+  EXPECT_EQ(octet(tune(out, {"--max-drop", "100", "--budget", "0.001s"})).code, 0)
+      << "the cheapest model reaches the target";
+}
+
 TEST(Tune, FindsFronts) {
   const TemporaryFolder folder;
   const auto path = folder / "front.json";
@@ -231,6 +243,18 @@ TEST(Tune, RefusesWhatItCannotDo) {
   expect_refusal(octet(tune(out, {"--budget", "3 apples"})), 1, "10min, 3MB, 1.5ms");
   expect_refusal(octet(tune(out, {"--metric", "taste"})), 1, "agreement");
   expect_refusal(octet(tune(out, {"--optimize", "more"})), 1, "fast");
+  for (const std::string budget : {"infs", "0.5B", "1e30GB", "nanmin"}) {
+    expect_refusal(octet(tune(out, {"--budget", budget})), 1, budget);
+  }
+  expect_refusal(octet(tune(out, {"--max-drop", "nan"})), 1, "--max-drop");
+  const auto model = folder / "model.onnx";
+  std::filesystem::copy_file(network, model);
+  const auto before = read_text(model);
+  auto onto_itself = tune(model, {});
+  onto_itself[1] = model;
+  expect_refusal(octet(onto_itself), 1, "same file");
+  expect_refusal(octet(tune(out, {"--log", out})), 1, "same file");
+  EXPECT_EQ(read_text(model), before);
   write_text(folder / "log", "no trial\n");
   expect_refusal(octet(tune(out, {"--log", folder / "log", "--resume"})), 2, "line 1");
   EXPECT_FALSE(std::filesystem::exists(out));

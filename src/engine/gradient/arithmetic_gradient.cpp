@@ -33,7 +33,7 @@ struct Div {
 /// As in PyTorch the exponent of 0 has no gradient.
 struct Pow {
   static OCTET_INLINE float value(float a, float b) { return std::pow(a, b); }
-  static OCTET_INLINE float da(float a, float b) { return b * std::pow(a, b - 1); }
+  static OCTET_INLINE float da(float a, float b) { return b == 0 ? 0 : b * std::pow(a, b - 1); }
   static OCTET_INLINE float db(float a, float b) {
     return a == 0 ? 0 : std::pow(a, b) * std::log(a);
   }

@@ -2,8 +2,6 @@
 
 #include <numeric>
 
-#include <numeric>
-
 namespace octet::kernels {
 
 bool is_depthwise_3x3(const ConvGeometry& g) {
