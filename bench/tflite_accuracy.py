@@ -4,7 +4,7 @@
     bench/tflite_accuracy.py OCTET
 
 keyword spotting   calibrated on 100 samples, evaluated on the other 900; three draws
-image classifier   ResNet-8, 200 calibration images, the whole CIFAR-10 validation set
+image classifier   ResNet-8, 200 calibration images, and 2,000 with --adaround (three draws), the whole CIFAR-10 validation set
 autoencoder        SQNR of the output against the float model, int8 and 16x8, beside the reference int8 file
 MobileNetV2        full integer and dynamic range: top-1, agreement, KL, bytes
 two files          one calibration for target tflite written as .onnx and .tflite: same top-1 in ONNX Runtime and LiteRT
@@ -74,13 +74,16 @@ def keyword_spotting(octet, folder):
 def image_classifier(octet, folder):
     model, theirs, out = TINY / "ic_resnet8_float.tflite", TINY / "ic_resnet8_int8.tflite", folder / "ic.tflite"
     (folder / "raw.json").write_text(RAW)
-    octet("quantize", model, "-o", out, "--data", common.SHARED / "data/cifar10_train.tar.gz", "--recipe",
-          folder / "raw.json", "--samples", "200")
     x, y = common.load(common.SHARED / "data/cifar10_val.tar.gz", folder / "raw.json")
     x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     reference = real_outputs(model, x)
     show("ic, 5,000", "float", reference, reference, y, model)
-    show("", "octet int8", real_outputs(out, x), reference, y, out)
+    rows = [("200 images", ["--samples", 200])]
+    rows += [(f"2,000, rounding learned, draw {seed}", ["--samples", 2000, "--adaround", "--seed", seed]) for seed in range(3)]
+    for name, options in rows:
+        octet("quantize", model, "-o", out, "--data", common.SHARED / "data/cifar10_train.tar.gz", "--recipe",
+              folder / "raw.json", *options)
+        show("", f"octet int8, {name}", real_outputs(out, x), reference, y, out)
     show("", "reference int8", real_outputs(theirs, x), reference, y, theirs)
 
 
