@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import resource
+import statistics
 import subprocess
 import tarfile
 import tempfile
@@ -180,6 +181,18 @@ def ort_quantize(model_path, output, x, observer="MinMax"):
         quantize_static(prepared, str(output), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         calibrate_method=getattr(CalibrationMethod, observer))
+
+
+def median_ms(call, seconds):
+    """Of calls one after another for so long, behind five that do not count."""
+    for _ in range(5):
+        call()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
 
 
 def processor_time():

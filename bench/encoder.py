@@ -23,17 +23,6 @@ import builders  # noqa: E402
 import builders.data  # noqa: E402
 
 
-def median_ms(call, seconds):
-    for _ in range(5):
-        call()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times))
-
-
 def fixed_shape(model, tokens, folder, name):
     """A copy whose inputs are [1, tokens], which octet bench needs to make inputs of that length."""
     path = pathlib.Path(folder) / f"{name}.onnx"
@@ -67,7 +56,7 @@ def main():
 
         def ort_ms(model):
             session = common.ort_session(str(model), threads=options.threads)
-            return median_ms(lambda: session.run(None, feeds), options.seconds)
+            return common.median_ms(lambda: session.run(None, feeds), options.seconds)
 
         runs = {"octet float": lambda: octet_ms(path), "octet dynamic int8": lambda: octet_ms(ours),
                 "ONNX Runtime float": lambda: ort_ms(path), "ONNX Runtime dynamic int8": lambda: ort_ms(theirs),

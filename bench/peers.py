@@ -25,17 +25,6 @@ import common
 TINY = common.SHARED / "models/mlperf_tiny"
 
 
-def median_ms(call, seconds):
-    for _ in range(5):
-        call()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
-
-
 def onnxruntime_call(path, threads):
     session = common.ort_session(path, threads=threads)
     source = session.get_inputs()[0]
@@ -93,10 +82,10 @@ def calls_of(octet, files, threads, seconds):
     for name, (package, make) in PEERS.items():
         if name in files and importlib.util.find_spec(package):
             call = make(files[name], threads)
-            calls[name] = lambda call=call: median_ms(call, seconds)
+            calls[name] = lambda call=call: common.median_ms(call, seconds)
     if "f32" in files:
         call = onnxruntime_call(files["f32"], threads)
-        calls["f32"] = lambda: median_ms(call, seconds)
+        calls["f32"] = lambda: common.median_ms(call, seconds)
     return calls
 
 

@@ -7,7 +7,8 @@ Without files: the int8 references of MLPerf Tiny, what octet makes of the float
 digits. For each file the outputs of `octet run --rule tflite` equal those of LiteRT's reference kernels, and with --rule
 xnnpack those of LiteRT's default, on N inputs (1,000; 20 for networks of more than 50 million multiply-accumulates): half
 of them real ones where there are any (keyword spotting, CIFAR-10, ImageNet, digits), else smooth ones, and half random
-codes. Also: the file loads with XNNPACK on and off, and written again by octet it is the same bytes.
+codes. Networks of dynamic range, whose float layers differ in their last bits (docs/parity.md), are as near as DYNAMIC says, with
+the same class. Also: the file loads with XNNPACK on and off, and written again by octet it is the same bytes.
 Exits with 1 if any of it fails.
 """
 
