@@ -11,7 +11,6 @@ import argparse
 import pathlib
 import sys
 import tempfile
-import time
 
 import numpy as np
 import onnx

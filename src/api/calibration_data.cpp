@@ -77,12 +77,7 @@ Result<Statistics> CalibrationData::sweep(const Graph& graph, const std::vector<
 Result<std::int64_t> CalibrationData::some(const Graph& graph, std::int64_t limit,
                                            const BatchVisitor& visit) {
   OCTET_ASSIGN(const auto* data, open(graph));
-  const auto all = static_cast<std::int64_t>(data->selection.size());
-  const auto count = std::min(all, limit);
-  std::vector<std::int64_t> selection;
-  for (std::int64_t i = 0; i < count; ++i) {
-    selection.push_back(data->selection[static_cast<std::size_t>(i * all / count)]);
-  }
+  const auto selection = spread_evenly(data->selection, limit);
   LoaderOptions loader;
   loader.batch_size = calibration_batch;
   loader.undecodable = undecodable();

@@ -70,12 +70,7 @@ Result<Graph> float_graph(const ModelFile& file, const QuantizedGraph& quantized
 SampleSource source_of(const OpenData& data, const DiagnoseRequest& request, std::string task) {
   return [&data, &request, task](const Graph&, std::int64_t limit,
                                  const BatchVisitor& visit) -> Result<std::int64_t> {
-    const auto all = static_cast<std::int64_t>(data.selection.size());
-    const auto count = std::min(all, limit);
-    std::vector<std::int64_t> selection;
-    for (std::int64_t i = 0; i < count; ++i) {
-      selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
-    }
+    const auto selection = spread_evenly(data.selection, limit);
     LoaderOptions loader;
     loader.batch_size = calibration_batch;
     loader.undecodable = request.data.skip_undecodable ? Undecodable::skip : Undecodable::error;

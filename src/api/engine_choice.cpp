@@ -225,4 +225,15 @@ std::span<const float> row(const Tensor& tensor, std::int64_t i) {
   return {tensor.data<float>() + i * width, static_cast<std::size_t>(width)};
 }
 
+std::vector<std::int64_t> spread_evenly(const std::vector<std::int64_t>& selection,
+                                        std::int64_t limit) {
+  const auto all = static_cast<std::int64_t>(selection.size());
+  const auto count = std::min(all, limit);
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t i = 0; i < count; ++i) {
+    chosen.push_back(selection[static_cast<std::size_t>(i * all / count)]);
+  }
+  return chosen;
+}
+
 }  // namespace octet

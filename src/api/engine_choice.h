@@ -58,6 +58,10 @@ struct OpenData {
   std::vector<std::int64_t> selection;
 };
 
+/// At most `limit` of the samples, at even distances.
+[[nodiscard]] std::vector<std::int64_t> spread_evenly(const std::vector<std::int64_t>& selection,
+                                                      std::int64_t limit);
+
 /// Opens a data source for a model: the recipe comes from the request, else from the model, else
 /// from `other`, a model that is compared with it. `default_samples` is used when the source does
 /// not say.

@@ -22,12 +22,7 @@ constexpr double timing_seconds = 0.3;
 SampleSource samples_of(const OpenData& data) {
   return
       [&data](const Graph&, std::int64_t limit, const BatchVisitor& visit) -> Result<std::int64_t> {
-        const auto all = static_cast<std::int64_t>(data.selection.size());
-        const auto count = std::min(all, limit);
-        std::vector<std::int64_t> selection;
-        for (std::int64_t i = 0; i < count; ++i) {
-          selection.push_back(data.selection[static_cast<std::size_t>(i * all / count)]);
-        }
+        const auto selection = spread_evenly(data.selection, limit);
         LoaderOptions loader;
         loader.batch_size = calibration_batch;
         loader.undecodable = Undecodable::skip;

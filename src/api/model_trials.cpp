@@ -26,10 +26,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::string hash_of(const std::string& text) {
-  return content_hash(std::as_bytes(std::span(text)));
-}
-
 /// FOLDER/STEM + middle + SUFFIX.
 std::string beside(const std::string& output, const std::string& middle) {
   const fs::path path(output);
@@ -65,6 +61,10 @@ class ScratchFile {
 };
 
 }  // namespace
+
+std::string hash_of(const std::string& text) {
+  return content_hash(std::as_bytes(std::span(text)));
+}
 
 Result<double> median_latency(const Side& side) {
   OCTET_ASSIGN(const auto inputs, random_inputs(side.file.model.graph, 1));

@@ -27,6 +27,9 @@ struct TrialSetting {
   bool study_narrow = false;     ///< what weights of 4 bits would lose in each layer
 };
 
+/// Content hash of a text.
+[[nodiscard]] std::string hash_of(const std::string& text);
+
 /// Milliseconds of one batch on random input, see `octet bench`.
 [[nodiscard]] Result<double> median_latency(const Side& side);
 

@@ -27,12 +27,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t layers_named = 3;
 
-std::string hash_of(const std::string& text) {
-  return content_hash(std::as_bytes(std::span(text)));
-}
-
 /// Content hash of the samples as they are stored.
-Result<std::string> hash_of(const OpenData& data) {
+Result<std::string> samples_hash(const OpenData& data) {
   OCTET_ASSIGN(const auto stream, data.dataset->stream(data.selection));
   std::string hash = hash_of(fmt::format("{} {}", data.dataset->name(), data.dataset->size()));
   for (;;) {
@@ -289,7 +285,7 @@ Result<TuneSummary> tune(const TuneRequest& request,
                PairedJudge::make(q.model, request.validation, request.metric, request.progress));
   SharedCalibration calibration;
   OCTET_ASSIGN(const auto* data, calibration.open(q.data, judge->float_side().file.model.graph));
-  OCTET_ASSIGN(const auto data_hash, hash_of(*data));
+  OCTET_ASSIGN(const auto data_hash, samples_hash(*data));
   ModelTrials trials(
       {request, goal, *judge, calibration, log, setting_key(request, *judge, data_hash),
        data->dataset->size(), goal.milliseconds.has_value() || !request.pareto.empty(),

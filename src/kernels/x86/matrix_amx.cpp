@@ -199,8 +199,6 @@ struct Backend {
   static int full_vectors(int channels) { return channels > tile_lanes ? 2 : 1; }
 };
 
-bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }
-
 /// Tiles pay once they have some rows and some depth.
 bool fills_tiles(const ConvGeometry& g) {
   const std::int64_t pixels =

@@ -55,8 +55,6 @@ struct Backend {
   using Scope = EqualTiles<Tile, full_pixels, run_one>;
 };
 
-bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }
-
 constexpr std::string_view name_1x1 = "u8s8_conv1x1_perchannel_onnx_6x16__avx2";
 constexpr std::string_view name_any = "u8s8_conv_perchannel_onnx_6x16__avx2";
 

@@ -19,8 +19,6 @@ struct Backend {
   using Scope = EqualTiles<avx512::Tile, avx512::matrix_pixels, avx512::run_matrix_tile>;
 };
 
-bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }
-
 template <int vectors, bool pointwise>
 bool accepts(const ConvParams& params) {
   const auto& g = params.geometry;

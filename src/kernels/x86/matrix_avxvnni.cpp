@@ -78,8 +78,6 @@ struct Backend {
   static int full_vectors(int /*channels*/) { return 2; }
 };
 
-bool is_1x1(const ConvGeometry& g) { return g.kernel_height == 1 && g.kernel_width == 1; }
-
 constexpr std::string_view name_1x1 = "u8s8_conv1x1_perchannel_onnx_6x16__avxvnni";
 constexpr std::string_view name_any = "u8s8_conv_perchannel_onnx_6x16__avxvnni";
 

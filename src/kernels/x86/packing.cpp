@@ -228,9 +228,8 @@ bool is_depthwise(const ConvGeometry& g) {
 }
 
 bool is_pointwise(const ConvGeometry& g) {
-  return g.kernel_height == 1 && g.kernel_width == 1 && g.stride_height == 1 &&
-         g.stride_width == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
-         g.in_width == g.out_width;
+  return is_1x1(g) && g.stride_height == 1 && g.stride_width == 1 && g.pad_top == 0 &&
+         g.pad_left == 0 && g.in_height == g.out_height && g.in_width == g.out_width;
 }
 
 }  // namespace octet::kernels

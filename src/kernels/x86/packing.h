@@ -139,6 +139,9 @@ extern template PackedDepthwise<std::int16_t> pack_depthwise(const ConvParams&, 
 [[nodiscard]] bool well_formed(const ConvParams& params);
 /// groups == in_channels == out_channels.
 [[nodiscard]] bool is_depthwise(const ConvGeometry& geometry);
+[[nodiscard]] inline bool is_1x1(const ConvGeometry& geometry) {
+  return geometry.kernel_height == 1 && geometry.kernel_width == 1;
+}
 /// 1x1 with stride 1 and no padding, so that output pixel i reads input pixel i.
 [[nodiscard]] bool is_pointwise(const ConvGeometry& geometry);
 
