@@ -26,6 +26,7 @@ class BinaryStep final : public Step {
     const double nanoseconds =
         static_cast<double>(rows * extent[3]) / per_nanosecond::binary_elements;
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, work = std::move(work), rows, nanoseconds,
                  threads](RunContext& context) -> Status {
       const auto* a = context.codes[at(inputs[0])];
@@ -47,7 +48,7 @@ class BinaryStep final : public Step {
   [[nodiscard]] std::string kernel() const override {
     constexpr std::string_view names[] = {"add",    "subtract",           "multiply",
                                           "divide", "squared_difference", "prelu"};
-    return fmt::format("u8_{}_tensor_{}_1__reference", names[static_cast<std::size_t>(params_.op)],
+    return fmt::format("u8_{}_tensor_{}_1", names[static_cast<std::size_t>(params_.op)],
                        name(params_.output.rule));
   }
 

@@ -183,6 +183,12 @@ void binary(const BinaryParams& params, const BinaryGeometry& geometry, const st
 
 void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* output,
             std::int64_t count) {
+#if defined(__x86_64__)
+  const auto* vector = x86_elementwise_kernels(default_isa());
+  if (vector != nullptr && vector->lookup != nullptr) {
+    return vector->lookup(table, input, output, count);
+  }
+#endif
   for (std::int64_t i = 0; i < count; ++i) output[i] = table[input[i]];
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/reference/average_rule.h"
+#include "kernels/x86/x86_pool.h"
 
 namespace octet::kernels {
 namespace {
@@ -17,6 +18,9 @@ struct Span {
 Span window(int out, int stride, int pad_before, int pad_after, int kernel, int dilation,
             int extent) {
   const std::int64_t start = std::int64_t{out} * stride - pad_before;
+  if (start >= 0 && start + std::int64_t{kernel - 1} * dilation < extent) {
+    return {static_cast<int>(start), kernel, kernel};
+  }
   // Taps before the one that reaches `position`; a window may be far larger than the image.
   const auto taps_before = [&](std::int64_t position) {
     const std::int64_t taps = position <= start ? 0 : (position - start + dilation - 1) / dilation;
@@ -56,6 +60,17 @@ void for_each_window(const PoolGeometry& g, const std::uint8_t* input, std::uint
   }
 }
 
+#if defined(__x86_64__)
+/// A window with a pixel, beginning with `channel`.
+PoolWindow pixels_of(const PoolGeometry& g, const Windows& w, const std::uint8_t* image,
+                     std::int64_t channel) {
+  const std::int64_t row = std::int64_t{g.in_width} * g.channels;
+  return {image + w.rows.first * row + std::int64_t{w.columns.first} * g.channels + channel,
+          w.rows.count, w.columns.count, g.dilation_height * row,
+          std::int64_t{g.dilation_width} * g.channels};
+}
+#endif
+
 /// Calls fn(pixel) for each pixel of a window that lies inside the image.
 template <class Fn>
 void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, Fn fn) {
@@ -66,6 +81,38 @@ void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t*
       fn(image + (y * g.in_width + x) * g.channels);
     }
   }
+}
+
+/// sums[c] += the window's pixels less `base`, `count` channels from `channel` on.
+void add_pixels(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, int channel,
+                int count, std::int32_t base, std::int32_t* sums) {
+#if defined(__x86_64__)
+  const auto* vector = x86_pool_kernels(default_isa());
+  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
+    vector->sum(pixels_of(g, w, image, channel), count, sums);
+    const std::int32_t less = w.rows.count * w.columns.count * base;
+    for (int c = 0; c < count; ++c) sums[c] -= less;
+    return;
+  }
+#endif
+  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
+    for (int c = 0; c < count; ++c) sums[c] += int{pixel[channel + c]} - base;
+  });
+}
+
+void largest_pixels(const PoolGeometry& g, const Windows& w, std::uint8_t lowest,
+                    const std::uint8_t* image, std::uint8_t* output) {
+#if defined(__x86_64__)
+  const auto* vector = x86_pool_kernels(default_isa());
+  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
+    vector->maximum(pixels_of(g, w, image, 0), lowest, g.channels, output);
+    return;
+  }
+#endif
+  std::fill_n(output, g.channels, lowest);
+  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
+    for (int c = 0; c < g.channels; ++c) output[c] = std::max(output[c], pixel[c]);
+  });
 }
 
 }  // namespace
@@ -89,9 +136,7 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
           const int block = std::min(channel_block, geometry.channels - c0);
           std::int32_t sums[channel_block];
           std::fill_n(sums, block, static_cast<std::int32_t>(counted - inside) * padding);
-          for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
-            for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - base;
-          });
+          add_pixels(geometry, w, image, c0, block, base, sums);
           rule.store(sums, counted, out + c0, block);
         }
       });
@@ -101,11 +146,7 @@ void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint
               std::uint8_t* output, std::int64_t first_row, std::int64_t last_row) {
   for_each_window(geometry, input, output, first_row, last_row,
                   [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
-                    std::fill_n(out, geometry.channels, lowest);
-                    for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
-                      for (int c = 0; c < geometry.channels; ++c)
-                        out[c] = std::max(out[c], pixel[c]);
-                    });
+                    largest_pixels(geometry, w, lowest, image, out);
                   });
 }
 

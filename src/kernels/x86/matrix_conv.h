@@ -79,7 +79,8 @@ class MatrixConv final : public Conv {
         requantize_(params),
         packed_(pack_matrix<typename Backend::Weight>(
             params, Backend::order(params.output),
-            Backend::full_vectors(params.geometry.out_channels / params.geometry.groups))) {}
+            Backend::full_vectors(params.geometry.out_channels / params.geometry.groups))),
+        channel_step_(params.geometry.groups == 1 ? packed_.blocks.front().channels : 0) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
     Call state{call, {}, input_zero_point_};
@@ -108,6 +109,8 @@ class MatrixConv final : public Conv {
     }
     return bias_bytes() + segment_bytes() + RowWindow<Element>::scratch_bytes(geometry);
   }
+
+  [[nodiscard]] int channel_step() const override { return channel_step_; }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
 
@@ -166,8 +169,7 @@ class MatrixConv final : public Conv {
         segment = from;
       }
       typename Backend::Scope scope(pixels, packed_.tile_steps);
-      run_pixels(scope, tile, pixels, state.call.output,
-                 (pixel - output_pixel) * geometry.out_channels);
+      run_pixels(scope, tile, pixels, state.call, (pixel - output_pixel) * geometry.out_channels);
     }
   }
 
@@ -185,24 +187,26 @@ class MatrixConv final : public Conv {
       for (int s = 0; s < shape.count; ++s) {
         segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
       }
-      run_pixels(scope, tile, geometry.out_width, state.call.output,
+      run_pixels(scope, tile, geometry.out_width, state.call,
                  (row - state.call.output_row) * geometry.out_width * geometry.out_channels);
     }
   }
 
   /// The first pixel's output is element `position`. Weights stay close while pixels pass by.
-  void run_pixels(typename Backend::Scope& scope, Tile tile, std::int64_t pixels, void* output,
-                  std::int64_t position) const {
+  void run_pixels(typename Backend::Scope& scope, Tile tile, std::int64_t pixels,
+                  const ConvCall& call, std::int64_t position) const {
     const std::int32_t* bias = tile.bias;
     const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
     for (const auto& block : packed_.blocks) {
+      if (block.first_channel < call.channels.first || block.first_channel >= call.channels.last)
+        continue;
       tile.weights = packed_.weights.data() + block.weights;
       tile.bias = bias + block.lanes;
       tile.multiplier = packed_.lanes.multiplier.data() + block.lanes;
       tile.output_bias = packed_.lanes.output_bias.data() + block.lanes;
       tile.channels = block.channels;
       tile.offset = block.first_input;
-      tile.output = static_cast<std::byte*>(output) + (position + block.first_channel) * bytes;
+      tile.output = static_cast<std::byte*>(call.output) + (position + block.first_channel) * bytes;
       scope.run(pixels, block.vectors, tile);
     }
   }
@@ -212,6 +216,7 @@ class MatrixConv final : public Conv {
   float input_scale_;
   RequantizeParams requantize_;
   PackedMatrix<typename Backend::Weight> packed_;
+  int channel_step_;  ///< channels of a full block
 };
 
 }  // namespace octet::kernels
