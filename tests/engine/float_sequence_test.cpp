@@ -141,8 +141,9 @@ struct Recurrent {
     if (!optional) return;
     b = random_tensor({directions, 2 * gates * hidden}, 4);
     std::vector<std::int32_t> each;
-    for (std::int64_t item = 0; item < batch; ++item)
-      each.push_back(item % 3 == 0 ? 5 : 2 + item % 3);
+    for (std::int64_t item = 0; item < batch; ++item) {
+      each.push_back(item % 3 == 0 ? 5 : static_cast<std::int32_t>(2 + item % 3));
+    }
     lengths = Tensor::from<std::int32_t>(each, {batch});
     h = random_tensor({directions, batch, hidden}, 5);
     c = random_tensor({directions, batch, hidden}, 6);
