@@ -33,17 +33,26 @@ OCTET_AVX2 inline __m128i load4(const std::uint8_t* from) {
   return _mm_cvtsi32_si128(word);
 }
 
-OCTET_AVX2 void maximum32(const PoolWindow& w, std::uint8_t lowest, std::int64_t channel,
-                          std::uint8_t* output) {
-  __m256i largest = _mm256_set1_epi8(static_cast<char>(lowest));
+/// 32 channels a vector.
+template <int vectors>
+OCTET_AVX2 void maximum_wide(const PoolWindow& w, std::uint8_t lowest, std::int64_t channel,
+                             std::uint8_t* output) {
+  __m256i largest[vectors];
+  for (auto& vector : largest) vector = _mm256_set1_epi8(static_cast<char>(lowest));
   const std::uint8_t* row = w.first + channel;
   for (std::int64_t y = 0; y < w.rows; ++y, row += w.row_stride) {
     const std::uint8_t* pixel = row;
     for (std::int64_t x = 0; x < w.columns; ++x, pixel += w.column_stride) {
-      largest = _mm256_max_epu8(largest, avx2::load(pixel));
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        largest[v] = _mm256_max_epu8(largest[v], avx2::load(pixel + 32 * v));
+      }
     }
   }
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + channel), largest);
+  OCTET_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + channel + 32 * v), largest[v]);
+  }
 }
 
 /// `lanes` (16, 8 or 4) channels.
@@ -79,8 +88,11 @@ OCTET_AVX2 std::uint8_t largest_of_run(const std::uint8_t* codes, std::int64_t c
 void maximum(const PoolWindow& w, std::uint8_t lowest, std::int64_t channels,
              std::uint8_t* output) {
   if (channels >= 32) {
-    for (std::int64_t c = 0; c < channels; c += 32) {
-      maximum32(w, lowest, std::min(c, channels - 32), output);
+    std::int64_t c = 0;
+    for (; c + 128 <= channels; c += 128) maximum_wide<4>(w, lowest, c, output);
+    for (; c + 64 <= channels; c += 64) maximum_wide<2>(w, lowest, c, output);
+    for (; c < channels; c += 32) {
+      maximum_wide<1>(w, lowest, std::min(c, channels - 32), output);
     }
   } else if (channels >= 16) {
     maximum_narrow<16>(w, lowest, 0, output);
