@@ -186,7 +186,7 @@ TEST(X86Pool, RunsOfOneChannel) {
     kernels->sum(window, 1, &got);
     EXPECT_EQ(got, sum) << columns;
     std::uint8_t maximum = 0;
-    kernels->maximum(window, 5, 1, &maximum);
+    kernels->maximum(window, 1, 0, 5, 1, &maximum);
     EXPECT_EQ(maximum, largest) << columns;
   }
 }

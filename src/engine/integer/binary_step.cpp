@@ -45,6 +45,14 @@ class BinaryStep final : public Step {
     };
     return bound;
   }
+  [[nodiscard]] std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const override {
+    constexpr kernels::BinaryGeometry pairs{{1, 1, 1, 256}, {0, 0, 0, 1}, {0, 0, 0, 1}};
+    kernels::LookupTable result{};
+    kernels::binary(params_, pairs, input_tables[0]->data(), input_tables[1]->data(), result.data(),
+                    0, 1);
+    return result;
+  }
   [[nodiscard]] std::string kernel() const override {
     constexpr std::string_view names[] = {"add",    "subtract",           "multiply",
                                           "divide", "squared_difference", "prelu"};

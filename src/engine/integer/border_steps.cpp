@@ -56,6 +56,12 @@ class LookupStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return "u8_lookup_tensor_any_1"; }
+  [[nodiscard]] std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const override {
+    kernels::LookupTable composed{};
+    kernels::lookup(table_, input_tables[0]->data(), composed.data(), 256);
+    return composed;
+  }
 
  private:
   kernels::LookupTable table_;

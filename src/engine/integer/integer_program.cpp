@@ -286,6 +286,7 @@ class IntegerSession final : public Session {
 
   Status run_stretch(const Stretch& stretch, ShapePlan& plan, TapState& tapping) {
     for (std::size_t i = stretch.first; i < stretch.last; ++i) {
+      if (program_->steps[i]->only_for_taps && tapping.request == nullptr) continue;
       OCTET_TRY(check_cancel());
       OCTET_TRY(run_step(static_cast<int>(i), plan));
       call_taps(static_cast<int>(i), tapping, plan);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,14 +68,22 @@ struct Step {
   /// Errors do not name the node.
   [[nodiscard]] virtual Result<BoundStep> bind(const BufferShapes& shapes, int threads) const = 0;
   [[nodiscard]] virtual std::string kernel() const = 0;
+  /// The step as a function of one code, given those that its inputs are of it; nullopt where it
+  /// does not work code by code.
+  [[nodiscard]] virtual std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const {
+    (void)input_tables;
+    return std::nullopt;
+  }
   /// Bytes of weights and biases, where the step has its own.
   [[nodiscard]] virtual std::int64_t constant_bytes() const { return 0; }
   /// Whether it enters OpenMP's regions by itself, which it must not do inside those of a Team.
   [[nodiscard]] virtual bool brings_threads() const { return false; }
 
-  NodeId node;               ///< the node it belongs to, for errors and profiles
-  std::vector<int> inputs;   ///< buffers; -1 for an absent optional input
-  std::vector<int> outputs;  ///< buffers; -1 for an output that nobody reads
+  bool only_for_taps = false;  ///< nothing else reads what it makes
+  NodeId node;                 ///< the node it belongs to, for errors and profiles
+  std::vector<int> inputs;     ///< buffers; -1 for an absent optional input
+  std::vector<int> outputs;    ///< buffers; -1 for an output that nobody reads
 };
 
 using StepPointer = std::unique_ptr<Step>;

@@ -146,8 +146,7 @@ void run_group(const Tile& tile, const PixelGroup& group) {
   multiply<tall, vectors>(tile, group, sums);
   for (int t = 0; t < tall; ++t) {
     const auto i = static_cast<std::size_t>(t);
-    const std::int64_t at =
-        (group.row[i] * group.row_pixels + group.first[i]) * tile.output_stride;
+    const std::int64_t at = (group.row[i] * group.row_pixels + group.first[i]) * tile.output_stride;
     if (tile.requantize.output == ConvOutput::codes) {
       store_codes<vectors>(tile, sums, t * vectors, group.pixels,
                            static_cast<std::uint8_t*>(tile.output) + at);

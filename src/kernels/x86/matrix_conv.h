@@ -160,8 +160,8 @@ class MatrixConv final : public Conv {
   /// Output rows with so much input.
   [[nodiscard]] static int chunk_rows(const ConvGeometry& geometry) {
     const std::int64_t bytes = RowWindow<Element>::row_bytes(geometry) * geometry.stride_height;
-    return static_cast<int>(std::clamp<std::int64_t>(
-        chunk_bytes / std::max<std::int64_t>(bytes, 1), 1, std::max(geometry.out_height, 1)));
+    return static_cast<int>(std::clamp<std::int64_t>(chunk_bytes / std::max<std::int64_t>(bytes, 1),
+                                                     1, std::max(geometry.out_height, 1)));
   }
 
   [[nodiscard]] static std::int64_t chunk_pixels(const ConvGeometry& geometry) {

@@ -24,53 +24,110 @@ void for_each_pixel(const PoolWindow& w, std::int64_t channel, Fn fn) {
 OCTET_AVX2 inline __m128i load16(const std::uint8_t* from) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
-OCTET_AVX2 inline __m128i load8(const std::uint8_t* from) {
-  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-}
-OCTET_AVX2 inline __m128i load4(const std::uint8_t* from) {
-  std::int32_t word;
-  std::memcpy(&word, from, sizeof word);
-  return _mm_cvtsi32_si128(word);
-}
 
-/// 32 channels a vector.
+/// Codes of 32 * vectors channels.
 template <int vectors>
-OCTET_AVX2 void maximum_wide(const PoolWindow& w, std::uint8_t lowest, std::int64_t channel,
-                             std::uint8_t* output) {
-  __m256i largest[vectors];
-  for (auto& vector : largest) vector = _mm256_set1_epi8(static_cast<char>(lowest));
-  const std::uint8_t* row = w.first + channel;
-  for (std::int64_t y = 0; y < w.rows; ++y, row += w.row_stride) {
-    const std::uint8_t* pixel = row;
-    for (std::int64_t x = 0; x < w.columns; ++x, pixel += w.column_stride) {
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) {
-        largest[v] = _mm256_max_epu8(largest[v], avx2::load(pixel + 32 * v));
+struct Wide {
+  static constexpr std::int64_t channels = 32 * vectors;
+  __m256i codes[vectors];
+
+  OCTET_AVX2 static Wide all(std::uint8_t code) {
+    Wide result;
+    for (auto& vector : result.codes) vector = _mm256_set1_epi8(static_cast<char>(code));
+    return result;
+  }
+  OCTET_AVX2 void raise(const std::uint8_t* from) {
+    OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      codes[v] = _mm256_max_epu8(codes[v], avx2::load(from + 32 * v));
+    }
+  }
+  OCTET_AVX2 void store(std::uint8_t* to) const {
+    OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32 * v), codes[v]);
+    }
+  }
+};
+
+/// Codes of 16, 8 or 4 channels.
+template <int lanes>
+struct Narrow {
+  static constexpr std::int64_t channels = lanes;
+  __m128i codes;
+
+  OCTET_AVX2 static Narrow all(std::uint8_t code) {
+    return {_mm_set1_epi8(static_cast<char>(code))};
+  }
+  OCTET_AVX2 void raise(const std::uint8_t* from) {
+    if constexpr (lanes == 16) {
+      codes = _mm_max_epu8(codes, load16(from));
+    } else if constexpr (lanes == 8) {
+      codes = _mm_max_epu8(codes, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+    } else {
+      std::int32_t word;
+      std::memcpy(&word, from, sizeof word);
+      codes = _mm_max_epu8(codes, _mm_cvtsi32_si128(word));
+    }
+  }
+  OCTET_AVX2 void store(std::uint8_t* to) const {
+    if constexpr (lanes == 16) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), codes);
+    } else if constexpr (lanes == 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to), codes);
+    } else {
+      const std::int32_t word = _mm_cvtsi128_si32(codes);
+      std::memcpy(to, &word, sizeof word);
+    }
+  }
+};
+
+/// What one call computes, but for the channels.
+struct MaximumRun {
+  const PoolWindow& window;
+  std::int64_t windows;
+  std::int64_t window_stride;
+  std::uint8_t lowest;
+  std::int64_t output_stride;
+};
+
+/// The channels of `Codes` from `channel` on. `rows` x `columns` is the window where it is known
+/// when this is compiled, else 0 x 0.
+template <class Codes, int rows, int columns>
+OCTET_AVX2 void maximum_of(const MaximumRun& run, std::int64_t channel, std::uint8_t* output) {
+  const PoolWindow& w = run.window;
+  const std::int64_t height = rows > 0 ? rows : w.rows;
+  const std::int64_t width = columns > 0 ? columns : w.columns;
+  const std::uint8_t* first = w.first + channel;
+  output += channel;
+  for (std::int64_t i = 0; i < run.windows; ++i) {
+    Codes largest = Codes::all(run.lowest);
+    for (std::int64_t y = 0; y < height; ++y) {
+      for (std::int64_t x = 0; x < width; ++x) {
+        largest.raise(first + y * w.row_stride + x * w.column_stride);
       }
     }
-  }
-  OCTET_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(output + channel + 32 * v), largest[v]);
+    largest.store(output);
+    first += run.window_stride;
+    output += run.output_stride;
   }
 }
 
-/// `lanes` (16, 8 or 4) channels.
-template <int lanes>
-OCTET_AVX2 void maximum_narrow(const PoolWindow& w, std::uint8_t lowest, std::int64_t channel,
-                               std::uint8_t* output) {
-  __m128i largest = _mm_set1_epi8(static_cast<char>(lowest));
-  const std::uint8_t* row = w.first + channel;
-  for (std::int64_t y = 0; y < w.rows; ++y, row += w.row_stride) {
-    const std::uint8_t* pixel = row;
-    for (std::int64_t x = 0; x < w.columns; ++x, pixel += w.column_stride) {
-      const __m128i codes = lanes == 16 ? load16(pixel) : lanes == 8 ? load8(pixel) : load4(pixel);
-      largest = _mm_max_epu8(largest, codes);
-    }
+template <class Codes>
+void maximum_channels(const MaximumRun& run, std::int64_t channel, std::uint8_t* output) {
+  const PoolWindow& w = run.window;
+  if (w.rows == 2 && w.columns == 2) return maximum_of<Codes, 2, 2>(run, channel, output);
+  if (w.rows == 3 && w.columns == 3) return maximum_of<Codes, 3, 3>(run, channel, output);
+  maximum_of<Codes, 0, 0>(run, channel, output);
+}
+
+/// Channels that one vector holds only in part: two that overlap.
+template <class Codes>
+void maximum_twice(const MaximumRun& run, std::int64_t channels, std::uint8_t* output) {
+  maximum_channels<Codes>(run, 0, output);
+  if (channels > Codes::channels) {
+    maximum_channels<Codes>(run, channels - Codes::channels, output);
   }
-  alignas(16) std::uint8_t all[16];
-  _mm_store_si128(reinterpret_cast<__m128i*>(all), largest);
-  std::memcpy(output + channel, all, lanes);
 }
 
 /// Of codes side by side.
@@ -85,35 +142,43 @@ OCTET_AVX2 std::uint8_t largest_of_run(const std::uint8_t* codes, std::int64_t c
   return result;
 }
 
-void maximum(const PoolWindow& w, std::uint8_t lowest, std::int64_t channels,
-             std::uint8_t* output) {
+/// Few channels, one by one.
+void maximum_plain(const MaximumRun& run, std::int64_t channels, std::uint8_t* output) {
+  PoolWindow w = run.window;
+  for (std::int64_t i = 0; i < run.windows; ++i) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      std::uint8_t largest = run.lowest;
+      for_each_pixel(w, c, [&](const std::uint8_t* pixel) { largest = std::max(largest, *pixel); });
+      output[c] = largest;
+    }
+    w.first += run.window_stride;
+    output += run.output_stride;
+  }
+}
+
+void maximum(const PoolWindow& w, std::int64_t windows, std::int64_t window_stride,
+             std::uint8_t lowest, std::int64_t channels, std::uint8_t* output) {
+  const MaximumRun run{w, windows, window_stride, lowest, channels};
   if (channels >= 32) {
     std::int64_t c = 0;
-    for (; c + 128 <= channels; c += 128) maximum_wide<4>(w, lowest, c, output);
-    for (; c + 64 <= channels; c += 64) maximum_wide<2>(w, lowest, c, output);
+    for (; c + 128 <= channels; c += 128) maximum_channels<Wide<4>>(run, c, output);
+    for (; c + 64 <= channels; c += 64) maximum_channels<Wide<2>>(run, c, output);
     for (; c < channels; c += 32) {
-      maximum_wide<1>(w, lowest, std::min(c, channels - 32), output);
+      maximum_channels<Wide<1>>(run, std::min(c, channels - 32), output);
     }
   } else if (channels >= 16) {
-    maximum_narrow<16>(w, lowest, 0, output);
-    maximum_narrow<16>(w, lowest, channels - 16, output);
+    maximum_twice<Narrow<16>>(run, channels, output);
   } else if (channels >= 8) {
-    maximum_narrow<8>(w, lowest, 0, output);
-    maximum_narrow<8>(w, lowest, channels - 8, output);
+    maximum_twice<Narrow<8>>(run, channels, output);
   } else if (channels >= 4) {
-    maximum_narrow<4>(w, lowest, 0, output);
-    maximum_narrow<4>(w, lowest, channels - 4, output);
-  } else if (channels == 1 && w.column_stride == 1) {
+    maximum_twice<Narrow<4>>(run, channels, output);
+  } else if (channels == 1 && windows == 1 && w.column_stride == 1) {
     output[0] = lowest;
     for (std::int64_t y = 0; y < w.rows; ++y) {
       output[0] = std::max(output[0], largest_of_run(w.first + y * w.row_stride, w.columns));
     }
   } else {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      std::uint8_t largest = lowest;
-      for_each_pixel(w, c, [&](const std::uint8_t* pixel) { largest = std::max(largest, *pixel); });
-      output[c] = largest;
-    }
+    maximum_plain(run, channels, output);
   }
 }
 

@@ -22,8 +22,7 @@ class RowWindow {
   [[nodiscard]] static std::int64_t row_bytes(const ConvGeometry& geometry);
 
   /// `output_rows`: rows of one image, one after the other, whose windows are valid together.
-  [[nodiscard]] static std::size_t scratch_bytes(const ConvGeometry& geometry,
-                                                 int output_rows = 1);
+  [[nodiscard]] static std::size_t scratch_bytes(const ConvGeometry& geometry, int output_rows = 1);
 
   RowWindow(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t zero_point,
             std::byte* scratch, int output_rows = 1);

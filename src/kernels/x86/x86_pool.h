@@ -19,9 +19,10 @@ struct PoolWindow {
 };
 
 struct PoolKernels {
-  /// output[c] = the largest of `lowest` and pixel[c].
-  void (*maximum)(const PoolWindow& window, std::uint8_t lowest, std::int64_t channels,
-                  std::uint8_t* output) = nullptr;
+  /// output[i * channels + c] = the largest of `lowest` and pixel[c] of window i, which begins
+  /// i * window_stride bytes behind `window`.
+  void (*maximum)(const PoolWindow& window, std::int64_t windows, std::int64_t window_stride,
+                  std::uint8_t lowest, std::int64_t channels, std::uint8_t* output) = nullptr;
   /// sums[c] += the sum of pixel[c], modulo 2^32.
   void (*sum)(const PoolWindow& window, std::int64_t channels, std::int32_t* sums) = nullptr;
 };
