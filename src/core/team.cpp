@@ -16,10 +16,10 @@ void pause() {
 #endif
 }
 
-/// On a machine with fewer free cores than threads, giving way is what lets the others get there.
+/// Spins about 10 us, and then gives way: where there are fewer free cores than threads, that is
+/// what lets the others get there.
 template <class Ready>
-void wait_until(Ready ready) {
-  constexpr int spins = 4096;
+void wait_until(int spins, Ready ready) {
   for (int i = 0; !ready(); ++i) {
     if (i < spins) {
       pause();
@@ -63,6 +63,7 @@ void Team::gather(FunctionRef<void()> body) {
     body();
     return;
   }
+  spins_ = wanted <= omp_get_num_procs() ? 256 : 0;
   posted_.value.store(0, std::memory_order_relaxed);
 #pragma omp parallel num_threads(wanted)
   {
@@ -97,7 +98,7 @@ void Team::post(std::int64_t count, const Loop& loop) {
   take_items(0);
   for (std::size_t thread = 1; thread <= helpers; ++thread) {
     const auto& report = reports_[thread].value;
-    wait_until([&] { return report.load(std::memory_order_acquire) == ticket_; });
+    wait_until(spins_, [&] { return report.load(std::memory_order_acquire) == ticket_; });
   }
 }
 
@@ -105,7 +106,7 @@ void Team::serve(int thread) {
   std::uint64_t seen = 0;
   while (true) {
     std::uint64_t now = seen;
-    wait_until([&] {
+    wait_until(spins_, [&] {
       now = posted_.value.load(std::memory_order_acquire);
       return now != seen;
     });

@@ -44,6 +44,7 @@ class Team {
   const Loop* loop_ = nullptr;
   std::int64_t count_ = 0;
   int size_ = 1;  ///< threads that OpenMP gave
+  int spins_ = 0;
   std::uint64_t ticket_ = 0;
   std::atomic<std::int64_t> next_{0};
   Shared posted_;                ///< the loop to run, see post() in team.cpp
