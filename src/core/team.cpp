@@ -16,8 +16,7 @@ void pause() {
 #endif
 }
 
-/// Spins about 10 us, and then gives way: where there are fewer free cores than threads, that is
-/// what lets the others get there.
+/// Spins, and then gives way.
 template <class Ready>
 void wait_until(int spins, Ready ready) {
   for (int i = 0; !ready(); ++i) {
@@ -63,7 +62,9 @@ void Team::gather(FunctionRef<void()> body) {
     body();
     return;
   }
-  spins_ = wanted <= omp_get_num_procs() ? 256 : 0;
+  // With a core for each thread, giving way would hand it to another program for milliseconds. With
+  // fewer cores it is what lets the others of the team get there.
+  spins_ = wanted <= omp_get_num_procs() ? 1 << 16 : 0;
   posted_.value.store(0, std::memory_order_relaxed);
 #pragma omp parallel num_threads(wanted)
   {
