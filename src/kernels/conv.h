@@ -43,6 +43,12 @@ struct ConvGeometry {
   int groups = 1;
 };
 
+/// Multiply-accumulates of one call, those with padding among them.
+[[nodiscard]] constexpr std::int64_t macs(const ConvGeometry& g) {
+  return g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels} * g.kernel_height *
+         g.kernel_width * (g.in_channels / g.groups);
+}
+
 /// What a convolution gives for each output element.
 enum class ConvOutput : std::uint8_t {
   codes,         ///< u8, requantized

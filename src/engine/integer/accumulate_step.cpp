@@ -123,7 +123,7 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
   if (placement.form == OutputForm::codes && output.rule == Rule::openvino) {
     auto made = openvino_layer(graph, node, layer, placement, input, output);
     auto kernel = std::make_unique<LayerKernel>(graph, node, layer);
-    kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa);
+    kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa, true);
     return make_openvino_layer_step(node, std::move(kernel), made.line, input_buffer,
                                     output_buffer);
   }
@@ -152,7 +152,7 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
   }
   params.input_zero_point = input.zero_point;
   auto kernel = std::make_unique<LayerKernel>(graph, node, layer);
-  kernel->prepare(layer, std::move(params), typical_shape(graph, node), isa);
+  kernel->prepare(layer, std::move(params), typical_shape(graph, node), isa, true);
   if (placement.input == InputForm::dynamic) {
     return StepPointer(
         std::make_unique<DynamicStep>(node, std::move(kernel), image, input_buffer, output_buffer));

@@ -24,7 +24,7 @@ std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   const auto& g = geometry.conv;
   const std::int64_t outputs = g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels};
-  geometry.macs = outputs * g.kernel_height * g.kernel_width * (g.in_channels / g.groups);
+  geometry.macs = geometry.phases.empty() ? kernels::macs(g) : geometry.phases.macs();
   const auto macs = static_cast<double>(geometry.macs);
   if (g.groups != 1) {
     geometry.nanoseconds = macs / per_nanosecond::depthwise_macs;
@@ -114,14 +114,18 @@ LayerKernel::LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer&
       output_channels_(layer.output_channels) {}
 
 void LayerKernel::prepare(const AccumulateLayer& layer, kernels::ConvParams params,
-                          const Shape& typical_input, kernels::Isa isa) {
+                          const Shape& typical_input, kernels::Isa isa, bool whole) {
   params.weights = description_.is("ConvTranspose")
                        ? repack_transposed(layer, description_.int_attribute("group", 1))
                        : repack(layer);
   params.bias = layer.bias;
   input_zero_point_ = params.input_zero_point;
-  if (auto typical = geometry(typical_input); typical) params.geometry = typical->conv;
+  auto typical = geometry(typical_input);
+  if (typical) params.geometry = typical->conv;
   conv_ = kernels::make_conv(params, isa);
+  if (!whole || !typical || typical->phases.empty()) return;
+  phases_ = std::make_unique<PhaseKernels>(params, typical->phases, params.geometry.kernel_height,
+                                           params.geometry.kernel_width, isa);
 }
 
 Result<LayerGeometry> LayerKernel::geometry(const Shape& input) const {
@@ -206,6 +210,10 @@ Result<LayerGeometry> LayerKernel::transposed_geometry(const Shape& shape) const
   g.pad_top = static_cast<int>(spatial.effective_kernel(0) - 1 - spatial.pads_begin[0]);
   g.pad_left = static_cast<int>(spatial.effective_kernel(1) - 1 - spatial.pads_begin[1]);
   g.groups = static_cast<int>(description_.int_attribute("group", 1));
+  ConvGeometry image = g;
+  image.in_height = static_cast<int>(shape[2]);
+  image.in_width = static_cast<int>(shape[3]);
+  result.phases = transposed_phases(spatial, image);
   return result;
 }
 
@@ -252,6 +260,9 @@ std::size_t LayerKernel::row_scratch_bytes(const LayerGeometry& geometry) const 
 }
 
 std::size_t LayerKernel::scratch_bytes(const LayerGeometry& geometry, int threads) const {
+  if (by_phases(geometry)) {
+    return phases_->scratch_bytes(geometry.phases) * static_cast<std::size_t>(threads);
+  }
   return prepared_bytes(geometry) + row_scratch_bytes(geometry) * static_cast<std::size_t>(threads);
 }
 
@@ -281,6 +292,19 @@ std::int64_t LayerKernel::channels_to_split(const LayerGeometry& geometry, const
 void LayerKernel::run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
                       std::byte* scratch, int threads,
                       const std::optional<kernels::InputParams>& input_params) const {
+  if (by_phases(geometry)) {
+    const std::size_t own = phases_->scratch_bytes(geometry.phases);
+    split_rows(geometry.phases.rows(), threads, geometry.nanoseconds,
+               [&](int chunk, std::int64_t first, std::int64_t last) {
+                 kernels::ConvCall call;
+                 call.input = input;
+                 call.output = output;
+                 call.scratch = scratch + own * static_cast<std::size_t>(chunk);
+                 call.input_params = input_params;
+                 phases_->run_rows(geometry.phases, call, first, last);
+               });
+    return;
+  }
   input = prepared(geometry, input, scratch, input_params);
   scratch += prepared_bytes(geometry);
   const std::size_t part = row_scratch_bytes(geometry);
