@@ -96,7 +96,7 @@ Shape typical_shape(const Graph& graph, NodeId id) {
   if (!known) return {};
   Shape shape = *known;
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == dynamic_dim) shape[i] = i < 2 ? 1 : typical_extent;
+    if (shape[i] == dynamic_dim) shape[i] = i == 0 ? 1 : typical_extent;
   }
   return shape;
 }
