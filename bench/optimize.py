@@ -26,13 +26,17 @@ ROWS = [
     ("per-channel fast", "--per-channel"),
     ("per-channel best", "--per-channel --optimize best"),
     ("per-channel +equalize", "--per-channel --equalize"),
+    ("per-tensor +absorb", "--per-tensor --absorb-bias"),
+    ("per-channel +absorb", "--per-channel --absorb-bias"),
     ("per-channel +weight mse", "--per-channel --weight-observer mse"),
     *[(f"{granularity} {observer}", f"--{granularity} --observer {observer}")
       for granularity in ("per-channel", "per-tensor") for observer in ("minmax", "percentile", "entropy", "auto")],
     ("per-tensor data-free", "--per-tensor --data-free"),
     ("  without equalize", "--per-tensor --data-free --no-equalize"),
     ("  without bias", "--per-tensor --data-free --no-bias-correction"),
+    ("  with absorb", "--per-tensor --data-free --absorb-bias"),
     ("per-channel data-free", "--per-channel --data-free"),
+    ("  per-channel with absorb", "--per-channel --data-free --absorb-bias"),
 ]
 
 

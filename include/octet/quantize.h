@@ -36,7 +36,9 @@ struct QuantizeRequest {
   std::string optimize;                    ///< none, fast or best; "": fast (docs/algorithms.md)
   /// Measure what quantized layers do to means, and take that out of the biases, too.
   std::optional<bool> refine_bias;
-  std::optional<bool> equalize;         ///< scale channels across layers; default: by optimize
+  std::optional<bool> equalize;  ///< scale channels across layers; default: by optimize
+  /// Move what is common to all values of a channel into the biases behind it; default: no.
+  std::optional<bool> absorb_bias;
   std::optional<bool> bias_correction;  ///< take the mean error of the rounded weights out of the
                                         ///< bias; default: as optimize says
   std::optional<bool> learn_rounding;   ///< round weights by what layers give on samples;

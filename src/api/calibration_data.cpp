@@ -91,7 +91,8 @@ RequestSources::RequestSources(const QuantizeRequest& request, const QuantizeOpt
       options_(options),
       model_hash_(model_hash),
       data_(request.data, options.observer, request.progress, model_hash, shared) {
-  if (options.choose_ranges || options.equalize || options.refine_bias || options.learn_rounding) {
+  if (options.choose_ranges || options.equalize || options.absorb_bias || options.refine_bias ||
+      options.learn_rounding) {
     data_.hold();
   }
 }

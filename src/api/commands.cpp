@@ -103,6 +103,7 @@ std::string quantize_command(const QuantizeRequest& r) {
       .flag("--requantize", r.requantize)
       .either("refine-bias", r.refine_bias)
       .either("equalize", r.equalize)
+      .either("absorb-bias", r.absorb_bias)
       .either("bias-correction", r.bias_correction)
       .either("adaround", r.learn_rounding);
   add_scheme(line, r);

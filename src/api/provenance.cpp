@@ -35,6 +35,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
     json["equalize"] = options.equalize;
+    if (options.absorb_bias) json["absorb_bias"] = true;
     json["refine_bias"] = options.refine_bias;
     json["adaround"] = options.learn_rounding;
     if (request.data_free) json["data_free"] = true;

@@ -68,6 +68,7 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   if (request.bias_correction.value_or(false)) unused.emplace_back("--bias-correction");
   if (request.refine_bias.value_or(false)) unused.emplace_back("--refine-bias");
   if (request.equalize.value_or(false)) unused.emplace_back("--equalize");
+  if (request.absorb_bias.value_or(false)) unused.emplace_back("--absorb-bias");
   if (request.learn_rounding.value_or(false)) unused.emplace_back("--adaround");
   if (options.weights == WeightType::float16) {
     if (request.weight_bits != 0) unused.emplace_back("--bits-weights");

@@ -90,6 +90,7 @@ std::vector<std::string> options_from_provenance(
   const bool low_bits = weights != "int8" && weights != "float16";
   const bool one_scale = json.value("per_channel", true) == false;
   flag("equalize", "equalize", low_bits || one_scale);
+  flag("absorb_bias", "absorb-bias", false);
   flag("refine_bias", "refine-bias", false);
   flag("bias_correction", "bias-correction", true);
   flag("adaround", "adaround", low_bits);

@@ -194,6 +194,7 @@ Status check_samples(const QuantizeRequest& request) {
   if (request.learn_rounding.value_or(false)) asked = "--adaround";
   if (request.refine_bias.value_or(false)) asked = "--refine-bias";
   if (from_file && request.equalize.value_or(false)) asked = "--equalize";
+  if (from_file && request.absorb_bias.value_or(false)) asked = "--absorb-bias";
   if (request.observer == "auto") asked = "--observer auto";
   if (asked.empty() || (!from_file && !request.data_free)) return {};
   return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
@@ -214,6 +215,7 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   const bool few_bits = options.weight_bits < 8 || !options.narrow.empty();
   options.equalize =
       !from_file && request.equalize.value_or(level != "none" && (per_tensor || few_bits));
+  options.absorb_bias = !from_file && request.absorb_bias.value_or(false);
   const bool corrected = request.bias_correction.value_or(level != "none");
   options.refine_bias = samples && request.refine_bias.value_or(corrected && level == "best");
   options.learn_rounding = samples && request.learn_rounding.value_or(level != "none" && few_bits);

@@ -15,6 +15,8 @@ struct Options {
   CLI::Option* bias_correction_option = nullptr;
   bool equalize = true;
   CLI::Option* equalize_option = nullptr;
+  bool absorb_bias = true;
+  CLI::Option* absorb_bias_option = nullptr;
   bool refine_bias = true;
   CLI::Option* refine_bias_option = nullptr;
   bool learn_rounding = true;
@@ -87,6 +89,7 @@ Status finish_request(Options& options) {
     request.bias_correction = options.bias_correction;
   }
   if (options.equalize_option->count() > 0) request.equalize = options.equalize;
+  if (options.absorb_bias_option->count() > 0) request.absorb_bias = options.absorb_bias;
   if (options.refine_bias_option->count() > 0) request.refine_bias = options.refine_bias;
   if (options.rounding_option->count() > 0) request.learn_rounding = options.learn_rounding;
   if (options.per_channel) request.per_channel = true;
@@ -161,6 +164,9 @@ void add_pipeline_options(CLI::App& command, Options& options) {
   options.equalize_option =
       command.add_flag("--equalize,!--no-equalize", options.equalize,
                        "Scale channels across layers so that quantization adds less noise");
+  options.absorb_bias_option =
+      command.add_flag("--absorb-bias,!--no-absorb-bias", options.absorb_bias,
+                       "Move what all values of a channel have in common into the next bias");
   options.bias_correction_option =
       command.add_flag("--bias-correction,!--no-bias-correction", options.bias_correction,
                        "Take the mean error of the rounded weights out of the bias (default: on)");

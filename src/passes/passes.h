@@ -62,6 +62,9 @@ namespace passes {
 
 /// Scales channels across layers so that quantization adds less noise; the float function stays.
 [[nodiscard]] Status equalize(PassContext& context);
+/// Moves what is common to all values of a channel into the biases behind it; the float function
+/// stays.
+[[nodiscard]] Status absorb_bias(PassContext& context);
 /// Decides which nodes run in integers.
 [[nodiscard]] Status place(PassContext& context);
 /// Gets the statistics and gives every source value its params, one set for a group of values that

@@ -41,6 +41,7 @@ constexpr std::array static_pipeline = {
     Pass{"simplify", "", Skippable::yes, run_simplify},
     Pass{"fit_target", "", Skippable::no, run_fit_target},
     Pass{"equalize", "fit_target", Skippable::yes, passes::equalize},
+    Pass{"absorb_bias", "fit_target", Skippable::yes, passes::absorb_bias},
     Pass{"place", "fit_target", Skippable::no, passes::place},
     Pass{"calibrate", "place", Skippable::no, passes::calibrate},
     Pass{"choose_ranges", "calibrate", Skippable::yes, passes::choose_ranges},

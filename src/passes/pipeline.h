@@ -46,6 +46,7 @@ struct QuantizeOptions {
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
   bool equalize = false;      ///< needs samples or moments
+  bool absorb_bias = false;   ///< needs samples or moments
   bool refine_bias = false;   ///< needs samples
   std::vector<std::string> keep_float;  ///< globs over node names
   std::vector<std::string> wide;        ///< values with 16 bits: globs over them and their makers

@@ -11,6 +11,11 @@
 namespace octet {
 namespace {
 
+bool is_f32(const Graph& graph, ValueId id) {
+  const Tensor* constant = graph.constant(id);
+  return constant != nullptr && constant->dtype() == DType::f32;
+}
+
 class Classes {
  public:
   explicit Classes(const Graph& graph) : graph_(graph) {
@@ -57,42 +62,16 @@ class Classes {
     fixed_[index(std::min(first, second))] = fixed;
   }
 
-  [[nodiscard]] bool is_f32(ValueId id) const {
-    const Tensor* constant = graph_.constant(id);
-    return constant != nullptr && constant->dtype() == DType::f32;
-  }
-
-  /// A Conv, ConvTranspose or Gemm whose weights and bias can be scaled by channel.
-  [[nodiscard]] bool scalable(const Node& node) const {
-    if (!node.is("Conv") && !node.is("ConvTranspose") && !node.is("Gemm")) return false;
-    if (!is_f32(node.input(1)) || graph_.constant(node.input(0)) != nullptr) return false;
-    const Tensor& weight = *graph_.constant(node.input(1));
-    if (weight.size() == 0 || weight.rank() < (node.is("Gemm") ? 2 : 3)) return false;
-    if (node.is("Gemm") &&
-        (node.float_attribute("alpha", 1) != 1 || node.float_attribute("beta", 1) != 1 ||
-         node.int_attribute("transA", 0) != 0)) {
-      return false;
-    }
-    const auto view = view_of(node, weight);
-    if (channels_of(graph_, node.input(0)) != view.input_channels() ||
-        channels_of(graph_, node.output()) != view.output_channels()) {
-      return false;
-    }
-    if (node.input(2) == ValueId::none) return true;
-    return is_f32(node.input(2)) &&
-           graph_.constant(node.input(2))->size() == view.output_channels();
-  }
-
   /// f(t * x) = t * f(x) for t > 0, channel by channel.
   [[nodiscard]] bool homogeneous(const Node& node) const {
     if (node.is("Relu") || node.is("LeakyRelu") || node.is("Identity") || node.is("MaxPool") ||
         node.is("AveragePool") || node.is("GlobalAveragePool") || node.is("GlobalMaxPool")) {
       return node.outputs.size() == 1;
     }
-    if (node.is("PRelu")) return is_f32(node.input(1));
+    if (node.is("PRelu")) return is_f32(graph_, node.input(1));
     if (node.is("Clip")) return activation_limits(graph_, node).has_value();
     if (node.is("Pad")) return pads_zeros(node);
-    if (node.is("Flatten") || node.is("Reshape")) return flattens_pixels(node);
+    if (node.is("Flatten") || node.is("Reshape")) return flattens_pixels(graph_, node);
     return false;
   }
 
@@ -101,20 +80,8 @@ class Classes {
     if (node.string_attribute("mode", "constant") != "constant") return false;
     const Tensor* fill = graph_.constant(node.input(2));
     if (node.input(2) != ValueId::none &&
-        (!is_f32(node.input(2)) || fill->size() != 1 || fill->data<float>()[0] != 0)) {
+        (!is_f32(graph_, node.input(2)) || fill->size() != 1 || fill->data<float>()[0] != 0)) {
       return false;
-    }
-    return channels_of(graph_, node.input(0)) == channels_of(graph_, node.output());
-  }
-
-  /// [N,C,1,...] to [N,C] or back.
-  [[nodiscard]] bool flattens_pixels(const Node& node) const {
-    for (const auto id : {node.input(0), node.output()}) {
-      const auto& shape = graph_.value(id).shape;
-      if (!shape || shape->size() < 2) return false;
-      if (!std::all_of(shape->begin() + 2, shape->end(), [](auto extent) { return extent == 1; })) {
-        return false;
-      }
     }
     return channels_of(graph_, node.input(0)) == channels_of(graph_, node.output());
   }
@@ -128,7 +95,7 @@ class Classes {
   }
 
   void visit(NodeId id, const Node& node) {
-    if (scalable(node)) {
+    if (has_scalable_weights(graph_, node)) {
       makers_[node.output()] = id;
       readers_[node.input(0)].push_back(id);
       return;
@@ -182,6 +149,37 @@ class Classes {
 };
 
 }  // namespace
+
+bool has_scalable_weights(const Graph& graph, const Node& node) {
+  if (!node.is("Conv") && !node.is("ConvTranspose") && !node.is("Gemm")) return false;
+  if (!is_f32(graph, node.input(1)) || graph.constant(node.input(0)) != nullptr) return false;
+  const Tensor& weight = *graph.constant(node.input(1));
+  if (weight.size() == 0 || weight.rank() < (node.is("Gemm") ? 2 : 3)) return false;
+  if (node.is("Gemm") &&
+      (node.float_attribute("alpha", 1) != 1 || node.float_attribute("beta", 1) != 1 ||
+       node.int_attribute("transA", 0) != 0)) {
+    return false;
+  }
+  const auto view = view_of(node, weight);
+  if (channels_of(graph, node.input(0)) != view.input_channels() ||
+      channels_of(graph, node.output()) != view.output_channels()) {
+    return false;
+  }
+  if (node.input(2) == ValueId::none) return true;
+  return is_f32(graph, node.input(2)) &&
+         graph.constant(node.input(2))->size() == view.output_channels();
+}
+
+bool flattens_pixels(const Graph& graph, const Node& node) {
+  for (const auto id : {node.input(0), node.output()}) {
+    const auto& shape = graph.value(id).shape;
+    if (!shape || shape->size() < 2) return false;
+    if (!std::all_of(shape->begin() + 2, shape->end(), [](auto extent) { return extent == 1; })) {
+      return false;
+    }
+  }
+  return channels_of(graph, node.input(0)) == channels_of(graph, node.output());
+}
 
 std::vector<ValueClass> scale_classes(const Graph& graph) { return Classes(graph).run(); }
 

@@ -22,4 +22,11 @@ struct ValueClass {
 /// above, with constant f32 weights, and no value is an input or output of the graph.
 [[nodiscard]] std::vector<ValueClass> scale_classes(const Graph& graph);
 
+/// A Conv, ConvTranspose or Gemm with constant f32 weights and bias by channel (axis 1 of what it
+/// reads and makes).
+[[nodiscard]] bool has_scalable_weights(const Graph& graph, const Node& node);
+
+/// Whether a node takes [N,C,1,...] to [N,C] or back.
+[[nodiscard]] bool flattens_pixels(const Graph& graph, const Node& node);
+
 }  // namespace octet

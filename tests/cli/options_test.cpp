@@ -72,6 +72,7 @@ TEST(Method, RefusalsSayWhatThereIs) {
   refuse({"--data-free", "--method", "dynamic"}, "--method static");
   refuse({"--data-free", "--refine-bias"}, "samples");
   refuse({"--stats", "s", "--equalize"}, "samples");
+  refuse({"--stats", "s", "--absorb-bias"}, "samples");
   refuse({"--method", "magic"}, "weight-only");
   refuse({"--weights", "int5"}, "float16");
   refuse({"--weights", "int4", "--method", "dynamic"}, "weight-only");
