@@ -30,6 +30,7 @@ class CodedStep final : public Step {
     OCTET_ASSIGN(auto geometry, layer_->geometry(input));
     BoundStep bound;
     bound.macs = geometry.macs;
+    bound.nanoseconds = geometry.nanoseconds;
     bound.scratch_bytes = layer_->scratch_bytes(geometry, threads);
     bound.run = [this, geometry = std::move(geometry), threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
@@ -61,9 +62,10 @@ class DynamicStep final : public Step {
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     BoundStep bound;
-    // For the profile alone.
+    // For the profile and for an estimate.
     if (auto known = layer_->geometry(shapes[at(inputs[0])].shape); known) {
       bound.macs = known->macs;
+      bound.nanoseconds = known->nanoseconds;
     }
     bound.run = [this, threads](RunContext& context) -> Status {
       const Tensor& codes = context.floats[at(inputs[0])].tensor;

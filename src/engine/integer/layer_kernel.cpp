@@ -32,7 +32,11 @@ LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   }
   const double rate =
       isa == kernels::Isa::amx ? per_nanosecond::dense_macs_amx : per_nanosecond::dense_macs;
-  geometry.nanoseconds = macs / rate + static_cast<double>(outputs) / per_nanosecond::layer_outputs;
+  const std::int64_t weights =
+      std::int64_t{g.out_channels} * g.in_channels * g.kernel_height * g.kernel_width;
+  geometry.nanoseconds =
+      std::max(macs / rate, static_cast<double>(weights) / per_nanosecond::weights) +
+      static_cast<double>(outputs) / per_nanosecond::layer_outputs;
   return geometry;
 }
 
@@ -260,6 +264,20 @@ const std::uint8_t* LayerKernel::prepared(
   return wide;
 }
 
+std::int64_t LayerKernel::channels_to_split(const LayerGeometry& geometry, const LayerRows& rows,
+                                            int threads) const {
+  const std::int64_t step = conv_->channel_step();
+  const std::int64_t parts = step > 0 ? output_channels_ / step : 0;
+  if (threads == 1 || parts < threads) return 0;
+  const auto& g = geometry.conv;
+  const std::int64_t inputs = g.batch * g.in_height * g.in_width * g.in_channels;
+  const std::int64_t weights = element_count(weight_shape_);
+  // Less weighs little even when each thread reads it all.
+  constexpr std::int64_t many_weights = 128 * 1024;
+  const bool by_weights = weights >= many_weights && weights >= 4 * inputs;
+  return rows.count < threads || by_weights ? step : 0;
+}
+
 void LayerKernel::run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
                       std::byte* scratch, int threads,
                       const std::optional<kernels::InputParams>& input_params) const {
@@ -267,11 +285,20 @@ void LayerKernel::run(const LayerGeometry& geometry, const std::uint8_t* input, 
   scratch += prepared_bytes(geometry);
   const std::size_t part = row_scratch_bytes(geometry);
   const LayerRows rows = layer_rows(geometry);
-  split_rows(rows.count, threads, geometry.nanoseconds,
-             [&](int chunk, std::int64_t first, std::int64_t last) {
-               run_rows(rows, {input, output, first, last,
-                               scratch + part * static_cast<std::size_t>(chunk), input_params});
-             });
+  const std::int64_t step = channels_to_split(geometry, rows, threads);
+  const std::int64_t parts = step > 0 ? (output_channels_ + step - 1) / step : rows.count;
+  split_rows(
+      parts, threads, geometry.nanoseconds, [&](int chunk, std::int64_t first, std::int64_t last) {
+        kernels::ConvCall call{
+            input,       output, first, last, scratch + part * static_cast<std::size_t>(chunk),
+            input_params};
+        if (step > 0) {
+          call.first_row = 0;
+          call.last_row = rows.count;
+          call.channels = {static_cast<int>(first * step), static_cast<int>(last * step)};
+        }
+        run_rows(rows, call);
+      });
 }
 
 }  // namespace octet::integer

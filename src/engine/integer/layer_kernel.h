@@ -67,6 +67,11 @@ class LayerKernel {
   }
 
  private:
+  /// Where threads share a layer by output channels, the channels of the smallest part; else 0,
+  /// and they share its rows. By channels every thread reads all codes, but only its part of the
+  /// weights, which then stay in its cache from run to run.
+  [[nodiscard]] std::int64_t channels_to_split(const LayerGeometry& geometry, const LayerRows& rows,
+                                               int threads) const;
   [[nodiscard]] Result<LayerGeometry> image_geometry(const Shape& input) const;
   [[nodiscard]] Result<LayerGeometry> transposed_geometry(const Shape& input) const;
   [[nodiscard]] Result<LayerGeometry> matrix_geometry(const Shape& input) const;
