@@ -2,12 +2,12 @@
 // A limit of time for work that can be cancelled.
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <thread>
 
+#include "api/clock.h"
 #include "core/progress.h"
 
 namespace octet {
@@ -16,8 +16,6 @@ namespace octet {
 /// asks expired(), and goes on after clear_cancel().
 class Deadline {
  public:
-  using Clock = std::chrono::steady_clock;
-
   /// nullopt: never. The time runs from `start`, which may lie back.
   Deadline(const std::optional<double>& seconds, Clock::time_point start) {
     if (!seconds) return;

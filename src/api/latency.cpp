@@ -1,18 +1,14 @@
 #include "api/latency.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "api/clock.h"
 #include "core/progress.h"
 
 namespace octet {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
+double milliseconds_since(Clock::time_point start) { return 1e3 * seconds_since(start); }
 
 /// The value below which `share` of the sorted times lie.
 double quantile(const std::vector<double>& sorted, double share) {

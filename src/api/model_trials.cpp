@@ -1,8 +1,8 @@
 #include "api/model_trials.h"
 
-#include <chrono>
 #include <filesystem>
 
+#include "api/clock.h"
 #include "api/latency.h"
 #include "api/layer_effects.h"
 #include "api/quantize_options.h"
@@ -18,13 +18,8 @@ namespace octet {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr double latency_seconds = 0.2;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// FOLDER/STEM + middle + SUFFIX.
 std::string beside(const std::string& output, const std::string& middle) {

@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "api/calibration_data.h"
+#include "api/clock.h"
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
@@ -19,12 +19,6 @@
 
 namespace octet {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Result<ModelFile> read_float_model(const std::string& path) {
   OCTET_ASSIGN(auto file, open_model(path));

@@ -1,9 +1,9 @@
 #include "octet/train.h"
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "api/calibration_data.h"
+#include "api/clock.h"
 #include "api/engine_choice.h"
 #include "api/provenance.h"
 #include "api/quantize_options.h"
@@ -20,7 +20,6 @@
 namespace octet {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 template <class T>
@@ -313,7 +312,7 @@ Result<TrainSummary> train(const TrainRequest& request,
   std::error_code error;
   summary.output_bytes = std::filesystem::file_size(request.output, error);
   summary.peak_rss_bytes = peak_rss_bytes();
-  summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  summary.seconds = seconds_since(start);
   return summary;
 }
 

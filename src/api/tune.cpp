@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "api/clock.h"
 #include "api/deadline.h"
 #include "api/model_trials.h"
 #include "api/shared_calibration.h"
@@ -22,7 +22,6 @@
 namespace octet {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t layers_named = 3;
@@ -303,7 +302,7 @@ Result<TuneSummary> tune(const TuneRequest& request,
   }
   OCTET_TRY(trials.write_best());
   OCTET_ASSIGN(auto summary, summary_of(request, ending, *judge, trials));
-  summary.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  summary.seconds = seconds_since(start);
   return summary;
 }
 

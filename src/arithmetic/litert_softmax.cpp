@@ -66,9 +66,8 @@ void Softmax::row(const std::uint8_t* input, std::uint8_t* output, std::int64_t 
                 : table_log_row(input, output, count, step);
 }
 
-void Softmax::fixed_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
-                        std::int64_t step) const {
-  const std::int32_t most = largest(input, count, step);
+std::uint32_t Softmax::fixed_sum(const std::uint8_t* input, std::int64_t count, std::int64_t step,
+                                 std::int32_t most) const {
   std::uint32_t sum = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int32_t d = most - input[i * step];
@@ -76,6 +75,22 @@ void Softmax::fixed_row(const std::uint8_t* input, std::uint8_t* output, std::in
     sum += static_cast<std::uint32_t>(
         divide_away(exponentials_[static_cast<std::size_t>(d)], sum_bits));
   }
+  return sum;
+}
+
+float Softmax::table_sum(const std::uint8_t* input, std::int64_t count, std::int64_t step,
+                         std::int32_t most) const {
+  float sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    sum += table_[static_cast<std::size_t>(most - input[i * step])];
+  }
+  return sum;
+}
+
+void Softmax::fixed_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
+                        std::int64_t step) const {
+  const std::int32_t most = largest(input, count, step);
+  const std::uint32_t sum = fixed_sum(input, count, step, most);
   // sum = (1 + rest) * 2^over.
   const int zeros = std::countl_zero(sum);
   const int over = sum_bits - zeros;
@@ -96,10 +111,7 @@ void Softmax::fixed_row(const std::uint8_t* input, std::uint8_t* output, std::in
 void Softmax::table_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
                         std::int64_t step) const {
   const std::int32_t most = largest(input, count, step);
-  float sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    sum += table_[static_cast<std::size_t>(most - input[i * step])];
-  }
+  const float sum = table_sum(input, count, step, most);
   const float factor = 1.0F / (sum * softmax_output(kind_).scale);
   for (std::int64_t i = 0; i < count; ++i) {
     const float share = table_[static_cast<std::size_t>(most - input[i * step])] * factor;
@@ -110,10 +122,7 @@ void Softmax::table_row(const std::uint8_t* input, std::uint8_t* output, std::in
 void Softmax::table_log_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
                             std::int64_t step) const {
   const std::int32_t most = largest(input, count, step);
-  float sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    sum += table_[static_cast<std::size_t>(most - input[i * step])];
-  }
+  const float sum = table_sum(input, count, step, most);
   const Affine params = softmax_output(kind_);
   const float base = static_cast<float>(most - offset_) * input_scale_ + std::log(sum);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -126,13 +135,7 @@ void Softmax::table_log_row(const std::uint8_t* input, std::uint8_t* output, std
 void Softmax::fixed_log_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
                             std::int64_t step) const {
   const std::int32_t most = largest(input, count, step);
-  std::uint32_t sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int32_t d = most - input[i * step];
-    if (d > furthest_) continue;
-    sum += static_cast<std::uint32_t>(
-        divide_away(exponentials_[static_cast<std::size_t>(d)], sum_bits));
-  }
+  const std::uint32_t sum = fixed_sum(input, count, step, most);
   const std::int32_t logarithm = fixed_log(static_cast<std::int32_t>(sum));
   // The furthest distance whose difference to the logarithm still has 5 integer bits.
   const std::int32_t reach = scale_twice_rounded(logarithm + INT32_MIN, to_distance_);

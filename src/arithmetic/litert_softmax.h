@@ -26,6 +26,11 @@ class Softmax {
            std::int64_t step) const;
 
  private:
+  /// Sums of the exponentials of the distances from `most`.
+  [[nodiscard]] std::uint32_t fixed_sum(const std::uint8_t* input, std::int64_t count,
+                                        std::int64_t step, std::int32_t most) const;
+  [[nodiscard]] float table_sum(const std::uint8_t* input, std::int64_t count, std::int64_t step,
+                                std::int32_t most) const;
   void fixed_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,
                  std::int64_t step) const;
   void fixed_log_row(const std::uint8_t* input, std::uint8_t* output, std::int64_t count,

@@ -56,11 +56,7 @@ void add_calibrate(CLI::App& app, Context& context) {
       ->capture_default_str();
   add_data_options(*command, options->request.data);
   add_common_options(*command, context);
-  const auto files = add_config_options(*command);
-  command->callback([options, files, command, &context] {
-    context.action = with_config(*command, *files, context,
-                                 [options, &context] { return execute(*options, context); });
-  });
+  run_configured(*command, context, [options, &context] { return execute(*options, context); });
 }
 
 }  // namespace octet::cli

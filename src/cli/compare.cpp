@@ -153,14 +153,10 @@ void add_compare(CLI::App& app, Context& context) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--no-speed", *no_speed, "Do not measure latency");
   add_common_options(*command, context);
-  const auto files = add_config_options(*command);
-  command->callback([request, no_speed, diagnosis, files, command, &context] {
-    context.action =
-        with_config(*command, *files, context, [request, no_speed, diagnosis, &context] {
-          if (request->data.path.empty()) return context.report(missing_data);
-          request->measure_speed = !*no_speed;
-          return execute(*request, *diagnosis, context);
-        });
+  run_configured(*command, context, [request, no_speed, diagnosis, &context] {
+    if (request->data.path.empty()) return context.report(missing_data);
+    request->measure_speed = !*no_speed;
+    return execute(*request, *diagnosis, context);
   });
 }
 

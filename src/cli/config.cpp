@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace octet::cli {
 namespace {
@@ -104,16 +105,9 @@ Json saved_value(const CLI::Option& option) {
   return text.empty() && option.count() == 0 ? Json() : scalar(option, text);
 }
 
-}  // namespace
-
-std::shared_ptr<ConfigFiles> add_config_options(CLI::App& command) {
-  auto files = std::make_shared<ConfigFiles>();
-  command.add_option("--config", files->load,
-                     "JSON file with options of this command; the command line goes before it");
-  command.add_option("--save-config", files->save, "Write the options as such a file");
-  return files;
-}
-
+/// Gives options that the command line left out the values of the file. An option stands under its
+/// long name without dashes; flags are true or false, options that repeat are arrays. Fails on a
+/// key that is no option of the command, and on a value that the option does not take.
 Status load_config(CLI::App& command, const std::string& path) {
   const auto text = read_text_file(path, largest_config);
   if (!text) return tl::unexpected(text.error());
@@ -141,6 +135,8 @@ Status load_config(CLI::App& command, const std::string& path) {
   return {};
 }
 
+/// Writes the options that have a value, given or by default, so that the file loaded again says
+/// the same. Options that do not change what is made are left out.
 Status save_config(const CLI::App& command, const std::string& path) {
   Json json = Json::object();
   for (const auto* option : command.get_options()) {
@@ -152,6 +148,13 @@ Status save_config(const CLI::App& command, const std::string& path) {
   return write_text_file(path, json.dump(2) + "\n");
 }
 
+/// Files given with --config and --save-config.
+struct ConfigFiles {
+  std::string load;
+  std::string save;
+};
+
+/// Loads the configuration now; what it gives saves it and runs `action`.
 std::function<int()> with_config(CLI::App& command, const ConfigFiles& files,
                                  const Context& context, std::function<int()> action) {
   if (!files.load.empty()) {
@@ -164,6 +167,18 @@ std::function<int()> with_config(CLI::App& command, const ConfigFiles& files,
     if (auto status = save_config(command, path); !status) return context.report(status.error());
     return action();
   };
+}
+
+}  // namespace
+
+void run_configured(CLI::App& command, Context& context, std::function<int()> action) {
+  auto files = std::make_shared<ConfigFiles>();
+  command.add_option("--config", files->load,
+                     "JSON file with options of this command; the command line goes before it");
+  command.add_option("--save-config", files->save, "Write the options as such a file");
+  command.callback([files, &command, &context, action = std::move(action)] {
+    context.action = with_config(command, *files, context, action);
+  });
 }
 
 }  // namespace octet::cli

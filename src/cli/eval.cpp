@@ -60,12 +60,9 @@ void add_eval(CLI::App& app, Context& context) {
   command->add_option("--engine", request->engine, engine_help);
   command->add_option("--reference-engine", request->reference_engine, engine_help);
   add_common_options(*command, context);
-  const auto files = add_config_options(*command);
-  command->callback([request, files, command, &context] {
-    context.action = with_config(*command, *files, context, [request, &context] {
-      if (request->data.path.empty()) return context.report(missing_data);
-      return execute(*request, context);
-    });
+  run_configured(*command, context, [request, &context] {
+    if (request->data.path.empty()) return context.report(missing_data);
+    return execute(*request, context);
   });
 }
 

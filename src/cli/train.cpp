@@ -153,11 +153,7 @@ void add_train(CLI::App& app, Context& context) {
   add_run_options(*command, request);
   add_quantization_options(*command, *options);
   add_common_options(*command, context);
-  const auto files = add_config_options(*command);
-  command->callback([options, files, command, &context] {
-    context.action = with_config(*command, *files, context,
-                                 [options, &context] { return execute(*options, context); });
-  });
+  run_configured(*command, context, [options, &context] { return execute(*options, context); });
 }
 
 }  // namespace octet::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 
@@ -243,6 +244,14 @@ TEST(EntropyRange, ClipsALongTailOnTheRightSide) {
   EXPECT_GT(range.maximum, 2);
 }
 
+/// Puts the smallest and the largest values where sorting puts them.
+void sort_ends(std::vector<float>& values) {
+  constexpr int ends = 20;
+  std::partial_sort(values.begin(), values.begin() + ends, values.end());
+  std::partial_sort(values.rbegin(), values.rbegin() + ends, values.rend() - ends,
+                    std::greater<>());
+}
+
 TEST(PercentileRange, EqualsSortedValues) {
   for (const auto shape : {Shape::normal, Shape::laplace, Shape::relu}) {
     auto values = samples(shape, 1000000);
@@ -250,7 +259,7 @@ TEST(PercentileRange, EqualsSortedValues) {
     const auto range = percentile_range(histogram, asymmetric);
     const auto magnitude = percentile_range(histogram, symmetric).maximum;
     const double width = std::ldexp(1.0, histogram.width_exponent());
-    std::sort(values.begin(), values.end());
+    sort_ends(values);
     // 99.999 % of a million: five values lie beyond either end.
     EXPECT_NEAR(range.maximum, values[values.size() - 6], width + 0.05);
     EXPECT_GE(range.maximum, values[values.size() - 9] - width);
@@ -262,7 +271,7 @@ TEST(PercentileRange, EqualsSortedValues) {
       EXPECT_EQ(range.minimum, 0);
     }
     for (auto& x : values) x = std::abs(x);
-    std::sort(values.begin(), values.end());
+    sort_ends(values);
     EXPECT_GE(magnitude, values[values.size() - 14] - width);
     EXPECT_LE(magnitude, values[values.size() - 8] + width);
   }

@@ -5,8 +5,18 @@
 #include "arithmetic/quantize.h"
 #include "engine/integer/integer_program.h"
 #include "engine/simulation/simulation_program.h"
+#include "kernels/conv.h"
 
 namespace octet::testing {
+
+Quantization sixteen_bits(float scale) {
+  Quantization q;
+  q.scheme = {16, Symmetry::symmetric, Granularity::per_tensor, 0, CodeRange::full};
+  q.params = {{scale}, {0}, -1};
+  q.storage = DType::i16;
+  q.origin = Origin::imported;
+  return q;
+}
 
 ValueId ModelBuilder::input(const std::string& name, Shape shape, DType dtype) {
   Value value;
@@ -185,6 +195,28 @@ Observed observe(const Program& program, const Graph& graph, const std::vector<T
   return result;
 }
 
+namespace {
+
+/// `seen` shows all that `want` shows, with the same codes and floats, and gives the same outputs.
+void expect_equal(const Observed& seen, const Observed& want, const std::string& what) {
+  for (const auto& [name, value] : want.values) {
+    const auto it = seen.values.find(name);
+    if (it == seen.values.end()) {
+      ADD_FAILURE() << what << " does not show " << name;
+      continue;
+    }
+    EXPECT_EQ(it->second.shape, value.shape) << what << " " << name;
+    EXPECT_EQ(it->second.codes, value.codes) << what << " " << name;
+    EXPECT_EQ(it->second.values, value.values) << what << " " << name;
+  }
+  ASSERT_EQ(seen.outputs.size(), want.outputs.size()) << what;
+  for (std::size_t i = 0; i < want.outputs.size(); ++i) {
+    EXPECT_TRUE(identical(seen.outputs[i], want.outputs[i])) << what << " output " << i;
+  }
+}
+
+}  // namespace
+
 int expect_simulation_equals_integer(const QuantizedGraph& model,
                                      const std::vector<Tensor>& inputs) {
   auto integer = compile_integer(model);
@@ -198,21 +230,21 @@ int expect_simulation_equals_integer(const QuantizedGraph& model,
   }
   const auto a = observe(**integer, model.graph, inputs);
   const auto b = observe(*simulation->program, model.graph, inputs);
-  for (const auto& [name, seen] : a.values) {
-    const auto it = b.values.find(name);
-    if (it == b.values.end()) {
-      ADD_FAILURE() << name << " is not shown by the simulation";
-      continue;
-    }
-    EXPECT_EQ(seen.shape, it->second.shape) << name;
-    EXPECT_EQ(seen.codes, it->second.codes) << name;
-    EXPECT_EQ(seen.values, it->second.values) << name;
-  }
-  EXPECT_EQ(a.outputs.size(), b.outputs.size());
-  for (std::size_t i = 0; i < std::min(a.outputs.size(), b.outputs.size()); ++i) {
-    EXPECT_TRUE(identical(a.outputs[i], b.outputs[i])) << "output " << i;
-  }
+  expect_equal(b, a, "simulation");
   return static_cast<int>(a.values.size());
+}
+
+void expect_any_kernels_give_the_same(const QuantizedGraph& model,
+                                      const std::vector<Tensor>& inputs) {
+  const auto reference = compile_integer(model, {"reference"});
+  ASSERT_TRUE(reference) << reference.error().message;
+  const auto want = observe(**reference, model.graph, inputs);
+  for (const auto isa : {"avx2", "avxvnni", "avx512vnni", "amx"}) {
+    if (!kernels::isa_available(*kernels::isa_from_name(isa))) continue;
+    const auto program = compile_integer(model, {isa});
+    ASSERT_TRUE(program) << program.error().message;
+    expect_equal(observe(**program, model.graph, inputs, 3), want, isa);
+  }
 }
 
 }  // namespace octet::testing

@@ -46,6 +46,9 @@ class ModelBuilder {
   std::mt19937 random_;
 };
 
+/// Of an imported 16-bit value.
+Quantization sixteen_bits(float scale);
+
 /// Everything taps saw, in row-major order of the logical shape.
 struct Seen {
   Shape shape;
@@ -65,5 +68,10 @@ Observed observe(const Program& program, const Graph& graph, const std::vector<T
 /// were compared. Each layer's bound must allow it.
 int expect_simulation_equals_integer(const QuantizedGraph& model,
                                      const std::vector<Tensor>& inputs);
+
+/// Every instruction set of this machine, on three threads, shows and gives what the reference
+/// kernels do.
+void expect_any_kernels_give_the_same(const QuantizedGraph& model,
+                                      const std::vector<Tensor>& inputs);
 
 }  // namespace octet::testing

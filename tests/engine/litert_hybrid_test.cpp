@@ -5,7 +5,6 @@
 
 #include "engine/integer/integer_program.h"
 #include "engine/integer_model_builder.h"
-#include "kernels/conv.h"
 
 namespace octet::testing {
 namespace {
@@ -197,16 +196,7 @@ TEST(LitertHybrid, SimulationEqualsIntegerEngineWithAnyKernels) {
     // The second image is black.
     std::fill_n(input.mutable_data<float>() + 6 * 11 * 9, 6 * 11 * 9, 0.0F);
     EXPECT_EQ(expect_simulation_equals_integer(model, {input}), 8);
-    const auto reference = compile_integer(model, {"reference"});
-    ASSERT_TRUE(reference) << reference.error().message;
-    const auto want = observe(**reference, model.graph, {input});
-    for (const auto isa : {"avx2", "avxvnni", "avx512vnni", "amx"}) {
-      if (!kernels::isa_available(*kernels::isa_from_name(isa))) continue;
-      const auto program = compile_integer(model, {isa});
-      ASSERT_TRUE(program);
-      const auto seen = observe(**program, model.graph, {input}, 3);
-      EXPECT_TRUE(identical(seen.outputs.at(0), want.outputs.at(0))) << isa;
-    }
+    expect_any_kernels_give_the_same(model, {input});
   }
 }
 

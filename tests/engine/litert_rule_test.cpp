@@ -6,7 +6,6 @@
 #include "engine/integer/integer_program.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer_model_builder.h"
-#include "kernels/conv.h"
 
 namespace octet::testing {
 namespace {
@@ -190,18 +189,7 @@ TEST(LitertRule, AnyKernelsAndThreadsGiveTheSame) {
   const auto input = random.random_tensor({2, 6, 9, 7}, -1.2F, 1.5F);
   for (const auto rule : both_rules) {
     const auto model = network(5, rule);
-    const auto reference = compile_integer(model, {"reference"});
-    ASSERT_TRUE(reference) << reference.error().message;
-    const auto want = observe(**reference, model.graph, {input});
-    for (const auto isa : {"avx2", "avxvnni", "avx512vnni", "amx"}) {
-      if (!kernels::isa_available(*kernels::isa_from_name(isa))) continue;
-      const auto program = compile_integer(model, {isa});
-      ASSERT_TRUE(program);
-      const auto seen = observe(**program, model.graph, {input}, 3);
-      for (const auto& [name, value] : want.values) {
-        EXPECT_EQ(seen.values.at(name).codes, value.codes) << isa << " " << name;
-      }
-    }
+    expect_any_kernels_give_the_same(model, {input});
   }
 }
 

@@ -18,15 +18,6 @@ constexpr Rule both_rules[] = {Rule::tflite, Rule::xnnpack};
 using Codes = std::vector<int>;
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 
-Quantization words(float scale) {
-  Quantization q;
-  q.scheme = {16, Symmetry::symmetric, Granularity::per_tensor, 0, CodeRange::full};
-  q.params = {{scale}, {0}, -1};
-  q.storage = DType::i16;
-  q.origin = Origin::imported;
-  return q;
-}
-
 Quantization bytes(float scale, int zero_point) {
   Quantization q;
   q.params = {{scale}, {zero_point}, -1};
@@ -88,14 +79,14 @@ Codes run(const std::string& op, Attributes attributes, const std::vector<Input>
 
 const Input left{{-4082, -3326, 11120, 7489, -29730, 9966, 9238, -9091, 25414, -28289, -4250, 19642,
                   24182, -2375, 9455, 14401, 16836, -23070},
-                 words(0.0005175254F)};
+                 sixteen_bits(0.0005175254F)};
 const Input right{{-2572, -3220, 2984, 3210, -2428, -3596, 2644, -2798, 4132, -2266, 2308, 1340,
                    2868, 2506, -3258, 2218, 4128, -2628},
-                  words(0.0018113389F)};
+                  sixteen_bits(0.0018113389F)};
 
 /// The last two codes are beyond the last block of 16.
 TEST(LitertWideElementwise, SumsAsLiteRT) {
-  const auto y = words(0.0041402034F);
+  const auto y = sixteen_bits(0.0041402034F);
   EXPECT_EQ(run("Add", {}, {left, right}, y, Rule::tflite),
             (Codes{-1636, -1825, 2696, 2341, -4779, -327, 2312, -2361, 4985, -4528, 478, 3042, 4278,
                    799, -243, 2771, 3911, -4034}));
@@ -111,7 +102,7 @@ TEST(LitertWideElementwise, SumsAsLiteRT) {
 
 TEST(LitertWideElementwise, ProductsAsLiteRT) {
   for (const auto rule : both_rules) {
-    EXPECT_EQ(run("Mul", {}, {left, right}, words(0.02F), rule),
+    EXPECT_EQ(run("Mul", {}, {left, right}, sixteen_bits(0.02F), rule),
               (Codes{492, 502, 1555, 1127, 3383, -1680, 1145, 1192, 4922, 3005, -460, 1234, 3251,
                      -279, -1444, 1497, 3257, 2842}));
   }
@@ -120,11 +111,11 @@ TEST(LitertWideElementwise, ProductsAsLiteRT) {
 TEST(LitertWideElementwise, SumsOfPowersOfTwoShift) {
   Input a = left;
   Input c = right;
-  a.quantization = words(0x1p-12F);
-  c.quantization = words(0x1p-9F);
+  a.quantization = sixteen_bits(0x1p-12F);
+  c.quantization = sixteen_bits(0x1p-9F);
   const Attributes shifts{{"pot_scale_int16", std::int64_t{1}}};
   for (const auto rule : both_rules) {
-    EXPECT_EQ(run("Add", shifts, {a, c}, words(0x1p-9F), rule),
+    EXPECT_EQ(run("Add", shifts, {a, c}, sixteen_bits(0x1p-9F), rule),
               (Codes{-3082, -3636, 4374, 4146, -6144, -2350, 3799, -3934, 7309, -5802, 1777, 3795,
                      5891, 2209, -2076, 4018, 6233, -5512}));
   }
@@ -132,14 +123,14 @@ TEST(LitertWideElementwise, SumsOfPowersOfTwoShift) {
 
 TEST(LitertWideElementwise, FunctionsAsLiteRT) {
   const Input x{{-32768, -2069, -703, -413, -1, 0, 57, 413, 703, 2066, 32767},
-                words(0.0027276727F)};
-  const Input z{{695, 2085, -3475, 4865, 7645, 32767}, words(0.0014426578F)};
-  const Input negative{{-695, -2085, 3475, -4865, -7645, -32767}, words(0.0014426578F)};
-  const auto y = words(0.00036400332F);
+                sixteen_bits(0.0027276727F)};
+  const Input z{{695, 2085, -3475, 4865, 7645, 32767}, sixteen_bits(0.0014426578F)};
+  const Input negative{{-695, -2085, 3475, -4865, -7645, -32767}, sixteen_bits(0.0014426578F)};
+  const auto y = sixteen_bits(0.00036400332F);
   for (const auto rule : both_rules) {
-    EXPECT_EQ(run("Sigmoid", {}, {x}, words(litert::wide_unit), rule),
+    EXPECT_EQ(run("Sigmoid", {}, {x}, sixteen_bits(litert::wide_unit), rule),
               (Codes{1, 115, 4198, 8021, 16361, 16384, 17656, 24747, 28570, 32652, 32767}));
-    EXPECT_EQ(run("Tanh", {}, {x}, words(litert::wide_unit), rule),
+    EXPECT_EQ(run("Tanh", {}, {x}, sixteen_bits(litert::wide_unit), rule),
               (Codes{-32767, -32767, -31382, -26537, -91, 0, 5055, 26537, 31382, 32767, 32767}));
     EXPECT_EQ(run("Relu", {}, {z}, y, rule), (Codes{2754, 8263, 0, 19281, 30299, 32767}));
     EXPECT_EQ(run("LeakyRelu", {{"alpha", 0.3F}}, {negative}, y, rule),
@@ -148,15 +139,15 @@ TEST(LitertWideElementwise, FunctionsAsLiteRT) {
 }
 
 TEST(LitertWideElementwise, SoftmaxAsLiteRT) {
-  const Input x{{100, -3000, 2500, 2400, 32767, -32768, 32000, 31000}, words(0.0007F)};
+  const Input x{{100, -3000, 2500, 2400, 32767, -32768, 32000, 31000}, sixteen_bits(0.0007F)};
   for (const auto rule : both_rules) {
-    EXPECT_EQ(run("Softmax", {}, {x}, words(litert::wide_unit), rule),
+    EXPECT_EQ(run("Softmax", {}, {x}, sixteen_bits(litert::wide_unit), rule),
               (Codes{1, 1, 1, 1, 17475, 1, 10215, 5073}));
   }
 }
 
 TEST(LitertWideElementwise, WindowsAsLiteRT) {
-  const auto q = words(0.0005175254F);
+  const auto q = sixteen_bits(0.0005175254F);
   const Input image{{32767, -32768, 5, -6, 7, 32766, -32767, 100, -100}, q, {1, 1, 3, 3}};
   const std::vector<std::int64_t> two = {2, 2};
   for (const auto rule : both_rules) {
@@ -171,14 +162,15 @@ TEST(LitertWideElementwise, WindowsAsLiteRT) {
 }
 
 TEST(LitertWideElementwise, ConversionsAsLiteRT) {
-  const Input x{{-26, -32753, 0, 26, 15, 32767, -1}, words(0.012294451F)};
+  const Input x{{-26, -32753, 0, 26, 15, 32767, -1}, sixteen_bits(0.012294451F)};
   const Input z{{-128, -7, 0, 5, 127}, bytes(0.05F, 5)};
   for (const auto rule : both_rules) {
-    EXPECT_EQ(run("Identity", {}, {x}, words(0.21413578F), rule),
+    EXPECT_EQ(run("Identity", {}, {x}, sixteen_bits(0.21413578F), rule),
               (Codes{-2, -1881, 0, 2, 1, 1881, 0}));
     EXPECT_EQ(run("Identity", {}, {x}, bytes(1.1712018F, 5), rule),
               (Codes{5, -128, 5, 5, 5, 127, 5}));
-    EXPECT_EQ(run("Identity", {}, {z}, words(0.0007F), rule), (Codes{-9500, -857, -357, 0, 8714}));
+    EXPECT_EQ(run("Identity", {}, {z}, sixteen_bits(0.0007F), rule),
+              (Codes{-9500, -857, -357, 0, 8714}));
   }
 }
 
@@ -192,28 +184,28 @@ QuantizedGraph network(Rule rule) {
   };
   const std::vector<std::int64_t> three = {3, 3};
   const std::vector<std::int64_t> around = {1, 1, 1, 1};
-  const auto x = as(b.input("x", {2, 5, 7, 6}), words(2e-4F));
+  const auto x = as(b.input("x", {2, 5, 7, 6}), sixteen_bits(2e-4F));
   const auto pooled =
-      as(b.node("MaxPool", {x}, {{"kernel_shape", three}, {"pads", around}}), words(2e-4F));
-  const auto averaged =
-      as(b.node("AveragePool", {x}, {{"kernel_shape", three}, {"pads", around}}), words(3e-4F));
-  const auto sum = as(b.node("Relu", {b.node("Add", {pooled, averaged})}), words(4e-4F));
+      as(b.node("MaxPool", {x}, {{"kernel_shape", three}, {"pads", around}}), sixteen_bits(2e-4F));
+  const auto averaged = as(b.node("AveragePool", {x}, {{"kernel_shape", three}, {"pads", around}}),
+                           sixteen_bits(3e-4F));
+  const auto sum = as(b.node("Relu", {b.node("Add", {pooled, averaged})}), sixteen_bits(4e-4F));
   const auto joined =
-      as(b.node("Concat", {sum, pooled}, {{"axis", std::int64_t{1}}}), words(4e-4F));
-  const auto turned = as(b.node("Transpose", {joined}), words(4e-4F));
+      as(b.node("Concat", {sum, pooled}, {{"axis", std::int64_t{1}}}), sixteen_bits(4e-4F));
+  const auto turned = as(b.node("Transpose", {joined}), sixteen_bits(4e-4F));
   const auto parts = b.split(turned, 3, {1, 1});
-  as(parts[0], words(4e-4F));
-  as(parts[1], words(5e-4F));
-  const auto larger = as(b.node("Max", {parts[0], parts[1]}), words(5e-4F));
+  as(parts[0], sixteen_bits(4e-4F));
+  as(parts[1], sixteen_bits(5e-4F));
+  const auto larger = as(b.node("Max", {parts[0], parts[1]}), sixteen_bits(5e-4F));
   const auto mean =
       as(b.node("ReduceMean", {larger, b.ints("axes", {0, 2})}, {{"keepdims", std::int64_t{0}}}),
-         words(3e-4F));
+         sixteen_bits(3e-4F));
   // An operator of 8 bits reads words, and one of 16 bits reads bytes.
   const auto small = as(b.node("Mul", {mean, mean}), bytes(4e-2F, -100));
   b.model.plan.overrides[{b.model.graph.producers()[index(small)], 0}] = bytes(5e-2F, -3);
   b.model.plan.overrides[{b.model.graph.producers()[index(small)], 1}] = bytes(4e-2F, 4);
-  const auto last = as(b.node("Sub", {small, mean}), words(3e-4F));
-  b.model.plan.overrides[{b.model.graph.producers()[index(last)], 0}] = words(2e-4F);
+  const auto last = as(b.node("Sub", {small, mean}), sixteen_bits(3e-4F));
+  b.model.plan.overrides[{b.model.graph.producers()[index(last)], 0}] = sixteen_bits(2e-4F);
   b.output(last);
   return b.model;
 }
@@ -244,7 +236,7 @@ TEST(LitertWideElementwise, OthersStayFloat) {
     ModelBuilder b;
     b.model.plan.rule = rule;
     const auto x = b.input("x", {2, 3});
-    b.model.plan.values[x] = words(0.001F);
+    b.model.plan.values[x] = sixteen_bits(0.001F);
     const auto y = b.node(op, {x});
     b.model.plan.values[y] = output;
     b.output(y);
@@ -253,11 +245,11 @@ TEST(LitertWideElementwise, OthersStayFloat) {
     EXPECT_TRUE(placements);
     return placements->at(0).role;
   };
-  EXPECT_EQ(role("Sigmoid", words(litert::wide_unit), Rule::tflite), Role::wide);
-  EXPECT_EQ(role("Sigmoid", words(0.001F), Rule::tflite), Role::floating);
+  EXPECT_EQ(role("Sigmoid", sixteen_bits(litert::wide_unit), Rule::tflite), Role::wide);
+  EXPECT_EQ(role("Sigmoid", sixteen_bits(0.001F), Rule::tflite), Role::floating);
   EXPECT_EQ(role("Sigmoid", bytes(1.0F / 256, -128), Rule::tflite), Role::floating);
-  EXPECT_EQ(role("HardSwish", words(0.001F), Rule::tflite), Role::floating);
-  EXPECT_EQ(role("Relu", words(0.001F), Rule::onnx), Role::floating);
+  EXPECT_EQ(role("HardSwish", sixteen_bits(0.001F), Rule::tflite), Role::floating);
+  EXPECT_EQ(role("Relu", sixteen_bits(0.001F), Rule::onnx), Role::floating);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include "engine/integer/integer_program.h"
 #include "engine/integer/openvino_placement.h"
 #include "engine/integer_model_builder.h"
-#include "kernels/conv.h"
 
 namespace octet::testing {
 namespace {
@@ -67,19 +66,7 @@ TEST(OpenvinoRule, AnyKernelsAndThreadsGiveTheSame) {
   ModelBuilder random(7);
   const auto model = residual(5, -0.7);
   const auto input = random.random_tensor({2, 8, 9, 7}, -1.5F, 1.5F);
-  const auto reference = compile_integer(model, {"reference"});
-  ASSERT_TRUE(reference) << reference.error().message;
-  const auto want = observe(**reference, model.graph, {input});
-  for (const auto isa : {"avx2", "avxvnni", "avx512vnni", "amx"}) {
-    if (!kernels::isa_available(*kernels::isa_from_name(isa))) continue;
-    const auto program = compile_integer(model, {isa});
-    ASSERT_TRUE(program);
-    const auto seen = observe(**program, model.graph, {input}, 3);
-    for (const auto& [name, value] : want.values) {
-      EXPECT_EQ(seen.values.at(name).codes, value.codes) << isa << " " << name;
-      EXPECT_EQ(seen.values.at(name).values, value.values) << isa << " " << name;
-    }
-  }
+  expect_any_kernels_give_the_same(model, {input});
 }
 
 /// A 1x1 convolution on one pixel per image, against sums made here.

@@ -5,15 +5,13 @@
 #include <set>
 
 #include "arithmetic/dynamic.h"
-#include "arithmetic/litert_unary.h"
-#include "arithmetic/openvino.h"
-#include "arithmetic/quantize.h"
 #include "core/progress.h"
 #include "engine/integer/fake_constants.h"
 #include "engine/integer/litert_placement.h"
 #include "engine/integer/wide_ops.h"
 #include "engine/integer/wide_values.h"
 #include "engine/simulation/simulated_litert.h"
+#include "engine/simulation/simulated_values.h"
 #include "graph/shape_inference.h"
 #include "graph/widen.h"
 
@@ -40,58 +38,10 @@ struct SimulatedModel {
   std::vector<SimulatedNode> nodes;
 };
 
-/// A value: its codes, or its floats.
-struct SimulatedValue {
-  CodedActivation coded;
-  Activation floats;
-  [[nodiscard]] bool is_coded() const { return !coded.codes.empty(); }
-};
-
-Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
-                                 Rule rule, std::int32_t low, std::int32_t high) {
-  if (is_litert(rule)) {
-    const litert::Affine params{quantization.params.scale[0], quantization.params.zero_point[0]};
-    CodedActivation coded{Tensor(DType::i8, values.tensor.shape()), values.channels_last};
-    auto* q = coded.codes.mutable_data<std::int8_t>();
-    for (const float x : values.tensor.values<float>()) {
-      *q++ = static_cast<std::int8_t>(litert::quantize(rule, x, params, low, high));
-    }
-    return coded;
-  }
-  if (rule == Rule::openvino) {
-    const auto line = openvino::quantize_line(quantization.params.scale[0],
-                                              quantization.params.zero_point[0] + 128);
-    CodedActivation coded{Tensor(DType::i8, values.tensor.shape()), values.channels_last};
-    auto* q = coded.codes.mutable_data<std::int8_t>();
-    for (const float x : values.tensor.values<float>()) {
-      *q++ = static_cast<std::int8_t>(openvino::quantize(x, line, low + 128, high + 128) - 128);
-    }
-    return coded;
-  }
-  OCTET_ASSIGN(auto codes,
-               quantize(values.tensor, quantization.params, quantization.scheme, DType::i8));
-  auto* q = codes.mutable_data<std::int8_t>();
-  for (std::int64_t i = 0; i < codes.size(); ++i) {
-    q[i] = static_cast<std::int8_t>(saturate<std::int32_t>(q[i], low, high));
-  }
-  return CodedActivation{std::move(codes), values.channels_last};
-}
-
-Result<CodedActivation> to_codes(const Activation& values, const Quantization& quantization,
-                                 Rule rule) {
-  return to_codes(values, quantization, rule, static_cast<std::int32_t>(quantization.scheme.qmin()),
-                  static_cast<std::int32_t>(quantization.scheme.qmax()));
-}
-
-Result<Activation> to_floats(const CodedActivation& coded, const Quantization& quantization) {
-  OCTET_ASSIGN(auto values, dequantize(coded.codes, quantization.params));
-  return Activation{std::move(values), coded.channels_last};
-}
-
 class SimulationSession final : public Session {
  public:
   explicit SimulationSession(std::shared_ptr<const SimulatedModel> simulated)
-      : simulated_(std::move(simulated)) {
+      : simulated_(std::move(simulated)), values_(simulated_->model, simulated_->graph) {
     for (const auto& node : simulated_->nodes) {
       states_.push_back(node.accumulate ? node.accumulate->make_state()
                         : node.op       ? node.op->make_state()
@@ -104,12 +54,9 @@ class SimulationSession final : public Session {
     if (inputs.size() != graph.inputs.size()) {
       return bad_input("the model has {} inputs, not {}", graph.inputs.size(), inputs.size());
     }
-    values_.assign(graph.value_slots(), {});
-    taps_ = taps;
-    wanted_.clear();
-    if (taps != nullptr) wanted_.insert(taps->values.begin(), taps->values.end());
+    values_.begin_run(taps);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      OCTET_TRY(set_floats(graph.inputs[i], {inputs[i], false}));
+      OCTET_TRY(values_.set_floats(graph.inputs[i], {inputs[i], false}));
     }
     for (std::size_t i = 0; i < simulated_->nodes.size(); ++i) {
       const auto& node = simulated_->nodes[i];
@@ -117,11 +64,11 @@ class SimulationSession final : public Session {
       if (auto status = run_node(node, states_[i].get()); !status) {
         return tl::unexpected(status.error().with_context(graph.node(node.id).name));
       }
-      for (const auto value : node.last_reads) values_[index(value)] = {};
+      for (const auto value : node.last_reads) values_.free(value);
     }
     std::vector<Tensor> results;
     for (const auto id : graph.outputs) {
-      OCTET_ASSIGN(const auto floats, floats_of(id));
+      OCTET_ASSIGN(const auto floats, values_.floats_of(id));
       results.push_back(to_plain(floats).tensor);
     }
     return results;
@@ -130,119 +77,31 @@ class SimulationSession final : public Session {
  private:
   [[nodiscard]] const QuantPlan& plan() const { return simulated_->model.plan; }
 
-  /// A freshly computed float value: quantized where the plan says so.
-  Status set_floats(ValueId id, Activation values) {
-    const auto* quantization = plan().find(id);
-    if (quantization == nullptr || values.tensor.dtype() != DType::f32) {
-      values_[index(id)].floats = std::move(values);
-    } else if (is_coded(quantization)) {
-      OCTET_ASSIGN(values_[index(id)].coded, to_codes(values, *quantization, plan().rule));
-    } else {
-      OCTET_ASSIGN(auto image,
-                   fake_quantize_by(plan().rule, to_plain(values).tensor, *quantization));
-      values_[index(id)].floats = {std::move(image), false};
-    }
-    tap(id);
-    return {};
-  }
-
-  void set_codes(ValueId id, CodedActivation codes) {
-    values_[index(id)].coded = std::move(codes);
-    tap(id);
-  }
-
-  void tap(ValueId id) const {
-    if (!wanted_.contains(id)) return;
-    const auto& value = values_[index(id)];
-    TapView view;
-    view.value = id;
-    if (value.is_coded()) {
-      view.shape = value.coded.codes.shape();
-      view.codes = value.coded.codes.values<std::int8_t>();
-      view.channels_last = value.coded.channels_last;
-    } else if (value.floats.tensor.dtype() == DType::f32) {
-      view.shape = value.floats.tensor.shape();
-      view.values = value.floats.tensor.values<float>();
-      view.channels_last = value.floats.channels_last;
-    } else {
-      return;
-    }
-    taps_->tap(view);
-  }
-
-  Result<Activation> floats_of(ValueId id) const {
-    if (const auto* constant = simulated_->graph.constant(id)) return Activation{*constant, false};
-    const auto& value = values_[index(id)];
-    if (!value.is_coded()) return value.floats;
-    return to_floats(value.coded, *plan().find(id));
-  }
-
-  /// What a node reads at an input: the floats its quantization leaves.
-  Result<Activation> float_input(NodeId node, int input) const {
-    const auto id = simulated_->graph.node(node).input(static_cast<std::size_t>(input));
-    OCTET_ASSIGN(auto values, floats_of(id));
-    const auto it = plan().overrides.find({node, input});
-    if (it == plan().overrides.end() || simulated_->graph.constant(id) != nullptr) return values;
-    if (is_dynamic(it->second)) {
-      OCTET_ASSIGN(const auto codes, simulation::quantize_dynamically(values));
-      return to_floats(codes.coded, {{}, {{codes.scale}, {codes.zero_point}, -1}, {}, {}});
-    }
-    if (is_litert(plan().rule) && converts_wide(plan().find(id), &it->second)) {
-      OCTET_ASSIGN(values.tensor, converted_image(values.tensor, *plan().find(id), it->second));
-      return values;
-    }
-    if (is_coded(&it->second)) {
-      OCTET_ASSIGN(const auto codes, to_codes(values, it->second, plan().rule));
-      return to_floats(codes, it->second);
-    }
-    OCTET_ASSIGN(auto image, fake_quantize_by(plan().rule, to_plain(values).tensor, it->second));
-    return Activation{std::move(image), false};
-  }
-
-  Result<Operand> operand(NodeId node, int input) const {
-    const Graph& graph = simulated_->model.graph;
-    const auto id = graph.node(node).input(static_cast<std::size_t>(input));
-    Operand result{{}, plan().find(graph, {node, input})};
-    const bool overridden = plan().overrides.contains({node, input});
-    if (graph.constant(id) != nullptr) {
-      OCTET_ASSIGN(result.coded.codes, constant_codes(simulated_->model, {node, input}));
-    } else if (!overridden && values_[index(id)].is_coded()) {
-      result.coded = values_[index(id)].coded;
-    } else if (is_litert(plan().rule) && values_[index(id)].is_coded()) {
-      result.coded = simulation::convert_codes(values_[index(id)].coded, *plan().find(id),
-                                               *result.quantization, plan().rule);
-    } else {
-      OCTET_ASSIGN(const auto values, float_input(node, input));
-      OCTET_ASSIGN(result.coded, to_codes(values, *result.quantization, plan().rule));
-    }
-    return result;
-  }
-
   Status run_node(const SimulatedNode& node, FloatOp::State* state) {
     const NodePlacement& placement = simulated_->placements[index(node.id)];
     const Graph& graph = simulated_->model.graph;
     if (node.accumulate) return run_accumulate(node, placement, state);
     if (placement.role == Role::product) return run_product(node.id, placement);
     if (placement.role == Role::average) {
-      OCTET_ASSIGN(const auto input, operand(node.id, 0));
+      OCTET_ASSIGN(const auto input, values_.operand(node.id, 0));
       OCTET_ASSIGN(auto output, simulation::average_codes(graph, graph.node(node.id), input,
                                                           *plan().find(placement.output), placement,
                                                           plan().rule));
-      set_codes(placement.output, std::move(output));
+      values_.set_codes(placement.output, std::move(output));
       return {};
     }
     if (placement.role == Role::sum) return run_sum(node.id, placement);
     if (is_litert(plan().rule) && !node.op) return run_on_codes(node.id, placement);
     if (placement.role == Role::binary && graph.node(node.id).is("Add")) {
-      OCTET_ASSIGN(const auto a, operand(node.id, 0));
-      OCTET_ASSIGN(const auto b, operand(node.id, 1));
+      OCTET_ASSIGN(const auto a, values_.operand(node.id, 0));
+      OCTET_ASSIGN(const auto b, values_.operand(node.id, 1));
       const auto& quantization = *plan().find(placement.output);
       OCTET_ASSIGN(auto output, plan().rule == Rule::openvino
                                     ? simulation::add_codes_openvino(
                                           openvino_moved_operand(simulated_->model, node.id), a, b,
                                           quantization, placement)
                                     : simulation::add_codes(a, b, quantization, placement));
-      set_codes(placement.output, std::move(output));
+      values_.set_codes(placement.output, std::move(output));
       return {};
     }
     return run_float(node, placement, state);
@@ -255,10 +114,10 @@ class SimulationSession final : public Session {
     const auto& quantization = *plan().find(placement.output);
     const std::size_t position = model.graph.constant(node.input(0)) == nullptr ? 0 : 1;
     const bool binary = placement.role == Role::binary;
-    OCTET_ASSIGN(const auto first, operand(id, binary ? 0 : static_cast<int>(position)));
+    OCTET_ASSIGN(const auto first, values_.operand(id, binary ? 0 : static_cast<int>(position)));
     Result<CodedActivation> output = internal_error("no role");
     if (binary) {
-      OCTET_ASSIGN(const auto second, operand(id, 1));
+      OCTET_ASSIGN(const auto second, values_.operand(id, 1));
       output = simulation::litert_binary_codes(node, first, second, quantization, placement,
                                                plan().rule);
     } else if (placement.role == Role::lookup) {
@@ -272,7 +131,7 @@ class SimulationSession final : public Session {
                                                  plan().rule);
     }
     if (!output) return tl::unexpected(output.error());
-    set_codes(placement.output, std::move(*output));
+    values_.set_codes(placement.output, std::move(*output));
     return {};
   }
 
@@ -282,7 +141,7 @@ class SimulationSession final : public Session {
     std::array<Activation, 2> operands;
     for (std::size_t i = 0; i < 2; ++i) {
       if (node.input(i + 2) == ValueId::none) continue;
-      OCTET_ASSIGN(operands[i], floats_of(node.input(i + 2)));
+      OCTET_ASSIGN(operands[i], values_.floats_of(node.input(i + 2)));
     }
     const auto given = [&](std::size_t i) {
       return operands[i].tensor.size() > 0 ? &operands[i].tensor : nullptr;
@@ -290,79 +149,47 @@ class SimulationSession final : public Session {
     return litert_resized(node, input, given(0), given(1));
   }
 
-  /// What a node that moves codes reads by rules tflite and xnnpack: codes under the output's
-  /// params where the role says so.
-  Result<Activation> moved_input(NodeId id, int input, const NodePlacement& placement) const {
-    const bool converts = placement.role == Role::move || placement.role == Role::join ||
-                          placement.role == Role::maximum;
-    const bool moved = input == 0 || placement.role == Role::join;
-    if (!is_litert(plan().rule) || !converts || !moved || placement.form != OutputForm::codes) {
-      return float_input(id, input);
-    }
-    OCTET_ASSIGN(const auto from, operand(id, input));
-    const auto& output = *plan().find(placement.output);
-    const auto conversion = placement.role == Role::join ? simulation::Conversion::join
-                                                         : simulation::Conversion::quantize;
-    return to_floats(
-        simulation::convert_codes(from.coded, *from.quantization, output, plan().rule, conversion),
-        output);
-  }
-
-  /// One part of a Split.
-  Result<CodedActivation> part_codes(NodeId id, const Activation& part,
-                                     const Quantization& output) const {
-    const auto* whole = plan().find(simulated_->graph, {id, 0});
-    if (!is_litert(plan().rule) || !is_coded(whole)) return to_codes(part, output, plan().rule);
-    OCTET_ASSIGN(const auto codes, to_codes(part, *whole, plan().rule));
-    return simulation::convert_codes(codes, *whole, output, plan().rule);
-  }
-
   /// By rule openvino.
   Status run_sum(NodeId id, const NodePlacement& placement) {
     const Graph& graph = simulated_->model.graph;
     const int coded = is_coded(plan().find(graph, {id, 0})) ? 0 : 1;
     const auto real = graph.node(id).input(static_cast<std::size_t>(1 - coded));
-    OCTET_ASSIGN(const auto kept, operand(id, coded));
-    OCTET_ASSIGN(const auto values, float_input(id, 1 - coded));
+    OCTET_ASSIGN(const auto kept, values_.operand(id, coded));
+    OCTET_ASSIGN(const auto values, values_.float_input(id, 1 - coded));
     OCTET_ASSIGN(auto output,
                  simulation::add_reals_openvino(values, kept, *plan().find(placement.output),
                                                 placement, comes_from_layer(graph, real)));
-    set_codes(placement.output, std::move(output));
+    values_.set_codes(placement.output, std::move(output));
     return {};
   }
 
   Status run_accumulate(const SimulatedNode& node, const NodePlacement& placement,
                         FloatOp::State* state) {
     if (placement.input == InputForm::dynamic) {
-      OCTET_ASSIGN(const auto values, floats_of(simulated_->model.graph.node(node.id).input(0)));
+      OCTET_ASSIGN(const auto values,
+                   values_.floats_of(simulated_->model.graph.node(node.id).input(0)));
       if (is_litert(plan().rule)) {
         OCTET_ASSIGN(auto floats, node.accumulate->run_hybrid(values, state));
-        return set_floats(placement.output, std::move(floats));
+        return values_.set_floats(placement.output, std::move(floats));
       }
       OCTET_ASSIGN(const auto input, simulation::quantize_dynamically(values));
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input, state));
-      return set_floats(placement.output, std::move(floats));
+      return values_.set_floats(placement.output, std::move(floats));
     }
     if (placement.form == OutputForm::wide) {
-      OCTET_ASSIGN(const auto values, float_input(node.id, 0));
+      OCTET_ASSIGN(const auto values, values_.float_input(node.id, 0));
       OCTET_ASSIGN(auto image, node.accumulate->run_wide(values, state));
-      set_image(placement.output, std::move(image));
+      values_.set_image(placement.output, std::move(image));
       return {};
     }
-    OCTET_ASSIGN(const auto input, operand(node.id, 0));
+    OCTET_ASSIGN(const auto input, values_.operand(node.id, 0));
     if (placement.form == OutputForm::floats) {
       OCTET_ASSIGN(auto floats, node.accumulate->run_to_floats(input.coded, state));
-      return set_floats(placement.output, std::move(floats));
+      return values_.set_floats(placement.output, std::move(floats));
     }
     OCTET_ASSIGN(auto output, node.accumulate->run(input.coded, state));
-    set_codes(placement.output, std::move(output));
+    values_.set_codes(placement.output, std::move(output));
     return {};
-  }
-
-  /// What computes 16-bit codes.
-  void set_image(ValueId id, Activation image) {
-    values_[index(id)].floats = std::move(image);
-    tap(id);
   }
 
   Status run_wide_product(NodeId id, const NodePlacement& placement) {
@@ -370,8 +197,8 @@ class SimulationSession final : public Session {
     const auto& a = *plan().find(graph, {id, 0});
     const auto& b = *plan().find(graph, {id, 1});
     const auto& output = *plan().find(placement.output);
-    OCTET_ASSIGN(const auto left, float_input(id, 0));
-    OCTET_ASSIGN(const auto right, float_input(id, 1));
+    OCTET_ASSIGN(const auto left, values_.float_input(id, 0));
+    OCTET_ASSIGN(const auto right, values_.float_input(id, 1));
     OCTET_ASSIGN(const auto x, wide_codes(to_plain(left).tensor, a));
     OCTET_ASSIGN(const auto y, wide_codes(to_plain(right).tensor, b));
     OCTET_ASSIGN(const auto product, simulation::wide_product_sums(x, y));
@@ -384,14 +211,14 @@ class SimulationSession final : public Session {
                                                                placement.low, placement.high));
     }
     OCTET_ASSIGN(auto image, wide_image(codes, output));
-    set_image(placement.output, {std::move(image), false});
+    values_.set_image(placement.output, {std::move(image), false});
     return {};
   }
 
   Status run_product(NodeId id, const NodePlacement& placement) {
     if (placement.form == OutputForm::wide) return run_wide_product(id, placement);
-    OCTET_ASSIGN(const auto a, operand(id, 0));
-    OCTET_ASSIGN(const auto b, operand(id, 1));
+    OCTET_ASSIGN(const auto a, values_.operand(id, 0));
+    OCTET_ASSIGN(const auto b, values_.operand(id, 1));
     OCTET_ASSIGN(const auto product, simulation::product_sums(a, b));
     const float a_scale = a.quantization->params.scale[0];
     const float b_scale = b.quantization->params.scale[0];
@@ -402,7 +229,7 @@ class SimulationSession final : public Session {
         // Modulo 2^32, as the integer engine's accumulator.
         *y++ = float_output(static_cast<std::int32_t>(sum), a_scale * b_scale, no_bias);
       }
-      return set_floats(placement.output, {std::move(values), false});
+      return values_.set_floats(placement.output, {std::move(values), false});
     }
     const QuantParams& params = plan().find(placement.output)->params;
     const auto channel =
@@ -414,7 +241,7 @@ class SimulationSession final : public Session {
           litert::requantize(placement.scaling.scaling, channel, static_cast<std::int32_t>(sum),
                              params.zero_point[0], placement.low, placement.high));
     }
-    set_codes(placement.output, std::move(output));
+    values_.set_codes(placement.output, std::move(output));
     return {};
   }
 
@@ -428,32 +255,32 @@ class SimulationSession final : public Session {
         arguments.push_back(nullptr);
         continue;
       }
-      OCTET_ASSIGN(inputs[i], moved_input(node.id, static_cast<int>(i), placement));
+      OCTET_ASSIGN(inputs[i], values_.moved_input(node.id, static_cast<int>(i), placement));
       arguments.push_back(&inputs[i]);
     }
     OCTET_ASSIGN(auto results, node.op->run(arguments, state));
     if (placement.role == Role::split) {
       for (std::size_t i = 0; i < results.size(); ++i) {
         const auto value = description.outputs[i];
-        OCTET_ASSIGN(auto codes, part_codes(node.id, results[i], *plan().find(value)));
-        set_codes(value, std::move(codes));
+        OCTET_ASSIGN(auto codes, values_.part_codes(node.id, results[i], *plan().find(value)));
+        values_.set_codes(value, std::move(codes));
       }
       return {};
     }
     if (placement.role != Role::floating && placement.form == OutputForm::codes) {
       const auto& quantization = *plan().find(placement.output);
-      OCTET_ASSIGN(auto codes,
-                   to_codes(results[0], quantization, plan().rule, placement.low, placement.high));
-      set_codes(placement.output, std::move(codes));
+      OCTET_ASSIGN(auto codes, simulation::to_codes(results[0], quantization, plan().rule,
+                                                    placement.low, placement.high));
+      values_.set_codes(placement.output, std::move(codes));
       return {};
     }
     for (std::size_t i = 0; i < results.size() && i < description.outputs.size(); ++i) {
       const auto value = i == 0 ? placement.output : description.outputs[i];
       if (value == ValueId::none) continue;
       if (placement.role == Role::wide && !is_coded(plan().find(value))) {
-        set_image(value, std::move(results[i]));
+        values_.set_image(value, std::move(results[i]));
       } else {
-        OCTET_TRY(set_floats(value, std::move(results[i])));
+        OCTET_TRY(values_.set_floats(value, std::move(results[i])));
       }
     }
     return {};
@@ -461,9 +288,7 @@ class SimulationSession final : public Session {
 
   std::shared_ptr<const SimulatedModel> simulated_;
   std::vector<std::unique_ptr<FloatOp::State>> states_;
-  std::vector<SimulatedValue> values_;
-  const TapRequest* taps_ = nullptr;
-  std::set<ValueId> wanted_;
+  simulation::SimulatedValues values_;
 };
 
 class SimulationProgram final : public Program {

@@ -66,6 +66,19 @@ bool is_hybrid(Lowering& l, const Job& job, const ConvParts& parts) {
   return parts.group == 1 || static_cast<std::int64_t>(weight->params.count()) == parts.weight[0];
 }
 
+/// What CONV_2D and DEPTHWISE_CONV_2D have in common.
+template <class Options>
+Options conv_options(const PaddedImage& padded, const SpatialGeometry& geometry, const Job& job) {
+  Options options;
+  options.padding = padded.padding;
+  options.stride_h = as_int(geometry.strides[0]);
+  options.stride_w = as_int(geometry.strides[1]);
+  options.dilation_h_factor = as_int(geometry.dilations[0]);
+  options.dilation_w_factor = as_int(geometry.dilations[1]);
+  options.fused_activation_function = job.activation;
+  return options;
+}
+
 }  // namespace
 
 Status lower_conv(Lowering& l, const Job& job) {
@@ -87,24 +100,11 @@ Status lower_conv(Lowering& l, const Job& job) {
                l.bias(job, bias_use(job), parts.weight[0], padded.tensor, weight, result));
   const std::vector<TensorId> inputs{padded.tensor, weight, bias};
   if (parts.depthwise) {
-    wire::DepthwiseConv2DOptionsT options;
-    options.padding = padded.padding;
-    options.stride_h = as_int(geometry.strides[0]);
-    options.stride_w = as_int(geometry.strides[1]);
-    options.dilation_h_factor = as_int(geometry.dilations[0]);
-    options.dilation_w_factor = as_int(geometry.dilations[1]);
+    auto options = conv_options<wire::DepthwiseConv2DOptionsT>(padded, geometry, job);
     options.depth_multiplier = as_int(parts.weight[0] / parts.group);
-    options.fused_activation_function = job.activation;
     l.emit(Op::DEPTHWISE_CONV_2D, inputs, {wide}, options);
   } else {
-    wire::Conv2DOptionsT options;
-    options.padding = padded.padding;
-    options.stride_h = as_int(geometry.strides[0]);
-    options.stride_w = as_int(geometry.strides[1]);
-    options.dilation_h_factor = as_int(geometry.dilations[0]);
-    options.dilation_w_factor = as_int(geometry.dilations[1]);
-    options.fused_activation_function = job.activation;
-    l.emit(Op::CONV_2D, inputs, {wide}, options);
+    l.emit(Op::CONV_2D, inputs, {wide}, conv_options<wire::Conv2DOptionsT>(padded, geometry, job));
   }
   return narrow_result(l, wide, result);
 }

@@ -92,6 +92,7 @@ def compute(op, arrays, opset, outputs=1, **attributes):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_OF_OPSET[opset])
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1  # no pool of threads for one node
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, {n: a for n, a in zip(names, arrays) if n})
 
