@@ -66,10 +66,10 @@ struct Cause {
 struct Diagnosis {
   std::int64_t samples = 0;
   std::string measure;  ///< of errors at the outputs: "kl" or "noise"
-  /// Samples on which the model, and those that advice makes, were run: the model was quantized anew
-  /// by others of the data. 0: simulated.
+  /// Samples on which the model, and those that advice makes, were run: the model was quantized
+  /// anew by others of the data. 0: simulated.
   std::int64_t advice_samples = 0;
-  OutputDistanceSummary quantized;  ///< on advice_samples where there are any, else simulated
+  OutputDistanceSummary quantized;     ///< on advice_samples where there are any, else simulated
   std::vector<Cause> causes;           ///< the first cause first; empty: none was found
   std::vector<Cause> improvements;     ///< what else would take most off the error, no fault at all
   std::vector<LayerDiagnosis> layers;  ///< by effect on the outputs, worst first

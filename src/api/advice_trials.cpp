@@ -112,8 +112,8 @@ Result<std::unique_ptr<AdviceTrials>> AdviceTrials::make(const DiagnoseRequest& 
   OCTET_ASSIGN(calibration.dataset, hold_samples(std::move(calibration.dataset),
                                                  calibration.selection, held_sample_bytes));
   const auto undecodable = request.data.skip_undecodable ? Undecodable::skip : Undecodable::error;
-  auto out = std::unique_ptr<AdviceTrials>(
-      new AdviceTrials(std::move(anew), std::move(calibration)));
+  auto out =
+      std::unique_ptr<AdviceTrials>(new AdviceTrials(std::move(anew), std::move(calibration)));
   OCTET_ASSIGN(out->judge_, PairedJudge::make(std::move(original), std::move(judged),
                                               Metric::agreement, undecodable, request.progress));
   OCTET_ASSIGN(out->now_, out->judge(quantized));

@@ -197,9 +197,9 @@ class Diagnoser {
                                        return collector.visit(worker, batch, values);
                                      }));
     errors_ = collector.errors();
-    OCTET_ASSIGN(statistics_,
-                 own_statistics(model_, data_, request_from_provenance(provenance_).observer,
-                                request_));
+    OCTET_ASSIGN(
+        statistics_,
+        own_statistics(model_, data_, request_from_provenance(provenance_).observer, request_));
     out_.samples = sensitivity_.samples;
     out_.measure = sensitivity_.quantized.kl ? "kl" : "noise";
     out_.quantized = summary(sensitivity_.quantized);
@@ -224,8 +224,8 @@ class Diagnoser {
     apply_advice(cause.advice.options, request);
     request.model = request_.model;
     request.output = request_.quantized;
-    request.data.path = cause.cause == "calibration_set" ? "<data of all classes, as these>"
-                                                         : "<calibration data>";
+    request.data.path =
+        cause.cause == "calibration_set" ? "<data of all classes, as these>" : "<calibration data>";
     request.data.recipe = recipe;
     cause.advice.command = quantize_command(request);
   }
@@ -324,8 +324,8 @@ class Diagnoser {
     }
     cause.advice.expected.reset();
     if (cause.advice.options.empty()) return {};
-    cause.evidence.push_back(fmt::format("quantized anew with {} it is no better",
-                                         shell_text(cause.advice.options)));
+    cause.evidence.push_back(
+        fmt::format("quantized anew with {} it is no better", shell_text(cause.advice.options)));
     cause.advice.options.clear();
     cause.advice.command.clear();
     return {};
