@@ -8,12 +8,18 @@ Result<std::vector<Suspect>> improvements(const QuantizedGraph& model,
                                           const Sensitivity& sensitivity, bool wide_values) {
   std::vector<const LayerSensitivity*> ranked;
   for (const auto& layer : sensitivity.layers) ranked.push_back(&layer);
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto* a, const auto* b) {
-    return a->left_float_gain > b->left_float_gain;
-  });
+  const auto by = [&](double LayerSensitivity::*measure) {
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [measure](const auto* a, const auto* b) { return a->*measure > b->*measure; });
+  };
+  by(&LayerSensitivity::left_float_gain);
+  // Layers whose rounding and biases make up for each other lose by any change of one of them.
+  if (!ranked.empty() && ranked.front()->left_float_gain <= 0) {
+    by(&LayerSensitivity::alone_quantized_error);
+  }
   std::vector<Suspect> out;
   for (const std::size_t count : {std::size_t{1}, std::size_t{3}}) {
-    if (ranked.size() <= count || ranked[count - 1]->left_float_gain <= 0) continue;
+    if (ranked.size() <= count) continue;
     Suspect suspect{"sensitive_layers", ranked[0]->layer.name, "", {}, {}, {}};
     std::vector<IntegerLayer> layers;
     for (std::size_t i = 0; i < count; ++i) {

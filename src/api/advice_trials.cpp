@@ -104,7 +104,7 @@ Result<std::unique_ptr<AdviceTrials>> AdviceTrials::make(const DiagnoseRequest& 
   const auto& graph = original.file.model.graph;
   OCTET_ASSIGN(auto calibration, open_data(request.data, graph, 0, &quantized.model.graph));
   OCTET_ASSIGN(auto judged, open_data(request.data, graph, 0, &quantized.model.graph));
-  const auto known = samples_from_provenance(provenance);
+  const auto known = number_from_provenance(provenance, "samples");
   const auto parts =
       hold_back(calibration.selection, known > 0 ? known : usual_calibration, most_judged);
   calibration.selection = parts.calibration;

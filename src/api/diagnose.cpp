@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "engine/float/float_program.h"
 #include "graph/op_schema.h"
+#include "passes/float_function.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -39,7 +40,7 @@ OutputDistanceSummary summary(const TrialError& error) {
 
 /// As many as take some seconds: swapped channels cost a robust network little on each sample.
 std::int64_t recipe_samples(const Graph& graph) {
-  constexpr std::int64_t budget = 20'000'000'000;  // multiply-accumulates for each recipe
+  constexpr std::int64_t budget = 50'000'000'000;  // multiply-accumulates for each recipe
   std::int64_t macs = 1;
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {
     const auto& node = graph.node(static_cast<NodeId>(i));
@@ -157,6 +158,8 @@ class Diagnoser {
       }
     }
     OCTET_ASSIGN(data_, open_data(request_.data, first_.model.graph, 0, &second_.model.graph));
+    obstacle_ = AdviceTrials::obstacle(first_, second_);
+    if (data_.selection.size() < least_samples_to_try) obstacle_ = "there are too few samples";
     return {};
   }
 
@@ -250,6 +253,7 @@ class Diagnoser {
     OCTET_ASSIGN(auto suspects, weight_suspects(input));
     OCTET_ASSIGN(auto of_ranges, range_suspects(input));
     suspects.insert(suspects.end(), of_ranges.begin(), of_ranges.end());
+    judge_classes(suspects);
     const auto faults = suspects.size();
     const bool wide = second_.model.plan.rule == Rule::onnx;
     OCTET_ASSIGN(auto more, improvements(model_, sensitivity_, wide));
@@ -271,7 +275,8 @@ class Diagnoser {
       const double gain = after ? now - after->error() : 0;
       auto cause = to_cause(suspects[i], after);
       if (i >= faults) {
-        if (gain > 0) improvements.emplace_back(gain, std::move(cause));
+        // What another rounding makes of it shows where advice is tried.
+        if (gain > 0 || obstacle_.empty()) improvements.emplace_back(gain, std::move(cause));
       } else if (suspects[i].certain || is_cause(now, gain) ||
                  (after && is_uncovered(suspects[i], errors.quantized, *after))) {
         causes.emplace_back(gain, std::move(cause));
@@ -300,35 +305,42 @@ class Diagnoser {
   /// Advice is tried where that is possible: what does not help is not given.
   Status try_advice() {
     if (out_.causes.empty() && out_.improvements.empty()) return {};
-    auto obstacle = AdviceTrials::obstacle(first_, second_);
-    if (data_.selection.size() < least_samples_to_try) obstacle = "there are too few samples";
-    if (!obstacle.empty()) {
-      out_.notes.push_back("what advice gives is simulated: " + obstacle);
+    if (!obstacle_.empty()) {
+      out_.notes.push_back("what advice gives is simulated: " + obstacle_);
       return {};
     }
     OCTET_ASSIGN(const auto trials, AdviceTrials::make(request_, second_));
     out_.quantized = trials->now().distance;
     out_.advice_samples = trials->samples();
-    for (auto& cause : out_.causes) OCTET_TRY(try_remedy(*trials, cause));
+    std::vector<Cause> kept;
+    for (auto& cause : out_.causes) {
+      OCTET_ASSIGN(const bool keep, try_remedy(*trials, cause));
+      if (keep) kept.push_back(std::move(cause));
+    }
+    out_.causes = std::move(kept);
     return try_improvements(*trials);
   }
 
-  /// What made the fault is not there any more; options are advice only where they help.
-  Status try_remedy(AdviceTrials& trials, Cause& cause) const {
+  /// Options are advice only where they help. False: samples that were held back make no better
+  /// model, so those of the calibration were no cause.
+  Result<bool> try_remedy(AdviceTrials& trials, Cause& cause) const {
     const bool recipe = cause.cause == "recipe";
-    if (recipe ? !probe_->given_is_best() : !cause.advice.expected) return {};
+    if (recipe ? !probe_->given_is_best() : !cause.advice.expected) return true;
     OCTET_ASSIGN(const auto outcome, trials.run(cause.advice.options));
     if (gain_interval(trials.now(), outcome).low > 0) {
       cause.advice.expected = outcome.distance;
-      return {};
+      return true;
     }
     cause.advice.expected.reset();
-    if (cause.advice.options.empty()) return {};
+    constexpr double half_the_noise_db = 3;
+    const double gained_db = outcome.distance.sqnr_db - trials.now().distance.sqnr_db;
+    if (cause.cause == "calibration_set") return few_classes_ || gained_db > half_the_noise_db;
+    if (cause.advice.options.empty()) return true;
     cause.evidence.push_back(
         fmt::format("quantized anew with {} it is no better", shell_text(cause.advice.options)));
     cause.advice.options.clear();
     cause.advice.command.clear();
-    return {};
+    return true;
   }
 
   /// They must be better than the model, and than one that is made anew as it was.
@@ -349,6 +361,26 @@ class Diagnoser {
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     for (auto& [gain, cause] : ranked) out_.improvements.push_back(std::move(cause));
     return {};
+  }
+
+  /// Few classes to calibrate on are a risk, whatever these samples show.
+  void judge_classes(std::vector<Suspect>& suspects) {
+    const auto classes = number_from_provenance(provenance_, "classes");
+    const auto samples = number_from_provenance(provenance_, "samples");
+    const auto here = classes_of(data_);
+    constexpr std::int64_t few = 2;  // times more could have been
+    few_classes_ = classes > 0 && few * classes < std::min(samples, here);
+    if (!few_classes_) return;
+    auto found = std::find_if(suspects.begin(), suspects.end(),
+                              [](const auto& s) { return s.cause == "calibration_set"; });
+    if (found == suspects.end()) {
+      suspects.push_back({"calibration_set", "", "", {}, {}, {}});
+      found = std::prev(suspects.end());
+    }
+    found->certain = true;
+    found->text = "the calibration samples do not cover the classes of these data";
+    found->evidence.push_back(
+        fmt::format("{} calibration samples of {} of at least {} classes", samples, classes, here));
   }
 
   /// A suspicion is a cause where the model has an error worth speaking of, and the remedy takes a
@@ -410,6 +442,8 @@ class Diagnoser {
   std::map<ValueId, ValueErrors> errors_;
   Statistics statistics_;
   std::optional<RecipeProbe> probe_;
+  std::string obstacle_;      ///< to trying advice, "": none
+  bool few_classes_ = false;  ///< were calibrated on
   Diagnosis out_;
 };
 

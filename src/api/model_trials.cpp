@@ -81,7 +81,7 @@ Result<std::string> ModelTrials::key_of(const TrialPlan& plan) {
     const auto request = train_request(setting_.request, plan, setting_.samples, "");
     OCTET_ASSIGN(const auto data,
                  open_data(request.data, setting_.judge.float_side().file.model.graph, 0));
-    OCTET_ASSIGN(training_hash_, samples_hash(data, HashedLabels::yes));
+    OCTET_ASSIGN(training_hash_, samples_hash(data));
   }
   return hash_of(text + training_hash_);
 }

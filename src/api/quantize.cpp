@@ -142,7 +142,8 @@ Result<QuantizedModel> quantize_in_memory(const QuantizeRequest& request,
   const auto& statistics = known.statistics();
   OCTET_TRY(store_recipe(request, statistics, model.graph));
   if (rule) model.plan.rule = *rule;
-  write_provenance(model, {request, options, file.hash, statistics ? &*statistics : nullptr});
+  write_provenance(
+      model, {request, options, file.hash, statistics ? &*statistics : nullptr, known.classes()});
 
   QuantizedModel out{std::move(model), {}};
   out.summary.method = name(options.method);

@@ -102,12 +102,13 @@ QuantizeRequest request_from_provenance(const std::map<std::string, std::string>
   return r;
 }
 
-std::int64_t samples_from_provenance(const std::map<std::string, std::string>& provenance) {
-  const auto it = provenance.find("samples");
-  std::int64_t samples = 0;
-  if (it == provenance.end()) return samples;
-  std::from_chars(it->second.data(), it->second.data() + it->second.size(), samples);
-  return samples;
+std::int64_t number_from_provenance(const std::map<std::string, std::string>& provenance,
+                                    const std::string& key) {
+  const auto it = provenance.find(key);
+  std::int64_t value = 0;
+  if (it == provenance.end()) return value;
+  std::from_chars(it->second.data(), it->second.data() + it->second.size(), value);
+  return value;
 }
 
 void apply_advice(std::span<const std::string> options, QuantizeRequest& request) {

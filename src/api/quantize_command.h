@@ -16,9 +16,9 @@ namespace octet {
 [[nodiscard]] QuantizeRequest request_from_provenance(
     const std::map<std::string, std::string>& provenance);
 
-/// Samples of the calibration, 0 where they are not known.
-[[nodiscard]] std::int64_t samples_from_provenance(
-    const std::map<std::string, std::string>& provenance);
+/// A number such as "samples" or "classes" of the calibration, 0 where it is not known.
+[[nodiscard]] std::int64_t number_from_provenance(
+    const std::map<std::string, std::string>& provenance, const std::string& key);
 
 /// Changes the request as options of `octet quantize` say that advice may hold: --keep-float,
 /// --int16, --observer, --weights int8, --per-channel, --equalize. What only their opposite asked

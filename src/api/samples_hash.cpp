@@ -10,7 +10,7 @@ std::string hash_of(const std::string& text) {
   return content_hash(std::as_bytes(std::span(text)));
 }
 
-Result<std::string> samples_hash(const OpenData& data, HashedLabels labels) {
+Result<std::string> samples_hash(const OpenData& data) {
   OCTET_ASSIGN(const auto stream, data.dataset->stream(data.selection));
   std::string hash = hash_of(fmt::format("{} {}", data.dataset->name(), data.dataset->size()));
   for (;;) {
@@ -22,7 +22,6 @@ Result<std::string> samples_hash(const OpenData& data, HashedLabels labels) {
     }
     hash = add_hashes(hash, hash_of(text));
   }
-  if (labels == HashedLabels::no) return hash;
   // A sum of hashes knows no order, which labels have.
   std::string of_samples;
   for (const auto i : data.selection) {

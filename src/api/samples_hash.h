@@ -8,9 +8,7 @@ namespace octet {
 /// Content hash of a text.
 [[nodiscard]] std::string hash_of(const std::string& text);
 
-enum class HashedLabels : std::uint8_t { no, yes };
-
 /// Content hash of the selected samples as they are stored, and of their labels.
-[[nodiscard]] Result<std::string> samples_hash(const OpenData& data, HashedLabels labels);
+[[nodiscard]] Result<std::string> samples_hash(const OpenData& data);
 
 }  // namespace octet

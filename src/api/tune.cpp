@@ -270,7 +270,7 @@ Result<TuneSummary> tune(const TuneRequest& request,
                PairedJudge::make(q.model, request.validation, request.metric, request.progress));
   SharedCalibration calibration;
   OCTET_ASSIGN(const auto* data, calibration.open(q.data, judge->float_side().file.model.graph));
-  OCTET_ASSIGN(const auto data_hash, samples_hash(*data, HashedLabels::no));
+  OCTET_ASSIGN(const auto data_hash, samples_hash(*data));
   ModelTrials trials(
       {request, goal, *judge, calibration, log, setting_key(request, *judge, data_hash),
        data->dataset->size(), goal.milliseconds.has_value() || !request.pareto.empty(),
