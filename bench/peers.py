@@ -7,7 +7,8 @@ A round measures every runtime once, in turn; a figure is the median over the ro
 ratio is octet over the fastest peer of the same round: median, least and largest. Every runtime has the file that octet
 made for it: ONNX Runtime and OpenVINO the .onnx of their target, LiteRT (XNNPACK) the .tflite. `f32` is ONNX Runtime with
 the float model; its column says how many times octet is faster than it. Needs onnxruntime, openvino and ai-edge-litert;
-a runtime that is not installed has no column. Idle machine only.
+a runtime that is not installed has no column. Besides the models of ../shared, MODEL may be an architecture of
+architectures.py, with random weights (--all: those too). Idle machine only.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 
 import numpy as np
 
+import architectures
 import common
 
 TINY = common.SHARED / "models/mlperf_tiny"
@@ -65,13 +67,18 @@ def files_of(octet, folder, name):
     tiny = TINY / f"{name}.tflite"
     if tiny.exists():
         return {"octet": tiny, "LiteRT": tiny}
-    model = common.models([name])[0]
+    if name in architectures.BUILDERS:
+        path, data = architectures.BUILDERS[name](folder)
+        options = ["--data", data]
+    else:
+        model = common.models([name])[0]
+        path, options = model.path, model.data_options
     made = {target: folder / f"{name}_{target}{suffix}" for target, suffix in
             (("onnxruntime", ".onnx"), ("openvino", ".onnx"), ("tflite", ".tflite"))}
-    for target, path in made.items():
-        octet("quantize", model.path, "-o", path, "--target", target, *model.data_options)
+    for target, output in made.items():
+        octet("quantize", path, "-o", output, "--target", target, *options)
     return {"octet": made["onnxruntime"], "ORT": made["onnxruntime"], "OpenVINO": made["openvino"],
-            "LiteRT": made["tflite"], "f32": model.path}
+            "LiteRT": made["tflite"], "f32": path}
 
 
 def calls_of(octet, files, threads, seconds):
@@ -116,10 +123,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json")
+    parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
     octet = common.Octet(options.octet)
     names = options.models or ["resnet20", "resnet56", "mobilenet_v1_075_224", "mobilenet_v2_100_224"] + sorted(
         path.stem for path in TINY.glob("*_int8.tflite"))
+    names += [name for name in architectures.BUILDERS if options.all and name not in names]
     columns = ["octet", *PEERS, "f32"]
     print(f"{'model':24}{'threads':>8}" + "".join(f"{c:>10}" for c in columns) + "  ms   octet / fastest peer   f32 / octet")
     rows = []

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <vector>
 
+#include "core/team.h"
+
 namespace octet {
 namespace {
 std::atomic<int> requested_threads{0};
@@ -21,11 +23,12 @@ int thread_count() {
   return threads > 0 ? threads : std::max(1, omp_get_num_procs());
 }
 
-void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& fn) {
+void parallel_for(std::int64_t count, FunctionRef<void(std::int64_t)> fn) {
   parallel_for_workers(count, [&fn](int, std::int64_t i) { fn(i); });
 }
 
-void parallel_for_workers(std::int64_t count, const std::function<void(int, std::int64_t)>& fn) {
+void parallel_for_workers(std::int64_t count, FunctionRef<void(int, std::int64_t)> fn) {
+  if (count > 1 && Team::run(count, fn)) return;
   if (count <= 1 || thread_count() == 1 || omp_in_parallel() != 0) {
     for (std::int64_t i = 0; i < count; ++i) fn(0, i);
     return;
@@ -34,7 +37,7 @@ void parallel_for_workers(std::int64_t count, const std::function<void(int, std:
   for (std::int64_t i = 0; i < count; ++i) fn(omp_get_thread_num(), i);
 }
 
-Status parallel_try(std::int64_t count, const std::function<Status(int, std::int64_t)>& fn) {
+Status parallel_try(std::int64_t count, FunctionRef<Status(int, std::int64_t)> fn) {
   std::vector<Status> results(static_cast<std::size_t>(count));
   parallel_for_workers(count, [&](int worker, std::int64_t i) {
     results[static_cast<std::size_t>(i)] = fn(worker, i);

@@ -22,6 +22,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -41,6 +42,12 @@ struct ConvGeometry {
   int pad_top = 0, pad_left = 0;  ///< bottom and right padding follow from the output extents
   int groups = 1;
 };
+
+/// Multiply-accumulates of one call, those with padding among them.
+[[nodiscard]] constexpr std::int64_t macs(const ConvGeometry& g) {
+  return g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels} * g.kernel_height *
+         g.kernel_width * (g.in_channels / g.groups);
+}
 
 /// What a convolution gives for each output element.
 enum class ConvOutput : std::uint8_t {
@@ -74,6 +81,12 @@ struct InputParams {
   float scale = 1;
 };
 
+/// Output channels [first, last).
+struct ChannelRange {
+  int first = 0;
+  int last = std::numeric_limits<int>::max();
+};
+
 /// One call. Computes output rows [first_row, last_row), row r = image * out_height + y, so that a
 /// caller can split one call over threads. `input` and `output` are the whole dense NHWC tensors.
 /// Inputs may be read up to 64 bytes beyond their end (buffers are allocated so).
@@ -87,6 +100,7 @@ struct ConvCall {
   /// Replaces ConvParams::input_zero_point and input_scale; not for codes.
   std::optional<InputParams> input_params;
   std::int64_t output_row = 0;  ///< the row that `output` begins with, where it holds a part
+  ChannelRange channels{};      ///< all of them, or parts as Conv::channel_step allows
 };
 
 /// A convolution with its weights packed for one kernel. Immutable; thread-safe given distinct
@@ -104,6 +118,9 @@ class Conv {
     run(geometry, ConvCall{input, output, first_row, last_row, scratch, {}});
   }
   [[nodiscard]] virtual std::size_t scratch_bytes(const ConvGeometry& geometry) const = 0;
+  /// What the ends of a ChannelRange inside the output channels must be multiples of; 0 where a
+  /// call computes all channels.
+  [[nodiscard]] virtual int channel_step() const { return 0; }
   /// Full name by the grammar type_op_granularity_rule_tile__isa.
   [[nodiscard]] virtual std::string_view name() const = 0;
 };

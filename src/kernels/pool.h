@@ -40,7 +40,7 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
                   std::int64_t first_row, std::int64_t last_row,
                   Averaging averaging = Averaging::pool);
 
-/// The largest code of each window; `lowest` where the window lies in the padding altogether.
+/// The largest code of each window, at least `lowest`.
 void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,
               std::uint8_t* output, std::int64_t first_row, std::int64_t last_row);
 

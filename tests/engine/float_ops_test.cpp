@@ -374,6 +374,29 @@ TEST(FloatReduction, BatchNormMeansAndSoftmax) {
   EXPECT_TRUE(identical(*large, Tensor::from<float>({0.5F, 0.5F}, {2})));
 }
 
+TEST(FloatReduction, SoftmaxOfManyShortLines) {
+  for (const std::int64_t count : {1, 2, 5, 16, 17}) {
+    for (const std::int64_t lines : {1, 2, 63, 64, 65, 200}) {
+      const Tensor x = random_tensor({lines, count}, static_cast<unsigned>(lines), -4.0F, 9.0F);
+      const auto y = evaluate("Softmax", {x}, {{"axis", std::int64_t{1}}});
+      const auto log_y = evaluate("LogSoftmax", {x}, {{"axis", std::int64_t{-1}}});
+      OCTET_ASSERT_OK(y);
+      OCTET_ASSERT_OK(log_y);
+      for (std::int64_t line = 0; line < lines; ++line) {
+        const float* from = x.data<float>() + line * count;
+        double total = 0;
+        for (std::int64_t i = 0; i < count; ++i) total += std::exp(static_cast<double>(from[i]));
+        for (std::int64_t i = 0; i < count; ++i) {
+          const double want = std::exp(static_cast<double>(from[i])) / total;
+          const auto at = line * count + i;
+          ASSERT_NEAR(static_cast<double>(y->data<float>()[at]), want, 1e-6);
+          ASSERT_NEAR(static_cast<double>(log_y->data<float>()[at]), std::log(want), 2e-6);
+        }
+      }
+    }
+  }
+}
+
 TEST(FloatQuantize, TiesSaturationAndTypes) {
   const Tensor scale = Tensor::from<float>({0.5F}, {});
   const Tensor x = Tensor::from<float>({-100, 0.25F, 0.75F, 0.5F, 1e30F, -0.25F}, {6});

@@ -140,7 +140,11 @@ struct Recurrent {
     r = random_tensor({directions, gates * hidden, hidden}, 3);
     if (!optional) return;
     b = random_tensor({directions, 2 * gates * hidden}, 4);
-    lengths = Tensor::from<std::int32_t>({5, 2, 3}, {3});
+    std::vector<std::int32_t> each;
+    for (std::int64_t item = 0; item < batch; ++item) {
+      each.push_back(item % 3 == 0 ? 5 : static_cast<std::int32_t>(2 + item % 3));
+    }
+    lengths = Tensor::from<std::int32_t>(each, {batch});
     h = random_tensor({directions, batch, hidden}, 5);
     c = random_tensor({directions, batch, hidden}, 6);
     p = random_tensor({directions, 3 * hidden}, 7);
@@ -307,6 +311,22 @@ TEST(FloatRecurrent, AgainstDouble) {
       gru.clip = 0.5;
       check_gru(gru);
     }
+  }
+}
+
+/// More items, whose products are calls of a library.
+TEST(FloatRecurrent, ManyItemsAgainstDouble) {
+  for (const std::int64_t batch : {1, 4, 5, 7}) {
+    Recurrent lstm;
+    lstm.batch = batch;
+    lstm.fill(4, true);
+    check_lstm(lstm);
+    Recurrent gru;
+    gru.batch = batch;
+    gru.fill(3, true);
+    check_gru(gru);
+    gru.linear = true;
+    check_gru(gru);
   }
 }
 

@@ -165,6 +165,22 @@ TEST(IntegerDynamic, MatMulOfAnyRankWithItsBias) {
   }
 }
 
+/// Enough weights for threads to share them by output channels.
+TEST(IntegerDynamic, RowsOfManyWeights) {
+  for (const std::int64_t rows : {1, 3}) {
+    ModelBuilder b;
+    const auto x = b.input("x", {dynamic_dim, 640});
+    const auto w = coded_weight(b, b.random_tensor({640, 1100}, -0.7F, 0.7F), 1);
+    const auto product = b.node("MatMul", {x, w});
+    make_dynamic(b, product);
+    b.output(product);
+    const auto input = b.random_tensor({rows, 640}, -1.5F, 3);
+    const Tensor y = run_all(b.model, {input}, 0);
+    const std::vector<float> none(1100, 0.0F);
+    expect_values(y, spec_matrix(b, input, w, none.data()));
+  }
+}
+
 TEST(IntegerDynamic, GemmAndRangesOfAllKinds) {
   ModelBuilder b;
   const auto x = b.input("x", {dynamic_dim, 24});

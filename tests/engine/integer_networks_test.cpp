@@ -85,6 +85,8 @@ TEST(IntegerConvTranspose, EqualsScatteringOnEveryIsa) {
                         TransposedCase{6, 4, 2, 3, 2, 1, {1, 1, 1, 1}, {1, 0}},
                         TransposedCase{8, 8, 8, 4, 2, 1, {1, 2, 1, 0}, {0, 0}},
                         TransposedCase{5, 20, 1, 3, 1, 2, {0, 1, 2, 0}, {0, 0}},
+                        TransposedCase{4, 20, 1, 5, 3, 1, {1, 1, 2, 0}, {1, 0}},
+                        TransposedCase{16, 34, 1, 4, 2, 1, {1, 1, 1, 1}, {0, 0}},
                         TransposedCase{4, 3, 1, 2, 3, 1, {2, 2, 1, 1}, {0, 2}}}) {
     ModelBuilder b;
     const auto x = b.quantize(b.input("x", {dynamic_dim, c.inputs, 5, 4}), -1, 2);

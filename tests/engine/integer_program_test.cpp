@@ -233,6 +233,46 @@ TEST(IntegerProgram, WeightsWithAZeroPointRunInFloat) {
   EXPECT_TRUE(found);
 }
 
+/// Kernels of the steps of one run.
+std::vector<std::string> kernels_of(const ModelBuilder& b, const Tensor& input) {
+  const auto program = compile_integer(b.model);
+  if (!program) return {program.error().message};
+  const auto session = (*program)->session();
+  (*session)->set_profiling(true);
+  if (!(*session)->run(std::vector<Tensor>{input})) return {"failed"};
+  std::vector<std::string> kernels;
+  for (const auto& step : (*session)->step_times()) kernels.push_back(step.kernel);
+  return kernels;
+}
+
+TEST(IntegerProgram, FunctionsOfOneValueBecomeOneTable) {
+  ModelBuilder b;
+  const auto x = b.quantize(b.input("x", {dynamic_dim, 4, 6, 6}), -3, 3);
+  const auto gate = b.quantize(b.node("Sigmoid", {x}), 0, 1);
+  const auto swish = b.quantize(b.node("Mul", {x, gate}), -1, 3);
+  const auto more = b.quantize(b.node("Tanh", {swish}), -1, 1);
+  const auto sum = b.quantize(b.node("Add", {more, gate}), -1, 2);
+  b.output(sum);
+  const auto input = b.random_tensor({2, 4, 6, 6}, -3, 3);
+  EXPECT_EQ(kernels_of(b, input),
+            (std::vector<std::string>{"u8_quantize_tensor_onnx_1", "u8_lookup_tensor_any_1",
+                                      "u8_dequantize_tensor_onnx_1"}));
+  EXPECT_EQ(expect_simulation_equals_integer(b.model, {input}), 5) << "taps see them all";
+}
+
+TEST(IntegerProgram, FunctionsOfTwoValuesStayWhatTheyAre) {
+  ModelBuilder b;
+  const auto x = b.quantize(b.input("x", {dynamic_dim, 4, 6, 6}), -3, 3);
+  const auto y = b.quantize(b.input("y", {dynamic_dim, 4, 1, 1}), -3, 3);
+  const auto gate = b.quantize(b.node("Sigmoid", {y}), 0, 1);
+  const auto gated = b.quantize(b.node("Mul", {x, gate}), -3, 3);
+  b.output(gated);
+  b.output(gate);
+  const auto inputs = std::vector<Tensor>{b.random_tensor({2, 4, 6, 6}, -3, 3),
+                                          b.random_tensor({2, 4, 1, 1}, -3, 3)};
+  EXPECT_EQ(expect_simulation_equals_integer(b.model, inputs), 4);
+}
+
 TEST(IntegerProgram, OverridesOfAUseAreRequantized) {
   ModelBuilder b;
   const auto x = b.quantize(b.input("x", {dynamic_dim, 4, 6, 6}), -2, 2);

@@ -92,6 +92,17 @@ TEST(CopyStrided, StridedSidesAndNegativeSteps) {
   }
 }
 
+TEST(CopyStrided, RunsOfEveryLength) {
+  for (std::int64_t bytes = 0; bytes <= 130; ++bytes) {
+    const StridedCopy copy{{5, bytes}, {bytes + 3, 1}, {bytes + 7, 1}};
+    std::vector<std::uint8_t> in(static_cast<std::size_t>(5 * (bytes + 3)));
+    for (std::size_t i = 0; i < in.size(); ++i) in[i] = static_cast<std::uint8_t>(3 * i + 1);
+    std::vector<std::uint8_t> out(static_cast<std::size_t>(5 * (bytes + 7)), 0xA5);
+    copy_strided(copy, in.data(), out.data());
+    EXPECT_EQ(out, naive(copy, in, out.size())) << bytes;
+  }
+}
+
 TEST(CopyStrided, SimplifiesToTheFewestDimensions) {
   const auto whole = simplified({{2, 3, 1, 4}, {12, 4, 99, 1}, {12, 4, 7, 1}});
   EXPECT_EQ(whole.extent, (std::vector<std::int64_t>{24}));

@@ -124,6 +124,40 @@ TEST(Binary, BroadcastsAlongZeroStrides) {
   }
 }
 
+TEST(Binary, FactorsOfChannelsForAllPixels) {
+  for (const auto op : {BinaryOp::multiply, BinaryOp::subtract, BinaryOp::add}) {
+    for (const std::int64_t channels : {1, 3, 16, 40, 1000, 1500}) {
+      const BinaryParams params{op, {0.5F, 100}, {0.25F, 90}, {1.0F, 128}};
+      const std::int64_t pixels = 77;
+      const auto a = random_codes(static_cast<std::size_t>(2 * pixels * channels), 1);
+      const auto b = random_codes(static_cast<std::size_t>(2 * channels), 2);
+      BinaryGeometry g;
+      g.extent = {1, 2, pixels, channels};
+      g.a_stride = {0, pixels * channels, channels, 1};
+      g.b_stride = {0, channels, 0, 1};
+      std::vector<std::uint8_t> out(a.size());
+      binary(params, g, a.data(), b.data(), out.data(), 0, 50);
+      binary(params, g, a.data(), b.data(), out.data(), 50, 2 * pixels);
+      BinaryParams swapped = params;
+      std::swap(swapped.a, swapped.b);
+      std::swap(g.a_stride, g.b_stride);
+      std::vector<std::uint8_t> other(a.size());
+      binary(swapped, g, b.data(), a.data(), other.data(), 0, 2 * pixels);
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const auto row = i / static_cast<std::size_t>(pixels * channels);
+        const auto at =
+            row * static_cast<std::size_t>(channels) + i % static_cast<std::size_t>(channels);
+        const double x = 0.5 * (a[i] - 100);
+        const double y = 0.25 * (b[at] - 90);
+        const double want = op == BinaryOp::multiply ? x * y : op == BinaryOp::add ? x + y : x - y;
+        const double back = op == BinaryOp::subtract ? y - x : want;
+        ASSERT_EQ(int{out[i]}, int{to_code(want, params.output)}) << i;
+        ASSERT_EQ(int{other[i]}, int{to_code(back, params.output)}) << i;
+      }
+    }
+  }
+}
+
 TEST(Quantize, RoundsTiesToEvenSaturatesAndSendsNanToTheLowest) {
   const CodeParams p{2.0F, 10, 0, 255};
   const std::vector<float> x = {0, 1, 3, 5, -1, -3, 1e30F, -1e30F, INFINITY, -INFINITY, NAN};

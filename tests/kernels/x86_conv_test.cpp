@@ -251,6 +251,27 @@ std::string describe(const ConvGeometry& g) {
                      g.groups);
 }
 
+/// The same by output channels, the last part first, where the kernel takes parts.
+std::vector<std::uint8_t> run_channels(const Conv& conv, const Problem& problem) {
+  const auto& g = problem.params.geometry;
+  const std::int64_t rows = g.batch * g.out_height;
+  std::vector<std::uint8_t> output(count(rows * g.out_width * g.out_channels), 0xA5);
+  const int step = conv.channel_step();
+  const int parts = (g.out_channels + step - 1) / step;
+  for (int part = parts - 1; part >= 0; --part) {
+    std::vector<std::byte> memory(conv.scratch_bytes(g) + 64, std::byte{0x5A});
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % 64;
+    ConvCall call;
+    call.input = problem.input.data();
+    call.output = output.data();
+    call.last_row = rows;
+    call.scratch = memory.data() + (misaligned == 0 ? 0 : 64 - misaligned);
+    call.channels = {part * step, (part + 1) * step};
+    conv.run(g, call);
+  }
+  return output;
+}
+
 /// All kernels of the table that accept the problem; returns how many ran.
 int check(const Problem& problem, std::int64_t split) {
   const auto& g = problem.params.geometry;
@@ -262,6 +283,9 @@ int check(const Problem& problem, std::int64_t split) {
     EXPECT_EQ(conv->name(), kernel.name);
     const auto actual = run_conv(*conv, problem, split);
     ++ran;
+    if (conv->channel_step() > 0) {
+      EXPECT_EQ(run_channels(*conv, problem), actual) << kernel.name << " by channels";
+    }
     const auto [a, e] = std::mismatch(actual.begin(), actual.end(), expected.begin());
     if (a == actual.end()) continue;
     ADD_FAILURE() << kernel.name << ": " << describe(g) << " zx "
@@ -460,6 +484,22 @@ TEST(ConvKernels, MalformedParametersAreLeftToTheReference) {
     for (const auto& bad : {negative_pad, short_weights, empty_range}) {
       EXPECT_FALSE(kernel.accepts(bad)) << kernel.name;
     }
+  }
+}
+
+TEST(ConvKernels, MatrixKernelsTakePartsOfTheirChannels) {
+  Random random(12);
+  ConvGeometry g;
+  g.in_width = g.out_width = 5;
+  g.in_channels = 64;
+  g.out_channels = 150;
+  const auto problem = make_problem(g, random, Values::random, Multipliers::real);
+  for (const auto& kernel : conv_kernels()) {
+    if (kernel.isa == Isa::reference || !isa_available(kernel.isa)) continue;
+    if (!kernel.accepts(problem.params)) continue;
+    const int step = kernel.make(problem.params)->channel_step();
+    EXPECT_GT(step, 0) << kernel.name;
+    EXPECT_LE(step, 64) << kernel.name;
   }
 }
 

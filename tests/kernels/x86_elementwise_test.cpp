@@ -18,11 +18,12 @@
 namespace octet::kernels {
 namespace {
 
-class X86Elementwise : public ::testing::Test {
+class X86Elementwise : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
-    kernels_ = x86_elementwise_kernels(Isa::avx512vnni);
-    if (kernels_ == nullptr) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!isa_available(GetParam())) GTEST_SKIP() << "this CPU has no " << name(GetParam());
+    kernels_ = x86_elementwise_kernels(GetParam());
+    ASSERT_NE(kernels_, nullptr);
   }
   const ElementwiseKernels* kernels_ = nullptr;
 };
@@ -55,7 +56,7 @@ std::vector<float> values_for(const CodeParams& p) {
   return values;
 }
 
-TEST_F(X86Elementwise, QuantizeEqualsTheScalarFormula) {
+TEST_P(X86Elementwise, QuantizeEqualsTheScalarFormula) {
   for (const auto& p : code_params()) {
     const auto values = values_for(p);
     std::vector<std::uint8_t> codes(values.size());
@@ -67,7 +68,7 @@ TEST_F(X86Elementwise, QuantizeEqualsTheScalarFormula) {
   }
 }
 
-TEST_F(X86Elementwise, DequantizeEqualsTheScalarFormula) {
+TEST_P(X86Elementwise, DequantizeEqualsTheScalarFormula) {
   std::vector<std::uint8_t> codes(256);
   for (std::size_t i = 0; i < 256; ++i) codes[i] = static_cast<std::uint8_t>(i);
   for (const auto& p : code_params()) {
@@ -95,7 +96,7 @@ std::int32_t binary_code(const BinaryParams& p, std::int32_t a, std::int32_t b) 
   return quantize_value(z, c.scale, c.zero_point, c.low, c.high);
 }
 
-TEST_F(X86Elementwise, BinaryEqualsTheScalarFormulaForAllPairs) {
+TEST_P(X86Elementwise, BinaryEqualsTheScalarFormulaForAllPairs) {
   std::vector<std::uint8_t> a, b;
   for (int i = 0; i < 65536; ++i) {
     a.push_back(static_cast<std::uint8_t>(i));
@@ -114,7 +115,7 @@ TEST_F(X86Elementwise, BinaryEqualsTheScalarFormulaForAllPairs) {
   }
 }
 
-TEST_F(X86Elementwise, BinaryOfAnyLengthWritesNothingElse) {
+TEST_P(X86Elementwise, BinaryOfAnyLengthWritesNothingElse) {
   const BinaryParams p{BinaryOp::add, {0.5F, 128, 0, 255}, {0.25F, 9, 0, 255}, {1.0F, 120, 0, 255}};
   std::vector<std::uint8_t> a(40, 200), b(40, 50);
   std::vector<std::uint8_t> whole(40);
@@ -126,6 +127,44 @@ TEST_F(X86Elementwise, BinaryOfAnyLengthWritesNothingElse) {
     EXPECT_EQ(output[count], 1);
   }
 }
+
+TEST_P(X86Elementwise, AddOfWhatNoCodeHolds) {
+  std::vector<std::uint8_t> a, b;
+  for (int i = 0; i < 256; ++i) {
+    a.push_back(static_cast<std::uint8_t>(i));
+    b.push_back(static_cast<std::uint8_t>(255 - 3 * i));
+  }
+  // Ratios of 1e9 pass the range of int32, those of 1e38 become infinite and infinity less
+  // infinity is NaN.
+  for (const float scale : {1e-9F, 1e-38F, 1e-44F, 1e30F}) {
+    for (const std::uint8_t low : {std::uint8_t{0}, std::uint8_t{40}}) {
+      const BinaryParams p{
+          BinaryOp::add, {1.0F, 128, 0, 255}, {2.0F, 9, 0, 255}, {scale, 120, low, 250}};
+      std::vector<std::uint8_t> output(a.size());
+      kernels_->binary_row(p, a.data(), b.data(), output.data(), 256);
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        ASSERT_EQ(output[i], binary_code(p, a[i], b[i])) << i << " at scale " << scale;
+      }
+    }
+  }
+}
+
+TEST_P(X86Elementwise, LookupTakesFromTheTable) {
+  if (kernels_->lookup == nullptr) GTEST_SKIP() << "the plain loop is used";
+  LookupTable table{};
+  for (std::size_t i = 0; i < 256; ++i) table[i] = static_cast<std::uint8_t>(37 * i + 11);
+  std::vector<std::uint8_t> codes(700);
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(5 * i);
+  for (const std::size_t count : {0U, 1U, 63U, 64U, 65U, 700U}) {
+    std::vector<std::uint8_t> output(701, 9);
+    kernels_->lookup(table, codes.data(), output.data(), static_cast<std::int64_t>(count));
+    for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(output[i], table[codes[i]]) << i;
+    EXPECT_EQ(output[count], 9);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, X86Elementwise, ::testing::Values(Isa::avx2, Isa::avx512vnni),
+                         [](const auto& test) { return std::string(name(test.param)); });
 
 TEST(X86ElementwiseChoice, TheReferenceIsKeptWhenAskedFor) {
   EXPECT_EQ(x86_elementwise_kernels(Isa::reference), nullptr);

@@ -54,6 +54,27 @@ void softmax_lines(const float* x, float* out, std::int64_t count, std::int64_t 
   }
 }
 
+constexpr std::int64_t short_line = 16;
+constexpr std::int64_t lines_of_tile = 64;
+
+/// `lines` (at most lines_of_tile) lines of at most short_line elements, which one by one would be
+/// all beginnings and ends: turned round, so that each vector holds elements of many lines.
+void softmax_short_lines(const float* x, float* out, std::int64_t count, std::int64_t lines,
+                         bool logarithmic) {
+  std::array<float, short_line * lines_of_tile> turned{};
+  std::array<float, short_line * lines_of_tile> results{};
+  const auto at = [&](std::int64_t i, std::int64_t line) {
+    return static_cast<std::size_t>(i * lines_of_tile + line);
+  };
+  for (std::int64_t line = 0; line < lines; ++line) {
+    for (std::int64_t i = 0; i < count; ++i) turned[at(i, line)] = x[line * count + i];
+  }
+  softmax_lines(turned.data(), results.data(), count, lines_of_tile, lines, logarithmic);
+  for (std::int64_t line = 0; line < lines; ++line) {
+    for (std::int64_t i = 0; i < count; ++i) out[line * count + i] = results[at(i, line)];
+  }
+}
+
 Outputs run_softmax(const Tensor& x, std::int64_t axis_attribute, bool logarithmic) {
   OCTET_TRY(require_f32(x, "its input"));
   // A scalar is one element along its only axis.
@@ -66,6 +87,18 @@ Outputs run_softmax(const Tensor& x, std::int64_t axis_attribute, bool logarithm
   const std::int64_t outer = x.size() / (count * inner);
   const float* from = x.data<float>();
   float* to = out.mutable_data<float>();
+  if (inner == 1 && count <= short_line && outer > 1) {
+    const std::int64_t tiles = (outer - 1) / lines_of_tile + 1;
+    for_blocks(tiles, rows_of_block(count * lines_of_tile),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t t = begin; t < end; ++t) {
+                   const std::int64_t first = t * lines_of_tile;
+                   softmax_short_lines(from + first * count, to + first * count, count,
+                                       std::min(lines_of_tile, outer - first), logarithmic);
+                 }
+               });
+    return one_output(std::move(out));
+  }
   if (inner == 1) {
     for_blocks(outer, rows_of_block(count), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t o = begin; o < end; ++o) {

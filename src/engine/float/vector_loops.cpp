@@ -142,6 +142,24 @@ OCTET_VECTOR_CLONES void add_into(float* __restrict accumulator, const float* __
                                   std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) accumulator[i] += x[i];
 }
+OCTET_VECTOR_CLONES void add_scaled_rows(const float* __restrict x, const float* __restrict rows,
+                                         std::int64_t count, float* __restrict sums,
+                                         std::int64_t n) {
+  std::int64_t row = 0;
+  for (; row + 4 <= count; row += 4) {
+    const float* at = rows + row * n;
+    const float a = x[row];
+    const float b = x[row + 1];
+    const float c = x[row + 2];
+    const float d = x[row + 3];
+    for (std::int64_t i = 0; i < n; ++i) {
+      sums[i] = (((sums[i] + a * at[i]) + b * at[n + i]) + c * at[2 * n + i]) + d * at[3 * n + i];
+    }
+  }
+  for (; row < count; ++row) {
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += x[row] * rows[row * n + i];
+  }
+}
 OCTET_VECTOR_CLONES void add_into_double(double* __restrict accumulator, const float* __restrict x,
                                          std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) accumulator[i] += static_cast<double>(x[i]);

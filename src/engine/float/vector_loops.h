@@ -83,6 +83,10 @@ void divide_by_each(float* values, const float* divisors, std::int64_t n);
 void maximum_into(float* accumulator, const float* x, std::int64_t n);
 /// accumulator[i] += x[i].
 void add_into(float* accumulator, const float* x, std::int64_t n);
+/// sums[i] += x[0] * rows[0][i] + ... + x[count - 1] * rows[count - 1][i], one after the other;
+/// `rows` is [count, n].
+void add_scaled_rows(const float* x, const float* rows, std::int64_t count, float* sums,
+                     std::int64_t n);
 void add_into_double(double* accumulator, const float* x, std::int64_t n);
 
 }  // namespace octet::float_engine::loops

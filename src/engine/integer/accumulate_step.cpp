@@ -30,6 +30,7 @@ class CodedStep final : public Step {
     OCTET_ASSIGN(auto geometry, layer_->geometry(input));
     BoundStep bound;
     bound.macs = geometry.macs;
+    bound.nanoseconds = geometry.nanoseconds;
     bound.scratch_bytes = layer_->scratch_bytes(geometry, threads);
     bound.run = [this, geometry = std::move(geometry), threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
@@ -61,9 +62,10 @@ class DynamicStep final : public Step {
 
   [[nodiscard]] Result<BoundStep> bind(const BufferShapes& shapes, int threads) const override {
     BoundStep bound;
-    // For the profile alone.
+    // For the profile and for an estimate.
     if (auto known = layer_->geometry(shapes[at(inputs[0])].shape); known) {
       bound.macs = known->macs;
+      bound.nanoseconds = known->nanoseconds;
     }
     bound.run = [this, threads](RunContext& context) -> Status {
       const Tensor& codes = context.floats[at(inputs[0])].tensor;
@@ -121,7 +123,7 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
   if (placement.form == OutputForm::codes && output.rule == Rule::openvino) {
     auto made = openvino_layer(graph, node, layer, placement, input, output);
     auto kernel = std::make_unique<LayerKernel>(graph, node, layer);
-    kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa);
+    kernel->prepare(layer, std::move(made.params), typical_shape(graph, node), isa, true);
     return make_openvino_layer_step(node, std::move(kernel), made.line, input_buffer,
                                     output_buffer);
   }
@@ -150,7 +152,7 @@ Result<StepPointer> make_accumulate_step(const Graph& graph, NodeId node,
   }
   params.input_zero_point = input.zero_point;
   auto kernel = std::make_unique<LayerKernel>(graph, node, layer);
-  kernel->prepare(layer, std::move(params), typical_shape(graph, node), isa);
+  kernel->prepare(layer, std::move(params), typical_shape(graph, node), isa, true);
   if (placement.input == InputForm::dynamic) {
     return StepPointer(
         std::make_unique<DynamicStep>(node, std::move(kernel), image, input_buffer, output_buffer));

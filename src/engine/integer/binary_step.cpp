@@ -26,6 +26,7 @@ class BinaryStep final : public Step {
     const double nanoseconds =
         static_cast<double>(rows * extent[3]) / per_nanosecond::binary_elements;
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, work = std::move(work), rows, nanoseconds,
                  threads](RunContext& context) -> Status {
       const auto* a = context.codes[at(inputs[0])];
@@ -44,10 +45,18 @@ class BinaryStep final : public Step {
     };
     return bound;
   }
+  [[nodiscard]] std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const override {
+    constexpr kernels::BinaryGeometry pairs{{1, 1, 1, 256}, {0, 0, 0, 1}, {0, 0, 0, 1}};
+    kernels::LookupTable result{};
+    kernels::binary(params_, pairs, input_tables[0]->data(), input_tables[1]->data(), result.data(),
+                    0, 1);
+    return result;
+  }
   [[nodiscard]] std::string kernel() const override {
     constexpr std::string_view names[] = {"add",    "subtract",           "multiply",
                                           "divide", "squared_difference", "prelu"};
-    return fmt::format("u8_{}_tensor_{}_1__reference", names[static_cast<std::size_t>(params_.op)],
+    return fmt::format("u8_{}_tensor_{}_1", names[static_cast<std::size_t>(params_.op)],
                        name(params_.output.rule));
   }
 

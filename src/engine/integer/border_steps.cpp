@@ -44,6 +44,7 @@ class LookupStep final : public Step {
     const std::int64_t count = element_count(shapes[at(inputs[0])].shape);
     BoundStep bound;
     const double nanoseconds = static_cast<double>(count) / per_nanosecond::lookups;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, count, nanoseconds, threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
@@ -54,7 +55,13 @@ class LookupStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override { return "u8_lookup_tensor_any_1__reference"; }
+  [[nodiscard]] std::string kernel() const override { return "u8_lookup_tensor_any_1"; }
+  [[nodiscard]] std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const override {
+    kernels::LookupTable composed{};
+    kernels::lookup(table_, input_tables[0]->data(), composed.data(), 256);
+    return composed;
+  }
 
  private:
   kernels::LookupTable table_;
@@ -69,6 +76,7 @@ class QuantizeStep final : public Step {
     const std::int64_t count = element_count(shapes[at(outputs[0])].shape);
     const bool channels_last = shapes[at(outputs[0])].channels_last;
     BoundStep bound;
+    bound.nanoseconds = static_cast<double>(count) / per_nanosecond::quantized;
     bound.run = [this, count, channels_last, threads](RunContext& context) -> Status {
       const Activation& in = context.floats[at(inputs[0])];
       if (in.tensor.dtype() != DType::f32 || in.tensor.size() != count) {
@@ -87,9 +95,7 @@ class QuantizeStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override {
-    return "u8_quantize_tensor_onnx_1__reference";
-  }
+  [[nodiscard]] std::string kernel() const override { return "u8_quantize_tensor_onnx_1"; }
 
  private:
   kernels::CodeParams params_;
@@ -113,9 +119,7 @@ class DequantizeStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override {
-    return "u8_dequantize_tensor_onnx_1__reference";
-  }
+  [[nodiscard]] std::string kernel() const override { return "u8_dequantize_tensor_onnx_1"; }
 
  private:
   kernels::CodeParams params_;
@@ -137,9 +141,7 @@ class FakeQuantizeStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override {
-    return "f32_fakequantize_any_onnx_1__reference";
-  }
+  [[nodiscard]] std::string kernel() const override { return "f32_fakequantize_any_onnx_1"; }
 
  private:
   Quantization quantization_;
@@ -195,9 +197,7 @@ class DynamicQuantizeStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override {
-    return "u8_dynamicquantize_tensor_onnx_1__reference";
-  }
+  [[nodiscard]] std::string kernel() const override { return "u8_dynamicquantize_tensor_onnx_1"; }
 
  private:
   InputOrder order_;
@@ -224,7 +224,7 @@ class DynamicFakeQuantizeStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return "f32_dynamicfakequantize_tensor_onnx_1__reference";
+    return "f32_dynamicfakequantize_tensor_onnx_1";
   }
 };
 

@@ -16,8 +16,11 @@ class FloatLayerStep : public Step {
     const auto input = static_cast<std::size_t>(inputs[0]);
     const auto output = static_cast<std::size_t>(outputs[0]);
     BoundStep bound;
-    // For the profile alone.
-    if (auto known = layer_->geometry(shapes[input].shape); known) bound.macs = known->macs;
+    // For the profile and for an estimate.
+    if (auto known = layer_->geometry(shapes[input].shape); known) {
+      bound.macs = known->macs;
+      bound.nanoseconds = known->nanoseconds;
+    }
     bound.run = [this, input, output, threads](RunContext& context) -> Status {
       OCTET_ASSIGN(const auto values, in_input_order(context.floats[input], order_));
       OCTET_ASSIGN(auto result, run(values.tensor, threads));

@@ -35,6 +35,7 @@ class FloatStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override { return op_name_; }
+  [[nodiscard]] bool brings_threads() const override { return true; }
 
  private:
   std::string op_name_;

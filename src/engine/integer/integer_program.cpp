@@ -1,6 +1,7 @@
 #include "engine/integer/integer_program.h"
 
 #include "core/progress.h"
+#include "core/team.h"
 
 #include <algorithm>
 #include <chrono>
@@ -22,10 +23,18 @@ using integer::Lowered;
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
 
+/// Steps [first, last) that run on one team of threads, or without one.
+struct Stretch {
+  std::size_t first = 0, last = 0;
+  bool team = false;
+};
+
 /// Everything that follows from the shapes of the inputs.
 struct ShapePlan {
+  std::vector<Shape> inputs;
   integer::BufferShapes shapes;
   std::vector<BoundStep> steps;
+  std::vector<Stretch> stretches;
   std::vector<std::size_t> offsets;  ///< in the arena, by buffer
   std::size_t arena_bytes = 0;
   std::size_t scratch_bytes = 0;
@@ -79,12 +88,25 @@ Lifetimes lifetimes(const Lowered& program) {
   return result;
 }
 
+/// What taps ask for in one run.
+struct TapState {
+  explicit TapState(const TapRequest* taps) : request(taps) {
+    if (taps != nullptr) wanted.insert(taps->values.begin(), taps->values.end());
+  }
+  const TapRequest* request;
+  std::set<ValueId> wanted;
+  std::size_t next = 0;
+};
+
 class IntegerSession final : public Session {
  public:
   IntegerSession(std::shared_ptr<const Lowered> program, int threads)
       : program_(std::move(program)),
         threads_(std::max(threads, 1)),
-        lifetimes_(lifetimes(*program_)) {}
+        team_(threads_),
+        lifetimes_(lifetimes(*program_)) {
+    init_context();
+  }
 
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const TapRequest* taps) override {
     const float_engine::onednn::ThreadScope threads(threads_);
@@ -92,22 +114,20 @@ class IntegerSession final : public Session {
     OCTET_ASSIGN(ShapePlan* const plan, plan_for(inputs));
     OCTET_TRY(arena_.reserve(plan->arena_bytes));
     OCTET_TRY(scratch_.reserve(plan->scratch_bytes));
-    integer::RunContext context = make_context(*plan, inputs);
+    set_context(*plan, inputs);
     times_.clear();
-    std::set<ValueId> wanted;
-    if (taps != nullptr) wanted.insert(taps->values.begin(), taps->values.end());
-    std::size_t next_tap = 0;
-    call_taps(-1, next_tap, wanted, taps, *plan, context);
-    for (int i = 0; i < static_cast<int>(program_->steps.size()); ++i) {
-      OCTET_TRY(check_cancel());
-      OCTET_TRY(run_step(i, *plan, context));
-      call_taps(i, next_tap, wanted, taps, *plan, context);
-      release(i, context);
+    TapState tapping(taps);
+    call_taps(-1, tapping, *plan);
+    if (auto status = run_stretches(*plan, tapping); !status) {
+      forget_floats();
+      return tl::unexpected(status.error());
     }
     std::vector<Tensor> results;
+    results.reserve(program_->outputs.size());
     for (const int buffer : program_->outputs) {
-      results.push_back(detached(to_plain(context.floats[at(buffer)]).tensor));
+      results.push_back(detached(to_plain(context_.floats[at(buffer)]).tensor));
     }
+    forget_floats();
     return results;
   }
 
@@ -119,14 +139,18 @@ class IntegerSession final : public Session {
     if (inputs.size() != program_->inputs.size()) {
       return bad_input("the model has {} inputs, not {}", program_->inputs.size(), inputs.size());
     }
-    std::vector<Shape> key;
-    for (const auto& input : inputs) key.push_back(input.shape());
-    if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
+    const auto fits = [&](const std::unique_ptr<ShapePlan>& plan) {
+      return std::equal(plan->inputs.begin(), plan->inputs.end(), inputs.begin(),
+                        [](const Shape& shape, const Tensor& in) { return shape == in.shape(); });
+    };
+    const auto it = std::find_if(plans_.begin(), plans_.end(), fits);
+    if (it != plans_.end()) return it->get();
     OCTET_ASSIGN(auto plan, make_plan(inputs));
     // Plans are small, but a stream of ever new shapes must not grow without bound.
     constexpr std::size_t max_plans = 16;
     if (plans_.size() >= max_plans) plans_.clear();
-    return (plans_[key] = std::make_unique<ShapePlan>(std::move(plan))).get();
+    plans_.push_back(std::make_unique<ShapePlan>(std::move(plan)));
+    return plans_.back().get();
   }
 
   Result<ShapePlan> make_plan(std::span<const Tensor> inputs) const {
@@ -143,6 +167,7 @@ class IntegerSession final : public Session {
     }
     OCTET_ASSIGN(const auto inferred, infer_shapes_for(graph, given));
     ShapePlan plan;
+    for (const auto& input : inputs) plan.inputs.push_back(input.shape());
     OCTET_ASSIGN(plan.shapes, buffer_shapes(inferred));
     for (const auto& step : program_->steps) {
       auto bound = step->bind(plan.shapes, threads_);
@@ -151,7 +176,24 @@ class IntegerSession final : public Session {
       plan.steps.push_back(std::move(*bound));
     }
     place_buffers(plan);
+    plan.stretches = stretches(plan.steps);
     return plan;
+  }
+
+  /// Steps that bring threads of their own run by themselves; a team pays where one of the steps in
+  /// between is long enough to be split.
+  [[nodiscard]] std::vector<Stretch> stretches(const std::vector<BoundStep>& steps) const {
+    std::vector<Stretch> result;
+    bool open = false;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const bool alone = program_->steps[i]->brings_threads();
+      if (!open || alone) result.push_back({i, i, false});
+      open = !alone;
+      auto& stretch = result.back();
+      stretch.last = i + 1;
+      stretch.team |= !alone && integer::pays_to_split(steps[i].nanoseconds, threads_);
+    }
+    return result;
   }
 
   /// Shapes of buffers that steps read or write; only those of codes must be known beforehand.
@@ -194,36 +236,73 @@ class IntegerSession final : public Session {
     plan.arena_bytes = memory.arena_bytes;
   }
 
-  integer::RunContext make_context(const ShapePlan& plan, std::span<const Tensor> inputs) {
-    integer::RunContext context;
-    context.codes.assign(program_->buffers.size(), nullptr);
-    context.floats.resize(program_->buffers.size());
-    context.input_params.resize(program_->buffers.size());
-    context.scratch = scratch_.data();
+  /// What is the same in every run.
+  void init_context() {
+    context_.codes.assign(program_->buffers.size(), nullptr);
+    context_.floats.resize(program_->buffers.size());
+    context_.input_params.resize(program_->buffers.size());
+    for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
+      const auto& buffer = program_->buffers[i];
+      if (buffer.constant) context_.floats[i] = {*buffer.constant, false};
+      // Steps never write to a constant: it is only ever an input.
+      if (buffer.coded && buffer.is_constant()) {
+        context_.codes[i] = const_cast<std::uint8_t*>(buffer.constant_codes.data());
+      }
+    }
+  }
+
+  void set_context(const ShapePlan& plan, std::span<const Tensor> inputs) {
+    context_.scratch = scratch_.data();
     auto* arena = reinterpret_cast<std::uint8_t*>(arena_.data());
     for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
       const auto& buffer = program_->buffers[i];
-      if (buffer.constant) context.floats[i] = {*buffer.constant, false};
-      if (!buffer.coded) continue;
-      // Steps never write to a constant: it is only ever an input.
-      context.codes[i] = buffer.is_constant()
-                             ? const_cast<std::uint8_t*>(buffer.constant_codes.data())
-                             : arena + plan.offsets[i];
+      if (buffer.coded && !buffer.is_constant()) context_.codes[i] = arena + plan.offsets[i];
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (program_->inputs[i] >= 0) context.floats[at(program_->inputs[i])] = {inputs[i], false};
+      if (program_->inputs[i] >= 0) context_.floats[at(program_->inputs[i])] = {inputs[i], false};
     }
-    return context;
   }
 
-  Status run_step(int i, ShapePlan& plan, integer::RunContext& context) {
+  /// Inputs, results, and what an error left behind.
+  void forget_floats() {
+    for (std::size_t i = 0; i < program_->buffers.size(); ++i) {
+      if (!program_->buffers[i].constant) context_.floats[i] = {};
+    }
+  }
+
+  Status run_stretches(ShapePlan& plan, TapState& tapping) {
+    for (const auto& stretch : plan.stretches) {
+      Status status;
+      const auto run = [&] { status = run_stretch(stretch, plan, tapping); };
+      if (stretch.team) {
+        team_.gather(run);
+      } else {
+        run();
+      }
+      OCTET_TRY(std::move(status));
+    }
+    return {};
+  }
+
+  Status run_stretch(const Stretch& stretch, ShapePlan& plan, TapState& tapping) {
+    for (std::size_t i = stretch.first; i < stretch.last; ++i) {
+      if (program_->steps[i]->only_for_taps && tapping.request == nullptr) continue;
+      OCTET_TRY(check_cancel());
+      OCTET_TRY(run_step(static_cast<int>(i), plan));
+      call_taps(static_cast<int>(i), tapping, plan);
+      release(static_cast<int>(i));
+    }
+    return {};
+  }
+
+  Status run_step(int i, ShapePlan& plan) {
     const auto& step = *program_->steps[at(i)];
-    const auto start = std::chrono::steady_clock::now();
-    auto status = plan.steps[at(i)].run(context);
+    using Clock = std::chrono::steady_clock;
+    const auto start = profiling_ ? Clock::now() : Clock::time_point();
+    auto status = plan.steps[at(i)].run(context_);
     if (!status) return tl::unexpected(located(status.error(), step));
     if (!profiling_) return {};
-    const std::chrono::duration<double, std::milli> elapsed =
-        std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
     StepTime time;
     if (step.node != NodeId::none) {
       time.node = program_->graph.node(step.node).name;
@@ -232,20 +311,19 @@ class IntegerSession final : public Session {
     time.kernel = step.kernel();
     time.milliseconds = elapsed.count();
     time.macs = plan.steps[at(i)].macs;
-    time.bytes = bytes_of(step, plan, context);
+    time.bytes = bytes_of(step, plan);
     times_.push_back(std::move(time));
     return {};
   }
 
   /// What the step reads and writes, each once.
-  std::int64_t bytes_of(const integer::Step& step, const ShapePlan& plan,
-                        const integer::RunContext& context) const {
+  std::int64_t bytes_of(const integer::Step& step, const ShapePlan& plan) const {
     std::int64_t bytes = step.constant_bytes();
     const auto add = [&](int buffer) {
       if (buffer < 0) return;
       const bool coded = program_->buffers[at(buffer)].coded;
       bytes += coded ? element_count(plan.shapes[at(buffer)].shape)
-                     : static_cast<std::int64_t>(context.floats[at(buffer)].tensor.bytes());
+                     : static_cast<std::int64_t>(context_.floats[at(buffer)].tensor.bytes());
     };
     for (const int buffer : step.inputs) add(buffer);
     for (const int buffer : step.outputs) add(buffer);
@@ -257,39 +335,40 @@ class IntegerSession final : public Session {
                                                         : program_->graph.node(step.node).name);
   }
 
-  void call_taps(int step, std::size_t& next, const std::set<ValueId>& wanted,
-                 const TapRequest* taps, const ShapePlan& plan,
-                 const integer::RunContext& context) {
+  void call_taps(int step, TapState& tapping, const ShapePlan& plan) {
+    if (tapping.request == nullptr) return;
+    auto& next = tapping.next;
     for (; next < program_->taps.size() && program_->taps[next].step <= step; ++next) {
       const auto& point = program_->taps[next];
-      if (!wanted.contains(point.value)) continue;
+      if (!tapping.wanted.contains(point.value)) continue;
       TapView view;
       view.value = point.value;
       if (program_->buffers[at(point.buffer)].coded) {
         view.shape = plan.shapes[at(point.buffer)].shape;
         view.channels_last = plan.shapes[at(point.buffer)].channels_last && view.shape.size() == 4;
         const auto count = static_cast<std::size_t>(element_count(view.shape));
-        const auto* codes = context.codes[at(point.buffer)];
+        const auto* codes = context_.codes[at(point.buffer)];
         tapped_.resize(count);
         for (std::size_t i = 0; i < count; ++i) {
           tapped_[i] = static_cast<std::int8_t>(int{codes[i]} - 128);
         }
         view.codes = tapped_;
       } else {
-        const Activation& activation = context.floats[at(point.buffer)];
+        const Activation& activation = context_.floats[at(point.buffer)];
         if (activation.tensor.dtype() != DType::f32) continue;
         view.shape = activation.tensor.shape();
         view.channels_last = activation.channels_last;
         view.values = activation.tensor.values<float>();
       }
-      taps->tap(view);
+      tapping.request->tap(view);
     }
   }
 
   /// Frees the floats that no later step reads.
-  void release(int step, integer::RunContext& context) const {
+  void release(int step) {
     const auto free_if_last = [&](int buffer) {
-      if (buffer >= 0 && lifetimes_.last[at(buffer)] == step) context.floats[at(buffer)] = {};
+      if (buffer < 0 || lifetimes_.last[at(buffer)] != step) return;
+      if (!program_->buffers[at(buffer)].constant) context_.floats[at(buffer)] = {};
     };
     for (const int buffer : program_->steps[at(step)]->inputs) free_if_last(buffer);
     for (const int buffer : program_->steps[at(step)]->outputs) free_if_last(buffer);
@@ -297,8 +376,10 @@ class IntegerSession final : public Session {
 
   std::shared_ptr<const Lowered> program_;
   int threads_;
+  Team team_;
   Lifetimes lifetimes_;
-  std::map<std::vector<Shape>, std::unique_ptr<ShapePlan>> plans_;
+  std::vector<std::unique_ptr<ShapePlan>> plans_;
+  integer::RunContext context_;
   AlignedBytes arena_, scratch_;
   float_engine::BufferPool pool_;
   std::vector<std::int8_t> tapped_;

@@ -24,7 +24,7 @@ std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   const auto& g = geometry.conv;
   const std::int64_t outputs = g.batch * g.out_height * g.out_width * std::int64_t{g.out_channels};
-  geometry.macs = outputs * g.kernel_height * g.kernel_width * (g.in_channels / g.groups);
+  geometry.macs = geometry.phases.empty() ? kernels::macs(g) : geometry.phases.macs();
   const auto macs = static_cast<double>(geometry.macs);
   if (g.groups != 1) {
     geometry.nanoseconds = macs / per_nanosecond::depthwise_macs;
@@ -32,7 +32,11 @@ LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   }
   const double rate =
       isa == kernels::Isa::amx ? per_nanosecond::dense_macs_amx : per_nanosecond::dense_macs;
-  geometry.nanoseconds = macs / rate + static_cast<double>(outputs) / per_nanosecond::layer_outputs;
+  const std::int64_t weights =
+      std::int64_t{g.out_channels} * g.in_channels * g.kernel_height * g.kernel_width;
+  geometry.nanoseconds =
+      std::max(macs / rate, static_cast<double>(weights) / per_nanosecond::weights) +
+      static_cast<double>(outputs) / per_nanosecond::layer_outputs;
   return geometry;
 }
 
@@ -110,14 +114,18 @@ LayerKernel::LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer&
       output_channels_(layer.output_channels) {}
 
 void LayerKernel::prepare(const AccumulateLayer& layer, kernels::ConvParams params,
-                          const Shape& typical_input, kernels::Isa isa) {
+                          const Shape& typical_input, kernels::Isa isa, bool whole) {
   params.weights = description_.is("ConvTranspose")
                        ? repack_transposed(layer, description_.int_attribute("group", 1))
                        : repack(layer);
   params.bias = layer.bias;
   input_zero_point_ = params.input_zero_point;
-  if (auto typical = geometry(typical_input); typical) params.geometry = typical->conv;
+  auto typical = geometry(typical_input);
+  if (typical) params.geometry = typical->conv;
   conv_ = kernels::make_conv(params, isa);
+  if (!whole || !typical || typical->phases.empty()) return;
+  phases_ = std::make_unique<PhaseKernels>(params, typical->phases, params.geometry.kernel_height,
+                                           params.geometry.kernel_width, isa);
 }
 
 Result<LayerGeometry> LayerKernel::geometry(const Shape& input) const {
@@ -202,6 +210,10 @@ Result<LayerGeometry> LayerKernel::transposed_geometry(const Shape& shape) const
   g.pad_top = static_cast<int>(spatial.effective_kernel(0) - 1 - spatial.pads_begin[0]);
   g.pad_left = static_cast<int>(spatial.effective_kernel(1) - 1 - spatial.pads_begin[1]);
   g.groups = static_cast<int>(description_.int_attribute("group", 1));
+  ConvGeometry image = g;
+  image.in_height = static_cast<int>(shape[2]);
+  image.in_width = static_cast<int>(shape[3]);
+  result.phases = transposed_phases(spatial, image);
   return result;
 }
 
@@ -248,6 +260,9 @@ std::size_t LayerKernel::row_scratch_bytes(const LayerGeometry& geometry) const 
 }
 
 std::size_t LayerKernel::scratch_bytes(const LayerGeometry& geometry, int threads) const {
+  if (by_phases(geometry)) {
+    return phases_->scratch_bytes(geometry.phases) * static_cast<std::size_t>(threads);
+  }
   return prepared_bytes(geometry) + row_scratch_bytes(geometry) * static_cast<std::size_t>(threads);
 }
 
@@ -260,18 +275,54 @@ const std::uint8_t* LayerKernel::prepared(
   return wide;
 }
 
+std::int64_t LayerKernel::channels_to_split(const LayerGeometry& geometry, const LayerRows& rows,
+                                            int threads) const {
+  const std::int64_t step = conv_->channel_step();
+  const std::int64_t parts = step > 0 ? output_channels_ / step : 0;
+  if (threads == 1 || parts < threads) return 0;
+  const auto& g = geometry.conv;
+  const std::int64_t inputs = g.batch * g.in_height * g.in_width * g.in_channels;
+  const std::int64_t weights = element_count(weight_shape_);
+  // Less weighs little even when each thread reads it all.
+  constexpr std::int64_t many_weights = 128 * 1024;
+  const bool by_weights = weights >= many_weights && weights >= 4 * inputs;
+  return rows.count < threads || by_weights ? step : 0;
+}
+
 void LayerKernel::run(const LayerGeometry& geometry, const std::uint8_t* input, void* output,
                       std::byte* scratch, int threads,
                       const std::optional<kernels::InputParams>& input_params) const {
+  if (by_phases(geometry)) {
+    const std::size_t own = phases_->scratch_bytes(geometry.phases);
+    split_rows(geometry.phases.rows(), threads, geometry.nanoseconds,
+               [&](int chunk, std::int64_t first, std::int64_t last) {
+                 kernels::ConvCall call;
+                 call.input = input;
+                 call.output = output;
+                 call.scratch = scratch + own * static_cast<std::size_t>(chunk);
+                 call.input_params = input_params;
+                 phases_->run_rows(geometry.phases, call, first, last);
+               });
+    return;
+  }
   input = prepared(geometry, input, scratch, input_params);
   scratch += prepared_bytes(geometry);
   const std::size_t part = row_scratch_bytes(geometry);
   const LayerRows rows = layer_rows(geometry);
-  split_rows(rows.count, threads, geometry.nanoseconds,
-             [&](int chunk, std::int64_t first, std::int64_t last) {
-               run_rows(rows, {input, output, first, last,
-                               scratch + part * static_cast<std::size_t>(chunk), input_params});
-             });
+  const std::int64_t step = channels_to_split(geometry, rows, threads);
+  const std::int64_t parts = step > 0 ? (output_channels_ + step - 1) / step : rows.count;
+  split_rows(
+      parts, threads, geometry.nanoseconds, [&](int chunk, std::int64_t first, std::int64_t last) {
+        kernels::ConvCall call{
+            input,       output, first, last, scratch + part * static_cast<std::size_t>(chunk),
+            input_params};
+        if (step > 0) {
+          call.first_row = 0;
+          call.last_row = rows.count;
+          call.channels = {static_cast<int>(first * step), static_cast<int>(last * step)};
+        }
+        run_rows(rows, call);
+      });
 }
 
 }  // namespace octet::integer

@@ -3,6 +3,7 @@
 // ConvTranspose is a convolution with flipped weights over an input spread out by its strides.
 
 #include "engine/integer/step.h"
+#include "engine/integer/transposed_phases.h"
 
 namespace octet::integer {
 
@@ -15,6 +16,7 @@ struct LayerGeometry {
   int stride_width = 1;
   std::int64_t macs = 0;
   double nanoseconds = 0;  ///< of one thread, estimated
+  Phases phases;           ///< how run() does without spreading; may be empty
 };
 
 /// The rows that a call can be cut into. A matrix is one row of pixels: its parts are made of
@@ -33,9 +35,10 @@ class LayerKernel {
  public:
   LayerKernel(const Graph& graph, NodeId node, const AccumulateLayer& layer);
 
-  /// Packs weights and bias; the rest of `params` is the caller's.
+  /// Packs weights and bias; the rest of `params` is the caller's. `whole`: run() will be called
+  /// rather than its parts.
   void prepare(const AccumulateLayer& layer, kernels::ConvParams params, const Shape& typical_input,
-               kernels::Isa isa);
+               kernels::Isa isa, bool whole = false);
 
   /// `input` is [N,C,L], the same as an image [N,C,1,L], [N,C,H,W] or a matrix. Errors do not name
   /// the node.
@@ -67,6 +70,14 @@ class LayerKernel {
   }
 
  private:
+  [[nodiscard]] bool by_phases(const LayerGeometry& geometry) const {
+    return phases_ != nullptr && !geometry.phases.empty();
+  }
+  /// Where threads share a layer by output channels, the channels of the smallest part; else 0,
+  /// and they share its rows. By channels every thread reads all codes, but only its part of the
+  /// weights, which then stay in its cache from run to run.
+  [[nodiscard]] std::int64_t channels_to_split(const LayerGeometry& geometry, const LayerRows& rows,
+                                               int threads) const;
   [[nodiscard]] Result<LayerGeometry> image_geometry(const Shape& input) const;
   [[nodiscard]] Result<LayerGeometry> transposed_geometry(const Shape& input) const;
   [[nodiscard]] Result<LayerGeometry> matrix_geometry(const Shape& input) const;
@@ -76,6 +87,7 @@ class LayerKernel {
   std::int64_t output_channels_;
   std::uint8_t input_zero_point_ = 128;
   std::unique_ptr<kernels::Conv> conv_;
+  std::unique_ptr<PhaseKernels> phases_;
 };
 
 }  // namespace octet::integer

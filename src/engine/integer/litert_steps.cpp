@@ -39,7 +39,11 @@ class LayerStep final : public Step {
     }
     plan.prepared_bytes = LayerKernel::prepared_bytes(plan.geometry);
     plan.threads = threads;
+    plan.nanoseconds =
+        plan.geometry.nanoseconds * static_cast<double>(parts_.size()) +
+        static_cast<double>(plan.rows.count * plan.rows.elements) / per_nanosecond::quantized;
     BoundStep bound;
+    bound.nanoseconds = plan.nanoseconds;
     bound.macs = plan.geometry.macs * static_cast<std::int64_t>(parts_.size());
     bound.scratch_bytes =
         plan.prepared_bytes + thread_bytes(plan) * static_cast<std::size_t>(threads);
@@ -65,6 +69,7 @@ class LayerStep final : public Step {
     std::size_t kernel_bytes = 0;
     std::size_t prepared_bytes = 0;
     int threads = 1;
+    double nanoseconds = 0;
   };
 
   [[nodiscard]] std::size_t blocks() const { return std::min<std::size_t>(parts_.size(), 2); }
@@ -77,10 +82,7 @@ class LayerStep final : public Step {
         parts_[0]->prepared(plan.geometry, context.codes[at(inputs[0])], context.scratch, {});
     std::byte* const scratch = context.scratch + plan.prepared_bytes;
     auto* codes = context.codes[at(outputs[0])];
-    const double nanoseconds =
-        plan.geometry.nanoseconds * static_cast<double>(parts_.size()) +
-        static_cast<double>(plan.rows.count * plan.rows.elements) / per_nanosecond::quantized;
-    split_rows(plan.rows.count, plan.threads, nanoseconds,
+    split_rows(plan.rows.count, plan.threads, plan.nanoseconds,
                [&](int chunk, std::int64_t first, std::int64_t last) {
                  auto* mine = scratch + thread_bytes(plan) * static_cast<std::size_t>(chunk);
                  for (std::int64_t row = first; row < last; row += plan.block_rows) {

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "engine/integer/fake_constants.h"
+#include "engine/integer/fuse_tables.h"
 #include "engine/integer/value_forms.h"
 #include "engine/integer/wide_ops.h"
 #include "graph/op_schema.h"
@@ -27,6 +28,7 @@ void remove_unread_steps(Lowered& program) {
     for (const int buffer : program.steps[i]->outputs) {
       if (buffer >= 0 && read[at(buffer)]) keep[i] = true;
     }
+    if (program.steps[i]->only_for_taps) keep[i] = true;
     if (!keep[i]) continue;
     for (const int buffer : program.steps[i]->inputs) {
       if (buffer >= 0) read[at(buffer)] = true;
@@ -73,6 +75,7 @@ class Lowering {
       OCTET_ASSIGN(const int buffer, forms_.float_of(id, NodeId::none));
       out_.outputs.push_back(buffer);
     }
+    fuse_tables(out_);
     remove_unread_steps(out_);
     return {};
   }

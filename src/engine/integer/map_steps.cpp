@@ -50,7 +50,7 @@ class GatherStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override { return "u8_gather_any_any_1__reference"; }
+  [[nodiscard]] std::string kernel() const override { return "u8_gather_any_any_1"; }
 
  private:
   std::int64_t axis_;
@@ -118,7 +118,7 @@ class MapStep final : public Step {
     std::string lower = op_name_;
     std::transform(lower.begin(), lower.end(), lower.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return "u8_" + lower + "_any_any_1__reference";
+    return "u8_" + lower + "_any_any_1";
   }
 
  private:

@@ -74,7 +74,7 @@ class ReshapeStep final : public Step {
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override { return "u8_reshape_any_any_1__reference"; }
+  [[nodiscard]] std::string kernel() const override { return "u8_reshape_any_any_1"; }
 };
 
 /// What a Transpose, Slice or Pad copies: `region` elements from `in_offset` to `out_offset`.
@@ -125,9 +125,9 @@ class MoveStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return description_.is("Transpose") ? "u8_transpose_any_any_1__reference"
-           : description_.is("Slice")   ? "u8_slice_any_any_1__reference"
-                                        : "u8_pad_any_any_1__reference";
+    return description_.is("Transpose") ? "u8_transpose_any_any_1"
+           : description_.is("Slice")   ? "u8_slice_any_any_1"
+                                        : "u8_pad_any_any_1";
   }
 
  private:
@@ -280,8 +280,7 @@ class PartsStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return direction_ == Direction::join ? "u8_concat_any_any_1__reference"
-                                         : "u8_split_any_any_1__reference";
+    return direction_ == Direction::join ? "u8_concat_any_any_1" : "u8_split_any_any_1";
   }
 
  private:

@@ -25,6 +25,7 @@ class LayerStep final : public Step {
         (static_cast<std::size_t>(count) * sizeof(float) + alignment - 1) / alignment * alignment;
     BoundStep bound;
     bound.macs = geometry.macs;
+    bound.nanoseconds = geometry.nanoseconds;
     bound.scratch_bytes = floats + layer_->scratch_bytes(geometry, threads);
     bound.run = [this, geometry = std::move(geometry), count, floats,
                  threads](RunContext& context) -> Status {
@@ -61,8 +62,9 @@ class SumStep final : public Step {
     }
     const std::int64_t count = element_count(out.shape);
     BoundStep bound;
+    bound.nanoseconds = static_cast<double>(count) / per_nanosecond::binary_elements;
     bound.run = [this, count, channels_last = out.channels_last && out.shape.size() == 4,
-                 threads](RunContext& context) -> Status {
+                 nanoseconds = bound.nanoseconds, threads](RunContext& context) -> Status {
       const Activation& in = context.floats[at(inputs[0])];
       if (in.tensor.dtype() != DType::f32 || in.tensor.size() != count) {
         return bad_input("cannot add {} {}", name(in.tensor.dtype()), to_string(in.tensor.shape()));
@@ -71,18 +73,14 @@ class SumStep final : public Step {
       const float* values = moved.tensor.data<float>();
       const auto* codes = context.codes[at(inputs[1])];
       auto* result = context.codes[at(outputs[0])];
-      split_rows(count, threads, static_cast<double>(count) / per_nanosecond::binary_elements,
-                 [&](int, std::int64_t first, std::int64_t last) {
-                   rule::add_reals(params_, values + first, 1, codes + first, 1, result + first,
-                                   last - first);
-                 });
+      split_rows(count, threads, nanoseconds, [&](int, std::int64_t first, std::int64_t last) {
+        rule::add_reals(params_, values + first, 1, codes + first, 1, result + first, last - first);
+      });
       return {};
     };
     return bound;
   }
-  [[nodiscard]] std::string kernel() const override {
-    return "f32u8_add_tensor_openvino_1__reference";
-  }
+  [[nodiscard]] std::string kernel() const override { return "f32u8_add_tensor_openvino_1"; }
 
  private:
   rule::SumParams params_;

@@ -27,6 +27,7 @@ class PoolStep final : public Step {
                            ? kernels::PoolCount::padded
                            : kernels::PoolCount::inside;
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, g, rows, nanoseconds, count, threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
@@ -42,8 +43,8 @@ class PoolStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return fmt::format("u8_{}pool_tensor_{}_1__reference",
-                       description_.is("MaxPool") ? "max" : "average", name(out_.rule));
+    return fmt::format("u8_{}pool_tensor_{}_1", description_.is("MaxPool") ? "max" : "average",
+                       name(out_.rule));
   }
 
  private:
@@ -92,6 +93,7 @@ class ReduceStep final : public Step {
     const double nanoseconds = static_cast<double>(g.batch * g.in_width * g.channels) /
                                (g.channels < 8 ? 1 : per_nanosecond::pool_taps);
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, g, nanoseconds, threads](RunContext& context) -> Status {
       const auto* in = context.codes[at(inputs[0])];
       auto* out = context.codes[at(outputs[0])];
@@ -110,7 +112,7 @@ class ReduceStep final : public Step {
   }
   [[nodiscard]] std::string kernel() const override {
     constexpr std::string_view names[] = {"max", "mean", "sum"};
-    return fmt::format("u8_reduce{}_tensor_{}_1__reference", names[static_cast<std::size_t>(kind_)],
+    return fmt::format("u8_reduce{}_tensor_{}_1", names[static_cast<std::size_t>(kind_)],
                        name(out_.rule));
   }
 

@@ -25,9 +25,9 @@ class ProductStep final : public Step {
     BoundStep bound;
     bound.macs = element_count(batch.output) * batch.shape.depth;
     bound.scratch_bytes = scratch * static_cast<std::size_t>(threads);
-    const double nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
+    bound.nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
     bound.run = [this, batch = std::move(batch), products, scratch, threads,
-                 nanoseconds](RunContext& context) -> Status {
+                 nanoseconds = bound.nanoseconds](RunContext& context) -> Status {
       OCTET_ASSIGN(auto* output, output_memory(batch, context));
       const auto* a = context.codes[at(inputs[0])];
       const auto* b = context.codes[at(inputs[1])];
@@ -86,9 +86,9 @@ class ScaledProductStep final : public Step {
     BoundStep bound;
     bound.macs = element_count(batch.output) * batch.shape.depth;
     bound.scratch_bytes = (scratch + sums) * static_cast<std::size_t>(threads);
-    const double nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
+    bound.nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
     bound.run = [this, batch = std::move(batch), products, block, scratch, sums, threads,
-                 nanoseconds](RunContext& context) -> Status {
+                 nanoseconds = bound.nanoseconds](RunContext& context) -> Status {
       split_rows(
           products, threads, nanoseconds, [&](int chunk, std::int64_t first, std::int64_t last) {
             auto* memory = context.scratch + (scratch + sums) * static_cast<std::size_t>(chunk);

@@ -35,6 +35,7 @@ class ResampleStep final : public Step {
     const std::int64_t rows = out[0] * out[2];
     const double nanoseconds = static_cast<double>(element_count(out)) / per_nanosecond::resampled;
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, g = std::move(g), rows, nanoseconds,
                  threads](RunContext& context) -> Status {
       const auto* from = context.codes[at(inputs[0])];
@@ -47,7 +48,7 @@ class ResampleStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return fmt::format("u8_resample_tensor_{}_1__reference", name(params_.rule));
+    return fmt::format("u8_resample_tensor_{}_1", name(params_.rule));
   }
 
  private:

@@ -27,6 +27,7 @@ class SoftmaxStep final : public Step {
     const std::int64_t rows = count == 0 ? 0 : element_count(in.shape) / count;
     const double nanoseconds = static_cast<double>(rows * count) / per_nanosecond::softmax_codes;
     BoundStep bound;
+    bound.nanoseconds = nanoseconds;
     bound.run = [this, count, step, rows, nanoseconds, threads](RunContext& context) -> Status {
       const auto* from = context.codes[at(inputs[0])];
       auto* to = context.codes[at(outputs[0])];
@@ -41,7 +42,7 @@ class SoftmaxStep final : public Step {
     return bound;
   }
   [[nodiscard]] std::string kernel() const override {
-    return fmt::format("u8_{}_tensor_{}_1__reference",
+    return fmt::format("u8_{}_tensor_{}_1",
                        kind_ == litert::SoftmaxKind::softmax ? "softmax" : "logsoftmax",
                        name(rule_));
   }

@@ -8,10 +8,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "arithmetic/litert_softmax.h"
+#include "core/function_ref.h"
 #include "engine/float/float_op.h"
 #include "engine/integer/placement.h"
 #include "kernels/conv.h"
@@ -53,6 +55,7 @@ struct BoundStep {
   std::function<Status(RunContext&)> run;
   std::size_t scratch_bytes = 0;
   std::int64_t macs = 0;
+  double nanoseconds = 0;  ///< what it gives to split_rows, 0 where that is known only later
 };
 
 struct Step {
@@ -65,12 +68,22 @@ struct Step {
   /// Errors do not name the node.
   [[nodiscard]] virtual Result<BoundStep> bind(const BufferShapes& shapes, int threads) const = 0;
   [[nodiscard]] virtual std::string kernel() const = 0;
+  /// The step as a function of one code, given those that its inputs are of it; nullopt where it
+  /// does not work code by code.
+  [[nodiscard]] virtual std::optional<kernels::LookupTable> table(
+      std::span<const kernels::LookupTable* const> input_tables) const {
+    (void)input_tables;
+    return std::nullopt;
+  }
   /// Bytes of weights and biases, where the step has its own.
   [[nodiscard]] virtual std::int64_t constant_bytes() const { return 0; }
+  /// Whether it enters OpenMP's regions by itself, which it must not do inside those of a Team.
+  [[nodiscard]] virtual bool brings_threads() const { return false; }
 
-  NodeId node;               ///< the node it belongs to, for errors and profiles
-  std::vector<int> inputs;   ///< buffers; -1 for an absent optional input
-  std::vector<int> outputs;  ///< buffers; -1 for an output that nobody reads
+  bool only_for_taps = false;  ///< nothing else reads what it makes
+  NodeId node;                 ///< the node it belongs to, for errors and profiles
+  std::vector<int> inputs;     ///< buffers; -1 for an absent optional input
+  std::vector<int> outputs;    ///< buffers; -1 for an output that nobody reads
 };
 
 using StepPointer = std::unique_ptr<Step>;
@@ -191,21 +204,25 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
 namespace per_nanosecond {
 inline constexpr double dense_macs = 200;
 inline constexpr double dense_macs_amx = 1000;
+inline constexpr double weights = 30;         ///< that come from beyond the second-level cache
 inline constexpr double layer_outputs = 20;   ///< of a layer with a dense product
 inline constexpr double depthwise_macs = 40;  ///< and other grouped convolutions
 inline constexpr double product_macs = 100;
 inline constexpr double binary_elements = 6;
 inline constexpr double quantized = 3;
-inline constexpr double pool_taps = 7;
-inline constexpr double lookups = 2;
+inline constexpr double pool_taps = 40;
+inline constexpr double lookups = 10;
 inline constexpr double softmax_codes = 0.5;
 inline constexpr double resampled = 0.3;
 }  // namespace per_nanosecond
+
+/// Whether split_rows would use more than one of `threads` threads.
+[[nodiscard]] bool pays_to_split(double nanoseconds, int threads);
 
 /// Calls fn(chunk, first, last) for `rows` split into at most `threads` chunks, concurrently where
 /// that is worth it; `nanoseconds` estimates how long one thread takes for all rows. fn must give
 /// the same results however the rows are split.
 void split_rows(std::int64_t rows, int threads, double nanoseconds,
-                const std::function<void(int, std::int64_t, std::int64_t)>& fn);
+                FunctionRef<void(int, std::int64_t, std::int64_t)> fn);
 
 }  // namespace octet::integer

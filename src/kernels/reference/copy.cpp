@@ -71,6 +71,59 @@ void transpose(const Transposed& t, const std::uint8_t* input, std::uint8_t* out
   }
 }
 
+/// Runs of `bytes`, one copy each; a constant size spares the call of memcpy.
+template <std::size_t bytes>
+void copy_runs(const std::uint8_t* input, std::int64_t in_stride, std::uint8_t* output,
+               std::int64_t out_stride, std::int64_t runs) {
+  for (std::int64_t i = 0; i < runs; ++i) {
+    std::memcpy(output, input, bytes);
+    input += in_stride;
+    output += out_stride;
+  }
+}
+
+/// The same of any size from `vector` to twice that: its beginning and its end, which may overlap.
+template <std::size_t vector>
+void copy_runs_up_to_twice(std::size_t bytes, const std::uint8_t* input, std::int64_t in_stride,
+                           std::uint8_t* output, std::int64_t out_stride, std::int64_t runs) {
+  const std::size_t rest = bytes - vector;
+  for (std::int64_t i = 0; i < runs; ++i) {
+    std::uint8_t first[vector];
+    std::uint8_t last[vector];
+    std::memcpy(first, input, vector);
+    std::memcpy(last, input + rest, vector);
+    std::memcpy(output, first, vector);
+    std::memcpy(output + rest, last, vector);
+    input += in_stride;
+    output += out_stride;
+  }
+}
+
+/// Dense runs of `bytes` at even distances.
+void copy_dense_runs(std::int64_t bytes, const std::uint8_t* input, std::int64_t in_stride,
+                     std::uint8_t* output, std::int64_t out_stride, std::int64_t runs) {
+  const auto size = static_cast<std::size_t>(bytes);
+  if (size == 0) return;
+  if (size == 1) return copy_runs<1>(input, in_stride, output, out_stride, runs);
+  if (size == 2) return copy_runs<2>(input, in_stride, output, out_stride, runs);
+  if (size == 3) return copy_runs<3>(input, in_stride, output, out_stride, runs);
+  if (size <= 8) {
+    return copy_runs_up_to_twice<4>(size, input, in_stride, output, out_stride, runs);
+  }
+  if (size <= 16) {
+    return copy_runs_up_to_twice<8>(size, input, in_stride, output, out_stride, runs);
+  }
+  if (size <= 32) {
+    return copy_runs_up_to_twice<16>(size, input, in_stride, output, out_stride, runs);
+  }
+  if (size <= 64) {
+    return copy_runs_up_to_twice<32>(size, input, in_stride, output, out_stride, runs);
+  }
+  for (std::int64_t i = 0; i < runs; ++i) {
+    std::memcpy(output + i * out_stride, input + i * in_stride, size);
+  }
+}
+
 void copy_from(const StridedCopy& copy, std::size_t axis, const std::uint8_t* input,
                std::uint8_t* output) {
   const std::int64_t extent = copy.extent[axis];
@@ -80,6 +133,10 @@ void copy_from(const StridedCopy& copy, std::size_t axis, const std::uint8_t* in
   if (left == 2 && in_stride == 1 && copy.out_stride[axis + 1] == 1) {
     const Transposed t{copy.in_stride[axis + 1], out_stride};
     transpose(t, input, output, copy.extent[axis + 1], extent);
+    return;
+  }
+  if (left == 2 && copy.in_stride[axis + 1] == 1 && copy.out_stride[axis + 1] == 1) {
+    copy_dense_runs(copy.extent[axis + 1], input, in_stride, output, out_stride, extent);
     return;
   }
   if (left > 1) {

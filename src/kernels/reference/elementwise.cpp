@@ -89,12 +89,53 @@ bool vector_row(const ElementwiseKernels* vector, const BinaryParams& params, co
 }
 #endif
 
+#if defined(__x86_64__)
+/// Short rows of which one operand is the same for all rows of a block, as the factors of channels
+/// are for all pixels: that one is written down several times, so that many rows are one. False
+/// where rows are otherwise.
+bool repeating_rows(const ElementwiseKernels* vector, const BinaryParams& params,
+                    const BinaryGeometry& g, const std::uint8_t* a, const std::uint8_t* b,
+                    std::uint8_t* output, std::int64_t first_row, std::int64_t last_row) {
+  constexpr std::int64_t room = 2048;
+  const std::int64_t length = g.extent[3];
+  const bool repeats_a = g.a_stride[2] == 0 && g.b_stride[2] == length;
+  const bool repeats_b = g.b_stride[2] == 0 && g.a_stride[2] == length;
+  if (vector == nullptr || repeats_a == repeats_b || g.a_stride[3] != 1 || g.b_stride[3] != 1 ||
+      length < 1 || 2 * length > room) {
+    return false;
+  }
+  std::uint8_t repeated[room];
+  const std::int64_t most = room / length;
+  for (std::int64_t row = first_row; row < last_row;) {
+    const std::int64_t block_end = (row / g.extent[2] + 1) * g.extent[2];
+    const std::int64_t end = std::min(block_end, last_row);
+    for_each_row(g, a, b, output, row, row + 1,
+                 [&](const std::uint8_t* pa, const std::uint8_t* pb, std::uint8_t* out) {
+                   const std::int64_t copies = std::min(most, end - row);
+                   const std::uint8_t* same = repeats_a ? pa : pb;
+                   for (std::int64_t i = 0; i < copies; ++i) {
+                     std::copy_n(same, length, repeated + i * length);
+                   }
+                   for (std::int64_t done = 0; done < end - row; done += copies) {
+                     const std::int64_t count = std::min(copies, end - row - done) * length;
+                     const std::int64_t at = done * length;
+                     vector->binary_row(params, repeats_a ? repeated : pa + at,
+                                        repeats_b ? repeated : pb + at, out + at, count);
+                   }
+                 });
+    row = end;
+  }
+  return true;
+}
+#endif
+
 template <class Op>
 void binary_rows(const BinaryParams& params, const BinaryGeometry& g, const std::uint8_t* a,
                  const std::uint8_t* b, std::uint8_t* output, std::int64_t first_row,
                  std::int64_t last_row) {
 #if defined(__x86_64__)
   const auto* vector = fast(params.output);
+  if (repeating_rows(vector, params, g, a, b, output, first_row, last_row)) return;
 #endif
   const Op op(params);
   const auto run_row = [&](const std::uint8_t* pa, const std::uint8_t* pb, std::uint8_t* out) {
@@ -183,6 +224,12 @@ void binary(const BinaryParams& params, const BinaryGeometry& geometry, const st
 
 void lookup(const LookupTable& table, const std::uint8_t* input, std::uint8_t* output,
             std::int64_t count) {
+#if defined(__x86_64__)
+  const auto* vector = x86_elementwise_kernels(default_isa());
+  if (vector != nullptr && vector->lookup != nullptr) {
+    return vector->lookup(table, input, output, count);
+  }
+#endif
   for (std::int64_t i = 0; i < count; ++i) output[i] = table[input[i]];
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/reference/average_rule.h"
+#include "kernels/x86/x86_pool.h"
 
 namespace octet::kernels {
 namespace {
@@ -17,6 +18,9 @@ struct Span {
 Span window(int out, int stride, int pad_before, int pad_after, int kernel, int dilation,
             int extent) {
   const std::int64_t start = std::int64_t{out} * stride - pad_before;
+  if (start >= 0 && start + std::int64_t{kernel - 1} * dilation < extent) {
+    return {static_cast<int>(start), kernel, kernel};
+  }
   // Taps before the one that reaches `position`; a window may be far larger than the image.
   const auto taps_before = [&](std::int64_t position) {
     const std::int64_t taps = position <= start ? 0 : (position - start + dilation - 1) / dilation;
@@ -38,23 +42,60 @@ struct Windows {
   Span rows, columns;
 };
 
-/// Calls fn(windows, image row base, output pixel) for each pixel of the rows.
+/// Outputs side by side from `x` on whose windows have all their columns in the image; at least 1.
+std::int64_t alike_from(const PoolGeometry& g, int x) {
+  const std::int64_t reach = std::int64_t{g.kernel_width - 1} * g.dilation_width;
+  const std::int64_t start = std::int64_t{x} * g.stride_width - g.pad_left;
+  const std::int64_t room = g.in_width - 1 - reach - start;
+  if (start < 0 || room < 0) return 1;
+  return std::min<std::int64_t>(room / g.stride_width + 1, g.out_width - x);
+}
+
+/// Calls fn(windows of the first pixel, pixels, image, output) for runs of output pixels whose
+/// windows have as many columns as each other.
 template <class Fn>
-void for_each_window(const PoolGeometry& g, const std::uint8_t* input, std::uint8_t* output,
-                     std::int64_t first_row, std::int64_t last_row, Fn fn) {
+void for_each_run(const PoolGeometry& g, const std::uint8_t* input, std::uint8_t* output,
+                  std::int64_t first_row, std::int64_t last_row, Fn fn) {
   const std::int64_t image_bytes = std::int64_t{g.in_height} * g.in_width * g.channels;
   for (std::int64_t row = first_row; row < last_row; ++row) {
     const std::uint8_t* image = input + row / g.out_height * image_bytes;
     std::uint8_t* out = output + row * g.out_width * g.channels;
     const Span rows = window(static_cast<int>(row % g.out_height), g.stride_height, g.pad_top,
                              g.pad_bottom, g.kernel_height, g.dilation_height, g.in_height);
-    for (int x = 0; x < g.out_width; ++x, out += g.channels) {
+    for (int x = 0; x < g.out_width;) {
       const Span columns = window(x, g.stride_width, g.pad_left, g.pad_right, g.kernel_width,
                                   g.dilation_width, g.in_width);
-      fn(Windows{rows, columns}, image, out);
+      const std::int64_t pixels = alike_from(g, x);
+      fn(Windows{rows, columns}, pixels, image, out);
+      out += pixels * g.channels;
+      x += static_cast<int>(pixels);
     }
   }
 }
+
+/// Calls fn(windows, image, output pixel) for each pixel of the rows.
+template <class Fn>
+void for_each_window(const PoolGeometry& g, const std::uint8_t* input, std::uint8_t* output,
+                     std::int64_t first_row, std::int64_t last_row, Fn fn) {
+  for_each_run(g, input, output, first_row, last_row,
+               [&](Windows w, std::int64_t pixels, const std::uint8_t* image, std::uint8_t* out) {
+                 for (std::int64_t i = 0; i < pixels; ++i) {
+                   fn(w, image, out + i * g.channels);
+                   w.columns.first += g.stride_width;
+                 }
+               });
+}
+
+#if defined(__x86_64__)
+/// A window with a pixel, beginning with `channel`.
+PoolWindow pixels_of(const PoolGeometry& g, const Windows& w, const std::uint8_t* image,
+                     std::int64_t channel) {
+  const std::int64_t row = std::int64_t{g.in_width} * g.channels;
+  return {image + w.rows.first * row + std::int64_t{w.columns.first} * g.channels + channel,
+          w.rows.count, w.columns.count, g.dilation_height * row,
+          std::int64_t{g.dilation_width} * g.channels};
+}
+#endif
 
 /// Calls fn(pixel) for each pixel of a window that lies inside the image.
 template <class Fn>
@@ -66,6 +107,48 @@ void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t*
       fn(image + (y * g.in_width + x) * g.channels);
     }
   }
+}
+
+/// sums[c] += the window's pixels less `base`, `count` channels from `channel` on.
+void add_pixels(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, int channel,
+                int count, std::int32_t base, std::int32_t* sums) {
+#if defined(__x86_64__)
+  const auto* vector = x86_pool_kernels(default_isa());
+  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
+    vector->sum(pixels_of(g, w, image, channel), count, sums);
+    const std::int32_t less = w.rows.count * w.columns.count * base;
+    for (int c = 0; c < count; ++c) sums[c] -= less;
+    return;
+  }
+#endif
+  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
+    for (int c = 0; c < count; ++c) sums[c] += int{pixel[channel + c]} - base;
+  });
+}
+
+/// `windows` of them, side by side; those of more than one have all their columns in the image.
+void largest_pixels(const PoolGeometry& g, const Windows& w, std::int64_t windows,
+                    std::uint8_t lowest, const std::uint8_t* image, std::uint8_t* output) {
+#if defined(__x86_64__)
+  const auto* vector = x86_pool_kernels(default_isa());
+  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
+    vector->maximum(pixels_of(g, w, image, 0), windows, std::int64_t{g.stride_width} * g.channels,
+                    lowest, g.channels, output);
+    return;
+  }
+#endif
+  if (windows > 1) {
+    Windows one = w;
+    for (std::int64_t i = 0; i < windows; ++i) {
+      largest_pixels(g, one, 1, lowest, image, output + i * g.channels);
+      one.columns.first += g.stride_width;
+    }
+    return;
+  }
+  std::fill_n(output, g.channels, lowest);
+  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
+    for (int c = 0; c < g.channels; ++c) output[c] = std::max(output[c], pixel[c]);
+  });
 }
 
 }  // namespace
@@ -89,9 +172,7 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
           const int block = std::min(channel_block, geometry.channels - c0);
           std::int32_t sums[channel_block];
           std::fill_n(sums, block, static_cast<std::int32_t>(counted - inside) * padding);
-          for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
-            for (int c = 0; c < block; ++c) sums[c] += int{pixel[c0 + c]} - base;
-          });
+          add_pixels(geometry, w, image, c0, block, base, sums);
           rule.store(sums, counted, out + c0, block);
         }
       });
@@ -99,14 +180,11 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
 
 void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint8_t* input,
               std::uint8_t* output, std::int64_t first_row, std::int64_t last_row) {
-  for_each_window(geometry, input, output, first_row, last_row,
-                  [&](const Windows& w, const std::uint8_t* image, std::uint8_t* out) {
-                    std::fill_n(out, geometry.channels, lowest);
-                    for_each_pixel(geometry, w, image, [&](const std::uint8_t* pixel) {
-                      for (int c = 0; c < geometry.channels; ++c)
-                        out[c] = std::max(out[c], pixel[c]);
-                    });
-                  });
+  for_each_run(
+      geometry, input, output, first_row, last_row,
+      [&](const Windows& w, std::int64_t windows, const std::uint8_t* image, std::uint8_t* out) {
+        largest_pixels(geometry, w, windows, lowest, image, out);
+      });
 }
 
 }  // namespace octet::kernels

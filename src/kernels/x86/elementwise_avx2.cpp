@@ -1,5 +1,5 @@
-// Elementwise kernels, 8 values at a time. 512-bit registers would gain nothing: the division
-// bounds quantize and binary, memory bounds dequantize.
+// Elementwise kernels, 8 values at a time. 512-bit registers gain nothing where the division bounds
+// (quantize and binary) or memory (dequantize).
 
 #if defined(__x86_64__)
 
@@ -205,9 +205,10 @@ OCTET_AVX2 Range range(const float* values, std::int64_t count) {
 
 }  // namespace
 
-const ElementwiseKernels* x86_elementwise_kernels(Isa isa) {
-  static constexpr ElementwiseKernels avx2{quantize, dequantize, binary_any, interleave3, range};
-  return isa >= Isa::avx2 && isa_available(Isa::avx2) ? &avx2 : nullptr;
+const ElementwiseKernels& elementwise_kernels_avx2() {
+  static constexpr ElementwiseKernels kernels{quantize, dequantize,  binary_any,
+                                              nullptr,  interleave3, range};
+  return kernels;
 }
 
 }  // namespace octet::kernels

@@ -93,9 +93,11 @@ OCTET_AVX512VNNI void store_numbers(const Tile& tile, const Sums& sums, int grou
   }
 }
 
-/// Some tiles side by side: the first pixel of each among those of the call.
+/// Some tiles, of one row of pixels or several.
 struct PixelGroup {
-  std::array<std::int64_t, sum_tiles> first{};
+  std::array<std::int64_t, sum_tiles> row{};    ///< of each tile
+  std::array<std::int64_t, sum_tiles> first{};  ///< its first pixel in the row
+  std::int64_t row_pixels = 0;
   int pixels = 0;      ///< of each tile
   int tile_steps = 1;  ///< multiply steps of a tile
 };
@@ -116,20 +118,23 @@ void multiply(const Tile& tile, const PixelGroup& group, Sums& sums) {
   const std::int64_t weight_row = 64 * vectors;
   const std::int8_t* weights = tile.weights;
   for (int s = 0; s < tile.segment_count; ++s) {
-    const std::uint8_t* codes = tile.segments[s] + tile.offset;
+    std::array<const std::uint8_t*, tall> codes;
+    for (std::size_t p = 0; p < tall; ++p) {
+      codes[p] = tile.segments[group.row[p] * tile.segment_count + s] + tile.offset +
+                 group.first[p] * tile.pixel_stride;
+    }
     for (int step = 0; step < tile.steps; step += group.tile_steps) {
       each_sum([&]<int t>(std::integral_constant<int, t>) {
         constexpr int p = t / vectors;
         constexpr int v = t % vectors;
         constexpr int a = codes_tile + p % 2;
         if constexpr (v == 0) {
-          amx::load<a>(codes + group.first[p] * tile.pixel_stride, tile.pixel_stride);
+          amx::load<a>(codes[p] + 4 * step, tile.pixel_stride);
         }
         if constexpr (p == 0) amx::load<weights_tile + v>(weights + 64 * v, weight_row);
         amx::dot<t, a, weights_tile + v>();
       });
       weights += group.tile_steps * weight_row;
-      codes += 4 * group.tile_steps;
     }
   }
   each_sum([&]<int t>(std::integral_constant<int, t>) { amx::store<t>(sums.values[t], 64); });
@@ -140,7 +145,8 @@ void run_group(const Tile& tile, const PixelGroup& group) {
   Sums sums;
   multiply<tall, vectors>(tile, group, sums);
   for (int t = 0; t < tall; ++t) {
-    const std::int64_t at = group.first[static_cast<std::size_t>(t)] * tile.output_stride;
+    const auto i = static_cast<std::size_t>(t);
+    const std::int64_t at = (group.row[i] * group.row_pixels + group.first[i]) * tile.output_stride;
     if (tile.requantize.output == ConvOutput::codes) {
       store_codes<vectors>(tile, sums, t * vectors, group.pixels,
                            static_cast<std::uint8_t*>(tile.output) + at);
@@ -174,14 +180,21 @@ struct Backend {
     Scope& operator=(const Scope&) = delete;
     ~Scope() { amx::release(); }
 
-    void run(std::int64_t pixels, int vectors, const Tile& tile) {
-      const std::int64_t tiles = (pixels + group_.pixels - 1) / group_.pixels;
+    void run(std::int64_t rows, std::int64_t pixels, int vectors, const Tile& tile) {
+      const std::int64_t row_tiles = (pixels + group_.pixels - 1) / group_.pixels;
+      const std::int64_t tiles = rows * row_tiles;
       const std::int64_t tall = sum_tiles / vectors;
+      group_.row_pixels = pixels;
+      std::int64_t row = 0;
+      std::int64_t in_row = 0;
       for (std::int64_t t = 0; t < tiles; t += tall) {
         const std::int64_t count = std::min(tall, tiles - t);
-        for (std::int64_t i = 0; i < count; ++i) {
-          group_.first[static_cast<std::size_t>(i)] =
-              std::min((t + i) * group_.pixels, pixels - group_.pixels);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+          group_.row[i] = row;
+          group_.first[i] = std::min(in_row * group_.pixels, pixels - group_.pixels);
+          if (++in_row < row_tiles) continue;
+          in_row = 0;
+          ++row;
         }
         groups[static_cast<std::size_t>(vectors - 1)][static_cast<std::size_t>(count - 1)](tile,
                                                                                            group_);

@@ -19,7 +19,8 @@
 namespace octet::kernels {
 
 /// Input and output of one tile: some pixels by the channels of one OutputBlock. Code j of segment
-/// s of pixel p is segments[s][offset + p * pixel_stride + j].
+/// s of pixel p is segments[s][offset + p * pixel_stride + j]; the segments of the next row of
+/// pixels follow those of this one.
 template <class Element, class Weight>
 struct MatrixTile {
   const Element* const* segments = nullptr;
@@ -48,7 +49,17 @@ class EqualTiles {
  public:
   EqualTiles(std::int64_t /*pixels*/, int /*tile_steps*/) {}
 
-  void run(std::int64_t pixels, int vectors, Tile tile) const {
+  void run(std::int64_t rows, std::int64_t pixels, int vectors, Tile tile) const {
+    const auto bytes = static_cast<std::int64_t>(element_bytes(tile.requantize.output));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      run_row(pixels, vectors, tile);
+      tile.segments += tile.segment_count;
+      tile.output = static_cast<std::byte*>(tile.output) + pixels * tile.output_stride * bytes;
+    }
+  }
+
+ private:
+  void run_row(std::int64_t pixels, int vectors, Tile tile) const {
     const std::int64_t full = full_pixels(vectors);
     const std::int64_t tiles = (pixels + full - 1) / full;
     const auto bytes = static_cast<std::int64_t>(element_bytes(tile.requantize.output));
@@ -65,7 +76,8 @@ class EqualTiles {
 };
 
 /// Backend has: types Element, Weight; order(output); full_vectors(channels of a group); Scope,
-/// made with (pixels, tile_steps), whose run(pixels, vectors, tile) computes a block of channels.
+/// made with (pixels, tile_steps), whose run(rows, pixels, vectors, tile) computes a block of
+/// channels of so many rows of pixels.
 template <class Backend>
 class MatrixConv final : public Conv {
  public:
@@ -79,7 +91,8 @@ class MatrixConv final : public Conv {
         requantize_(params),
         packed_(pack_matrix<typename Backend::Weight>(
             params, Backend::order(params.output),
-            Backend::full_vectors(params.geometry.out_channels / params.geometry.groups))) {}
+            Backend::full_vectors(params.geometry.out_channels / params.geometry.groups))),
+        channel_step_(params.geometry.groups == 1 ? packed_.blocks.front().channels : 0) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
     Call state{call, {}, input_zero_point_};
@@ -106,8 +119,11 @@ class MatrixConv final : public Conv {
                            64
                      : 0);
     }
-    return bias_bytes() + segment_bytes() + RowWindow<Element>::scratch_bytes(geometry);
+    const int rows = chunk_rows(geometry);
+    return bias_bytes() + segment_bytes(rows) + RowWindow<Element>::scratch_bytes(geometry, rows);
   }
+
+  [[nodiscard]] int channel_step() const override { return channel_step_; }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
 
@@ -121,8 +137,8 @@ class MatrixConv final : public Conv {
     std::uint8_t input_zero_point;
   };
 
-  [[nodiscard]] std::size_t segment_bytes() const {
-    return whole_lines(static_cast<std::size_t>(packed_.segments.count) * sizeof(Element*));
+  [[nodiscard]] std::size_t segment_bytes(int rows) const {
+    return whole_lines(static_cast<std::size_t>(rows * packed_.segments.count) * sizeof(Element*));
   }
   /// Scratch for the biases of an input quantized at run time.
   [[nodiscard]] std::size_t bias_bytes() const {
@@ -138,11 +154,19 @@ class MatrixConv final : public Conv {
     state.input_zero_point = params.zero_point;
   }
 
-  /// Pixels whose input stays in the second-level cache while all weights pass by.
+  /// Input that stays in the second-level cache while all weights pass by.
+  static constexpr std::int64_t chunk_bytes = 128 * 1024;
+
+  /// Output rows with so much input.
+  [[nodiscard]] static int chunk_rows(const ConvGeometry& geometry) {
+    const std::int64_t bytes = RowWindow<Element>::row_bytes(geometry) * geometry.stride_height;
+    return static_cast<int>(std::clamp<std::int64_t>(chunk_bytes / std::max<std::int64_t>(bytes, 1),
+                                                     1, std::max(geometry.out_height, 1)));
+  }
+
   [[nodiscard]] static std::int64_t chunk_pixels(const ConvGeometry& geometry) {
-    constexpr std::int64_t bytes = 128 * 1024;
     const auto pixel_bytes = static_cast<std::int64_t>(sizeof(Element)) * geometry.in_channels;
-    return std::max<std::int64_t>(bytes / pixel_bytes, 48);
+    return std::max<std::int64_t>(chunk_bytes / pixel_bytes, 48);
   }
 
   /// All rows together are one long row of pixels.
@@ -166,7 +190,7 @@ class MatrixConv final : public Conv {
         segment = from;
       }
       typename Backend::Scope scope(pixels, packed_.tile_steps);
-      run_pixels(scope, tile, pixels, state.call.output,
+      run_pixels(scope, tile, 1, pixels, state.call,
                  (pixel - output_pixel) * geometry.out_channels);
     }
   }
@@ -174,36 +198,50 @@ class MatrixConv final : public Conv {
   void run_rows(const ConvGeometry& geometry, const Call& state) const {
     std::byte* scratch = state.call.scratch + bias_bytes();
     auto** segments = reinterpret_cast<const Element**>(scratch);
+    const int most = chunk_rows(geometry);
     RowWindow<Element> window(geometry, state.call.input, state.input_zero_point,
-                              scratch + segment_bytes());
+                              scratch + segment_bytes(most), most);
     Tile tile = state.tile;
     tile.segments = segments;
-    const auto& shape = packed_.segments;
     typename Backend::Scope scope(geometry.out_width, packed_.tile_steps);
-    for (std::int64_t row = state.call.first_row; row < state.call.last_row; ++row) {
-      window.move_to(row);
-      for (int s = 0; s < shape.count; ++s) {
-        segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
+    for (std::int64_t row = state.call.first_row; row < state.call.last_row;) {
+      // Rows of one image.
+      const std::int64_t image_end = (row / geometry.out_height + 1) * geometry.out_height;
+      const std::int64_t next = std::min({row + most, state.call.last_row, image_end});
+      for (std::int64_t r = row; r < next; ++r) {
+        window.move_to(r);
+        point_segments(window, segments + (r - row) * packed_.segments.count);
       }
-      run_pixels(scope, tile, geometry.out_width, state.call.output,
+      run_pixels(scope, tile, next - row, geometry.out_width, state.call,
                  (row - state.call.output_row) * geometry.out_width * geometry.out_channels);
+      row = next;
     }
   }
 
-  /// The first pixel's output is element `position`. Weights stay close while pixels pass by.
-  void run_pixels(typename Backend::Scope& scope, Tile tile, std::int64_t pixels, void* output,
-                  std::int64_t position) const {
+  void point_segments(const RowWindow<Element>& window, const Element** segments) const {
+    const auto& shape = packed_.segments;
+    for (int s = 0; s < shape.count; ++s) {
+      segments[s] = window.row(s / shape.per_row) + s % shape.per_row * shape.step;
+    }
+  }
+
+  /// Rows of `pixels`; the first pixel's output is element `position`. Weights stay close while
+  /// pixels pass by.
+  void run_pixels(typename Backend::Scope& scope, Tile tile, std::int64_t rows, std::int64_t pixels,
+                  const ConvCall& call, std::int64_t position) const {
     const std::int32_t* bias = tile.bias;
     const auto bytes = static_cast<std::int64_t>(element_bytes(requantize_.output));
     for (const auto& block : packed_.blocks) {
+      if (block.first_channel < call.channels.first || block.first_channel >= call.channels.last)
+        continue;
       tile.weights = packed_.weights.data() + block.weights;
       tile.bias = bias + block.lanes;
       tile.multiplier = packed_.lanes.multiplier.data() + block.lanes;
       tile.output_bias = packed_.lanes.output_bias.data() + block.lanes;
       tile.channels = block.channels;
       tile.offset = block.first_input;
-      tile.output = static_cast<std::byte*>(output) + (position + block.first_channel) * bytes;
-      scope.run(pixels, block.vectors, tile);
+      tile.output = static_cast<std::byte*>(call.output) + (position + block.first_channel) * bytes;
+      scope.run(rows, pixels, block.vectors, tile);
     }
   }
 
@@ -212,6 +250,7 @@ class MatrixConv final : public Conv {
   float input_scale_;
   RequantizeParams requantize_;
   PackedMatrix<typename Backend::Weight> packed_;
+  int channel_step_;  ///< channels of a full block
 };
 
 }  // namespace octet::kernels

@@ -15,7 +15,9 @@ std::int64_t padded_row_elements(const ConvGeometry& g) {
   return pixels * g.in_channels;
 }
 
-int ring_size(const ConvGeometry& g) { return (g.kernel_height - 1) * g.dilation_height + 1; }
+int ring_size(const ConvGeometry& g, int output_rows) {
+  return (g.kernel_height - 1) * g.dilation_height + 1 + (output_rows - 1) * g.stride_height;
+}
 
 bool has_horizontal_padding(const ConvGeometry& g) {
   return g.pad_left > 0 || padded_row_elements(g) > std::int64_t{g.in_width} * g.in_channels;
@@ -34,30 +36,35 @@ bool used_in_place(const ConvGeometry& g) {
 }
 
 template <class Element>
-std::size_t pointer_bytes(const ConvGeometry& g) {
-  return whole_lines(static_cast<std::size_t>(ring_size(g)) * sizeof(std::int64_t)) +
+std::size_t pointer_bytes(const ConvGeometry& g, int output_rows) {
+  return whole_lines(static_cast<std::size_t>(ring_size(g, output_rows)) * sizeof(std::int64_t)) +
          whole_lines(static_cast<std::size_t>(g.kernel_height) * sizeof(Element*));
 }
 
 }  // namespace
 
 template <class Element>
-std::size_t RowWindow<Element>::scratch_bytes(const ConvGeometry& g) {
-  const std::int64_t rows = 1 + (used_in_place<Element>(g) ? 0 : ring_size(g));
-  return pointer_bytes<Element>(g) +
+std::int64_t RowWindow<Element>::row_bytes(const ConvGeometry& g) {
+  return slot_elements<Element>(g) * static_cast<std::int64_t>(sizeof(Element));
+}
+
+template <class Element>
+std::size_t RowWindow<Element>::scratch_bytes(const ConvGeometry& g, int output_rows) {
+  const std::int64_t rows = 1 + (used_in_place<Element>(g) ? 0 : ring_size(g, output_rows));
+  return pointer_bytes<Element>(g, output_rows) +
          static_cast<std::size_t>(rows * slot_elements<Element>(g)) * sizeof(Element);
 }
 
 template <class Element>
 RowWindow<Element>::RowWindow(const ConvGeometry& geometry, const std::uint8_t* input,
-                              std::uint8_t zero_point, std::byte* scratch)
+                              std::uint8_t zero_point, std::byte* scratch, int output_rows)
     : geometry_(geometry),
       input_(input),
       zero_point_(zero_point),
       in_place_(used_in_place<Element>(geometry)),
       row_elements_(padded_row_elements(geometry)),
       row_stride_(slot_elements<Element>(geometry)),
-      ring_rows_(ring_size(geometry)) {
+      ring_rows_(ring_size(geometry, output_rows)) {
   held_ = reinterpret_cast<std::int64_t*>(scratch);
   scratch += whole_lines(static_cast<std::size_t>(ring_rows_) * sizeof(std::int64_t));
   std::fill_n(held_, ring_rows_, -1);
@@ -89,7 +96,7 @@ const Element* RowWindow<Element>::find_row(std::int64_t image, std::int64_t y) 
   if constexpr (std::is_same_v<Element, std::uint8_t>) {
     if (in_place_) return from;
   }
-  // The rows that one output row needs lie within ring_rows_ of each other: their slots differ.
+  // The rows that are valid together lie within ring_rows_ of each other: their slots differ.
   const std::int64_t slot = y % ring_rows_;
   Element* to = ring_ + slot * row_stride_;
   if (held_[slot] == global) return to;

@@ -18,12 +18,17 @@ namespace octet::kernels {
 template <class Element>
 class RowWindow {
  public:
-  [[nodiscard]] static std::size_t scratch_bytes(const ConvGeometry& geometry);
+  /// What the window of one output row holds of one row of the input, in bytes.
+  [[nodiscard]] static std::int64_t row_bytes(const ConvGeometry& geometry);
+
+  /// `output_rows`: rows of one image, one after the other, whose windows are valid together.
+  [[nodiscard]] static std::size_t scratch_bytes(const ConvGeometry& geometry, int output_rows = 1);
 
   RowWindow(const ConvGeometry& geometry, const std::uint8_t* input, std::uint8_t zero_point,
-            std::byte* scratch);
+            std::byte* scratch, int output_rows = 1);
 
-  /// Makes row(ky) valid for output row `output_row` = image * out_height + y.
+  /// Makes row(ky) valid for output row `output_row` = image * out_height + y. What it gave for
+  /// the `output_rows` - 1 rows before stays valid.
   void move_to(std::int64_t output_row);
 
   /// The input row under kernel row ky, beginning at the leftmost tap of output pixel 0.

@@ -1,0 +1,54 @@
+#pragma once
+// Threads kept awake over many short parallel loops. Opening and closing a parallel region of
+// OpenMP for each loop costs about 1.3 us on two cores; handing a loop to threads that already
+// wait inside one region costs 0.2 to 0.4 us.
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "core/function_ref.h"
+
+namespace octet {
+
+class Team {
+ public:
+  using Loop = FunctionRef<void(int thread, std::int64_t item)>;
+
+  /// At most `threads` threads, the calling one among them.
+  explicit Team(int threads);
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  /// Runs `body` on the calling thread while the others, taken from OpenMP's pool, wait for the
+  /// loops that it starts with parallel_for and its siblings. `body` must not throw, and must not
+  /// enter OpenMP's regions itself: they would run on one thread. Runs `body` alone where the team
+  /// is one thread or the caller is itself part of a parallel region.
+  void gather(FunctionRef<void()> body);
+
+  /// Calls loop(thread, i) for i in [0, count) on the team that the calling thread has gathered;
+  /// false, and no call, when there is none. Item i of the first ones runs on thread i, so that a
+  /// loop finds in a core's cache what the loop before left there.
+  [[nodiscard]] static bool run(std::int64_t count, Loop loop);
+
+ private:
+  /// On a cache line of its own, because another thread spins on it.
+  struct alignas(64) Shared {
+    std::atomic<std::uint64_t> value{0};
+  };
+
+  void post(std::int64_t count, const Loop& loop);
+  void serve(int thread);
+  void take_items(int thread);
+
+  const Loop* loop_ = nullptr;
+  std::int64_t count_ = 0;
+  int size_ = 1;  ///< threads that OpenMP gave
+  int spins_ = 0;
+  std::uint64_t ticket_ = 0;
+  std::atomic<std::int64_t> next_{0};
+  Shared posted_;                ///< the loop to run, see post() in team.cpp
+  std::vector<Shared> reports_;  ///< by thread: the last loop it has finished
+};
+
+}  // namespace octet
