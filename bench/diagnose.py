@@ -117,7 +117,8 @@ def one_class(model, folder):
         return ["--data", target, "--recipe", model.recipe]
     if model.recipe is None:
         np.save(folder / "one.npy", np.load(model.calibration)[model.labels == 1])
-        return ["--data", folder / "one.npy"]
+        np.save(folder / "one_labels.npy", model.labels[model.labels == 1])
+        return ["--data", folder / "one.npy", "--labels", folder / "one_labels.npy"]
     if "idx3" in model.calibration.name:
         x, y = common.load(model.calibration, model.recipe)
         np.save(folder / "one.npy", x[y == 1][:200])
