@@ -3,7 +3,8 @@
 
     bench/diagnose.py OCTET [faults|gains] [MODEL...]
 
-faults: puts one fault at a time into each model and prints the first cause that is named. `healthy` must name none.
+faults: puts one fault at a time into each model and prints the first cause that is named. `healthy` must name none. Beside
+common.py's models there is kws_dscnn, which reads arrays and has no faults of a recipe.
 gains: follows every advice on MobileNetV1 and V2 (per-tensor and per-channel) and ResNet-20 (weights of 4 bits, activations
 of 8) by quantizing anew with its options, and prints the predicted and the real change of the KL divergence.
 """
@@ -114,6 +115,10 @@ def one_class(model, folder):
             (target / "images" / name).symlink_to(model.calibration / "images" / name)
         (target / "labels.txt").write_text("\n".join(lines) + "\n")
         return ["--data", target, "--recipe", model.recipe]
+    if model.recipe is None:
+        np.save(folder / "one.npy", np.load(model.calibration)[model.labels == 1])
+        np.save(folder / "one_labels.npy", model.labels[model.labels == 1])
+        return ["--data", folder / "one.npy", "--labels", folder / "one_labels.npy"]
     if "idx3" in model.calibration.name:
         x, y = common.load(model.calibration, model.recipe)
         np.save(folder / "one.npy", x[y == 1][:200])
@@ -196,11 +201,41 @@ NAMES = ["healthy", "wrong_mean", "wrong_scale_in_both", "swapped_channels", "sc
 OWN_RECIPE = {"wrong_scale_in_both", "swapped_channels"}
 
 
+IMAGE_FAULTS = {"wrong_mean", "wrong_scale_in_both", "swapped_channels"}
+
+
+class KeywordSpotting(common.Model):
+    """MLPerf Tiny's float keyword model as .onnx: 500 of its samples to calibrate on, 500 others to compare on."""
+
+    def __init__(self, octet, folder):
+        data = common.SHARED / "data/kws"
+        x = np.load(data / "kws01_mfcc_int8.npy").reshape(-1, 49, 10, 1).astype(np.float32)
+        x, y = (x - np.float32(83)) * np.float32(0.5847029089927673), np.load(data / "kws01_labels.npy")
+        for name, rows in (("calibration", slice(0, None, 2)), ("evaluation", slice(1, None, 2))):
+            np.save(folder / f"{name}.npy", x[rows])
+            np.save(folder / f"{name}_labels.npy", y[rows])
+        octet("convert", common.SHARED / "models/mlperf_tiny/kws_dscnn_reftwin_float.tflite", "-o", folder / "kws_dscnn.onnx")
+        super().__init__(folder / "kws_dscnn.onnx", folder / "calibration.npy", folder / "evaluation.npy", None)
+        self.labels = y[0::2]
+
+    @property
+    def data_options(self):
+        return ["--data", self.calibration, "--samples", "200"]
+
+
 def diagnosis(octet, model, source, quantized, own_recipe=False):
     recipe = [] if own_recipe or model.recipe is None else ["--recipe", model.recipe]
-    compared = octet("compare", source, quantized, "--data", model.evaluation, *recipe, "--samples", SAMPLES,
-                     "--no-speed", "--layers", "none", "--diagnose")
-    return compared
+    labels = ["--labels", model.evaluation.with_name("evaluation_labels.npy")] if model.recipe is None else []
+    return octet("compare", source, quantized, "--data", model.evaluation, *recipe, *labels, "--samples", SAMPLES,
+                 "--no-speed", "--layers", "none", "--diagnose")
+
+
+def faults_of(model):
+    """Arrays are fed as they are: there is no recipe to be wrong."""
+    if model.recipe is None:
+        return [name for name in NAMES if name not in IMAGE_FAULTS]
+    gray = "gray" in model.recipe.read_text()
+    return [name for name in NAMES if name != "swapped_channels" or not gray]
 
 
 def faults(octet, models):
@@ -208,10 +243,7 @@ def faults(octet, models):
     print("|---|---|---|---|")
     wrong = 0
     for model in models:
-        gray = "gray" in model.recipe.read_text()
-        for name in NAMES:
-            if name == "swapped_channels" and gray:
-                continue
+        for name in faults_of(model):
             with tempfile.TemporaryDirectory() as folder:
                 fault = Faults(octet, model, pathlib.Path(folder))
                 expected = getattr(fault, name)()
@@ -222,7 +254,7 @@ def faults(octet, models):
             first = found["diagnosis"]["causes"][0]["cause"] if causes else None
             right = first == expected
             wrong += not right
-            kl = found["diagnosis"]["quantized"]["kl"]
+            kl = found["kl"]
             print(f"| {model.name:22} | {name:20} | {kl:8.4f} | {'' if right else 'WRONG '}{', '.join(causes) or 'none'} |",
                   flush=True)
     print(f"{wrong} wrong")
@@ -260,14 +292,6 @@ def gains(octet, models):
     print(f"{count} advices: sign right for {signs}, size within a factor of 2 for {sizes}")
 
 
-def keyword_spotting(octet, folder):
-    """The float keyword model as .onnx, with its samples as .npy."""
-    data = common.SHARED / "data/kws"
-    target = folder / "kws_dscnn.onnx"
-    octet("convert", common.SHARED / "models/mlperf_tiny/kws_dscnn_reftwin_float.tflite", "-o", target)
-    return target, data
-
-
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -277,8 +301,12 @@ def main():
     if what == "gains":
         gains(octet, common.models(names or ["mobilenet_v1_075_224", "mobilenet_v2_100_224", "resnet20"]))
         return
-    faults(octet, common.models(names or ["digits_cnn", "digits_mlp", "resnet20", "resnet56", "mobilenet_v1_075_224",
-                                          "mobilenet_v2_100_224"]))
+    known = ["digits_cnn", "digits_mlp", "resnet20", "resnet56", "mobilenet_v1_075_224", "mobilenet_v2_100_224"]
+    keywords = "kws_dscnn" in names or not names
+    chosen = [name for name in names if name != "kws_dscnn"] or (known if not names else [])
+    with tempfile.TemporaryDirectory() as folder:
+        models = common.models(chosen) if chosen else []
+        faults(octet, models + ([KeywordSpotting(octet, pathlib.Path(folder))] if keywords else []))
 
 
 if __name__ == "__main__":

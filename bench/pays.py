@@ -4,16 +4,19 @@
     bench/pays.py OCTET [MODEL...]
 
 Predicts each layer of each model, measures the times of `octet bench --layers` of the float model and of its quantized model,
-and counts the layers on which the sign is right. Run it on a quiet machine.
+and counts the layers on which the sign is right: common.py's models and MLPerf Tiny's. Run it on a quiet machine.
 """
 
 import pathlib
 import sys
 import tempfile
 
+import numpy as np
+
 import common
 
-TINY = ["ic_resnet8_float", "vww_mobilenet025_float", "ad_autoencoder_float", "kws_dscnn_float"]
+TINY = {"ic_resnet8_float": (32, 32, 3), "vww_mobilenet025_float": (96, 96, 3), "ad_autoencoder_float": (640,),
+        "kws_dscnn_reftwin_float": (49, 10, 1)}
 
 
 def layer_times(octet, path):
@@ -44,6 +47,14 @@ def judge(octet, name, source, quantized):
     return right, count
 
 
+def tiny(octet, name, folder):
+    """MLPerf Tiny's float model and an int8 one of it. How long kernels take does not depend on values: noise calibrates."""
+    source = common.SHARED / "models/mlperf_tiny" / f"{name}.tflite"
+    np.save(f"{folder}/noise.npy", np.random.default_rng(0).standard_normal((16, *TINY[name])).astype(np.float32))
+    octet("quantize", source, "-o", f"{folder}/model.tflite", "--data", f"{folder}/noise.npy")
+    return source, pathlib.Path(folder) / "model.tflite"
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -56,6 +67,9 @@ def main():
             quantized = pathlib.Path(folder) / "model.onnx"
             octet.quantize(model, quantized)
             totals = [a + b for a, b in zip(totals, judge(octet, model.name, model.path, quantized))]
+        for name in TINY:
+            if common.SHARED.is_dir() and (not names or name in names):
+                totals = [a + b for a, b in zip(totals, judge(octet, name, *tiny(octet, name, folder)))]
     if totals[1]:
         print(f"all: {totals[0]} of {totals[1]} layers, {100 * totals[0] / totals[1]:.1f} %")
 

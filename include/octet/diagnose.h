@@ -42,11 +42,12 @@ struct LayerDiagnosis {
   double channel_ratio = 1;  ///< largest range of a channel over the median one
 };
 
-/// What to do, and what that is measured to give on the samples of the diagnosis.
+/// What to do, and what that gives.
 struct Advice {
   std::vector<std::string> options;  ///< of `octet quantize`, beside those that made the model
-  std::string command;               ///< to type; what cannot be known stands in <>
-  /// With the remedy simulated; none where no simulation shows it.
+  std::string command;  ///< to type; what cannot be known stands in <>; "": no option helps
+  /// Measured by quantizing anew (Diagnosis::advice_samples), else simulated; none where it is not
+  /// known to help.
   std::optional<OutputDistanceSummary> expected;
 };
 
@@ -65,7 +66,10 @@ struct Cause {
 struct Diagnosis {
   std::int64_t samples = 0;
   std::string measure;  ///< of errors at the outputs: "kl" or "noise"
-  OutputDistanceSummary quantized;
+  /// Samples on which the model, and those that advice makes, were run: the model was quantized
+  /// anew by others of the data. 0: simulated.
+  std::int64_t advice_samples = 0;
+  OutputDistanceSummary quantized;     ///< on advice_samples where there are any, else simulated
   std::vector<Cause> causes;           ///< the first cause first; empty: none was found
   std::vector<Cause> improvements;     ///< what else would take most off the error, no fault at all
   std::vector<LayerDiagnosis> layers;  ///< by effect on the outputs, worst first
@@ -73,7 +77,8 @@ struct Diagnosis {
 };
 
 /// Simulates the quantized model and trials of it: each layer quantized alone and left float alone,
-/// and the remedy of each suspicion (docs/algorithms.md).
+/// and the remedy of each suspicion. Advice on a model that octet quantized from this float one is
+/// carried out; what is no better by more than chance is not given (docs/algorithms.md).
 [[nodiscard]] Result<Diagnosis> diagnose(const DiagnoseRequest& request);
 
 }  // namespace octet

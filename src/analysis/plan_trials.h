@@ -53,21 +53,12 @@ struct BaseValues {
 using BaseVisitor = std::function<Status(int worker, const Batch& batch, const BaseValues& values)>;
 
 /// Runs all trials on at most `limit` samples. `model.graph` holds the float weights and activation
-/// nodes (see float_function). Values are rounded and saturated as the plan says between float
-/// operators (fake-quant), biases and weights are what their codes stand for; how a rule rounds the
-/// accumulator of one operator is not imitated. The same numbers for any thread count.
+/// nodes (see passes/float_function.h). Values are rounded and saturated as the plan says between
+/// float operators (fake-quant), biases and weights are what their codes stand for; how a rule
+/// rounds the accumulator of one operator is not imitated. The same numbers for any thread count.
 [[nodiscard]] Result<TrialErrors> run_trials(const QuantizedGraph& model,
                                              std::span<const PlanTrial> trials,
                                              const SampleSource& samples, std::int64_t limit,
                                              const BaseVisitor& visitor = {});
-
-/// The quantized model over the weights, biases and activation nodes that it was made from, so that
-/// layers of it can be run in float: what codes lost is in the graph again, and the codes stay as
-/// payloads. `original` is the float graph, simplified; values and nodes are matched by name.
-/// Equalization is seen through: weights are taken from the original times the best scales by
-/// output and by input channel. `unmatched` gets the names of the nodes whose weights could not be
-/// found there; they keep what their codes stand for, and show no error of their weights.
-[[nodiscard]] Result<QuantizedGraph> float_function(QuantizedGraph quantized, const Graph& original,
-                                                    std::vector<std::string>& unmatched);
 
 }  // namespace octet

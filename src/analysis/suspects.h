@@ -41,6 +41,12 @@ struct DiagnosisInput {
 /// scale.
 [[nodiscard]] Result<std::vector<Suspect>> range_suspects(const DiagnosisInput& input);
 
+/// What is no fault's remedy: the layers that cost most in float, one and three of them, and with
+/// `wide_values` the value of the costliest layer with 16 bits.
+[[nodiscard]] Result<std::vector<Suspect>> improvements(const QuantizedGraph& model,
+                                                        const Sensitivity& sensitivity,
+                                                        bool wide_values);
+
 /// The plan with a layer's weights quantized anew from the float ones, symmetric by the largest
 /// magnitude; per channel along `axis`, or with one scale for axis -1. Its bias becomes float: what
 /// stands there corrects the old codes.

@@ -58,6 +58,21 @@ std::string size_text(const Weights& weights) {
                      weights.distinct, weights.codes.size(), weights.sqnr_db);
 }
 
+/// The layer's bias becomes float, and loses what was corrected in it.
+void free_bias(const QuantizedGraph& model, const IntegerLayer& layer, QuantPlan& plan) {
+  for (const auto id : layer.nodes) {
+    const Node& part = model.graph.node(id);
+    for (std::size_t i = id == layer.nodes.front() ? 2 : 0; i < part.inputs.size(); ++i) {
+      const auto bias = part.inputs[i];
+      const auto* coded = bias == ValueId::none ? nullptr : plan.find(bias);
+      if (coded == nullptr || model.graph.constant(bias) == nullptr) continue;
+      if (coded->scheme.bits <= 16) continue;
+      plan.values.erase(bias);
+      plan.payloads.erase(bias);
+    }
+  }
+}
+
 /// Layers whose weights keep few bits, one by one where they are the exception.
 Status find_few_bits(const DiagnosisInput& input, const std::vector<Weights>& all,
                      std::vector<Suspect>& out) {
@@ -85,6 +100,8 @@ Status find_few_bits(const DiagnosisInput& input, const std::vector<Weights>& al
       const int axis = weights->one_scale() ? -1 : weights->quantization->params.axis;
       OCTET_TRY(requantize_weights(input.model, *weights->layer, 8, axis, suspect.remedy->plan));
     }
+    // Biases of the others were corrected for what the few bits before them do to means.
+    for (const auto& weights : all) free_bias(input.model, *weights.layer, suspect.remedy->plan);
     out.push_back(std::move(suspect));
     return {};
   }
@@ -246,17 +263,7 @@ Status requantize_weights(const QuantizedGraph& model, const IntegerLayer& layer
   }
   OCTET_ASSIGN(plan.payloads[value], quantize(*real, q.params, q.scheme, DType::i8));
   found->second = std::move(q);
-  for (const auto id : layer.nodes) {
-    const Node& part = model.graph.node(id);
-    for (std::size_t i = id == layer.nodes.front() ? 2 : 0; i < part.inputs.size(); ++i) {
-      const auto bias = part.inputs[i];
-      const auto* coded = bias == ValueId::none ? nullptr : plan.find(bias);
-      if (coded == nullptr || model.graph.constant(bias) == nullptr) continue;
-      if (coded->scheme.bits <= 16) continue;
-      plan.values.erase(bias);
-      plan.payloads.erase(bias);
-    }
-  }
+  free_bias(model, layer, plan);
   return {};
 }
 

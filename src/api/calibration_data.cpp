@@ -45,16 +45,21 @@ Result<std::vector<InputRange>> input_ranges(const QuantizeRequest& request, con
 }  // namespace
 
 Result<const OpenData*> CalibrationData::open(const Graph& graph) {
-  if (shared_ != nullptr) return shared_->open(source_, graph);
-  if (!opened_) {
+  if (shared_ == nullptr && !opened_) {
     OCTET_ASSIGN(opened_, open_calibration_data(source_, graph, held_));
   }
-  return &*opened_;
+  const OpenData* data = opened_ ? &*opened_ : nullptr;
+  if (shared_ != nullptr) {
+    OCTET_ASSIGN(data, shared_->open(source_, graph));
+  }
+  if (classes_ == 0) classes_ = classes_of(*data);
+  return data;
 }
 
 Result<Statistics> CalibrationData::statistics(const Graph& graph,
                                                const std::vector<ValueId>& values) {
   if (shared_ == nullptr) return sweep(graph, values);
+  OCTET_TRY(open(graph));
   return shared_->statistics(graph, values, observer_, [&](const std::vector<ValueId>& unseen) {
     return sweep(graph, unseen);
   });

@@ -37,6 +37,8 @@ class CalibrationData {
                                           const BatchVisitor& visit);
   /// Samples that the sweep left out.
   [[nodiscard]] std::int64_t skipped() const { return skipped_; }
+  /// Different labels of the samples that were opened; 0 without labels.
+  [[nodiscard]] std::int64_t classes() const { return classes_; }
 
  private:
   [[nodiscard]] Result<const OpenData*> open(const Graph& graph);
@@ -52,6 +54,7 @@ class CalibrationData {
   SharedCalibration* shared_;
   bool held_ = false;
   std::int64_t skipped_ = 0;
+  std::int64_t classes_ = 0;
   std::optional<OpenData> opened_;
 };
 
@@ -67,6 +70,7 @@ class RequestSources {
   /// What calibration came to know, once it ran.
   [[nodiscard]] const std::optional<Statistics>& statistics() const { return statistics_; }
   [[nodiscard]] std::int64_t skipped() const { return data_.skipped(); }
+  [[nodiscard]] std::int64_t classes() const { return data_.classes(); }
 
  private:
   [[nodiscard]] Result<Statistics> calibrated(const Graph& graph,

@@ -7,14 +7,18 @@
 #include "analysis/output_comparison.h"
 #include "analysis/recipe_probe.h"
 #include "analysis/suspects.h"
+#include "api/advice_trials.h"
+#include "api/commands.h"
 #include "api/engine_choice.h"
 #include "api/input_match.h"
 #include "api/provenance.h"
 #include "api/quantize_command.h"
 #include "api/quantize_options.h"
+#include "api/recipe_cause.h"
 #include "core/log.h"
 #include "engine/float/float_program.h"
 #include "graph/op_schema.h"
+#include "passes/float_function.h"
 #include "passes/pipeline.h"
 
 namespace octet {
@@ -28,6 +32,7 @@ constexpr std::int64_t most_recipe_samples = 512;
 /// Samples on which the float model and the function that the quantized one stands for are
 /// compared.
 constexpr std::int64_t function_samples = 8;
+constexpr std::size_t least_samples_to_try = 16;
 
 OutputDistanceSummary summary(const TrialError& error) {
   return {error.kl, error.agreement, -10 * std::log10(error.noise)};
@@ -35,7 +40,7 @@ OutputDistanceSummary summary(const TrialError& error) {
 
 /// As many as take some seconds: swapped channels cost a robust network little on each sample.
 std::int64_t recipe_samples(const Graph& graph) {
-  constexpr std::int64_t budget = 20'000'000'000;  // multiply-accumulates for each recipe
+  constexpr std::int64_t budget = 50'000'000'000;  // multiply-accumulates for each recipe
   std::int64_t macs = 1;
   for (std::size_t i = 0; i < graph.node_slots(); ++i) {
     const auto& node = graph.node(static_cast<NodeId>(i));
@@ -89,7 +94,7 @@ SampleSource source_of(const OpenData& data, const DiagnoseRequest& request, std
 Result<Statistics> own_statistics(const QuantizedGraph& model, const OpenData& data,
                                   const std::string& observer, const DiagnoseRequest& request) {
   CalibrationOptions options;
-  OCTET_ASSIGN(options.observer, parse_observer(observer));
+  OCTET_ASSIGN(options.observer, parse_observer(observer == "auto" ? "mse" : observer));
   if (options.observer == ObserverKind::moving_average) options.observer = ObserverKind::minmax;
   const auto all = static_cast<std::int64_t>(data.selection.size());
   const auto count = std::min(all, range_samples);
@@ -111,52 +116,6 @@ Result<Statistics> own_statistics(const QuantizedGraph& model, const OpenData& d
   return calibrate(model.graph, values, *data.dataset, options);
 }
 
-/// A trial that is no remedy of a fault: what leaving layers float, or giving values 16 bits,
-/// gains.
-Result<std::vector<Suspect>> improvements_of(const QuantizedGraph& model,
-                                             const Sensitivity& sensitivity, bool wide_values) {
-  std::vector<const LayerSensitivity*> ranked;
-  for (const auto& layer : sensitivity.layers) ranked.push_back(&layer);
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto* a, const auto* b) {
-    return a->left_float_gain > b->left_float_gain;
-  });
-  std::vector<Suspect> out;
-  for (const std::size_t count : {std::size_t{1}, std::size_t{3}}) {
-    if (ranked.size() <= count || ranked[count - 1]->left_float_gain <= 0) continue;
-    Suspect suspect{"sensitive_layers", ranked[0]->layer.name, "", {}, {}, {}};
-    std::vector<IntegerLayer> layers;
-    for (std::size_t i = 0; i < count; ++i) {
-      layers.push_back(ranked[i]->layer);
-      suspect.options.insert(suspect.options.end(), {"--keep-float", ranked[i]->layer.name});
-    }
-    suspect.text = count == 1 ? fmt::format("{} costs most of all layers", layers[0].name)
-                              : fmt::format("the {} layers that cost most, in float", count);
-    OCTET_ASSIGN(auto plan, plan_without(model, layers));
-    suspect.remedy = PlanTrial{"layers in float", std::move(plan)};
-    out.push_back(std::move(suspect));
-  }
-  if (!wide_values) return out;
-  for (const auto* layer : ranked) {
-    auto plan = model.plan;
-    const auto found = plan.values.find(layer->layer.output);
-    if (found == plan.values.end() || model.graph.is_output(layer->layer.output)) continue;
-    const auto& name = model.graph.value(layer->layer.output).name;
-    found->second.scheme.bits = 16;
-    found->second.params = params_from_range(
-        range_minimum(found->second.params, model.plan.values.at(layer->layer.output).scheme),
-        range_maximum(found->second.params, model.plan.values.at(layer->layer.output).scheme),
-        found->second.scheme);
-    out.push_back({"sensitive_values",
-                   name,
-                   fmt::format("{} with 16-bit codes", name),
-                   {},
-                   {"--int16", name},
-                   PlanTrial{"16 bits", std::move(plan)}});
-    break;
-  }
-  return out;
-}
-
 class Diagnoser {
  public:
   explicit Diagnoser(const DiagnoseRequest& request) : request_(request) {}
@@ -166,6 +125,8 @@ class Diagnoser {
     OCTET_TRY(measure());
     OCTET_TRY(probe_recipe());
     OCTET_TRY(judge());
+    judge_recipe();
+    OCTET_TRY(try_advice());
     list_layers();
     return std::move(out_);
   }
@@ -197,6 +158,8 @@ class Diagnoser {
       }
     }
     OCTET_ASSIGN(data_, open_data(request_.data, first_.model.graph, 0, &second_.model.graph));
+    obstacle_ = AdviceTrials::obstacle(first_, second_);
+    if (data_.selection.size() < least_samples_to_try) obstacle_ = "there are too few samples";
     return {};
   }
 
@@ -237,28 +200,21 @@ class Diagnoser {
                                        return collector.visit(worker, batch, values);
                                      }));
     errors_ = collector.errors();
-    OCTET_ASSIGN(statistics_,
-                 own_statistics(model_, data_, observer_from_provenance(provenance_), request_));
+    OCTET_ASSIGN(
+        statistics_,
+        own_statistics(model_, data_, request_from_provenance(provenance_).observer, request_));
     out_.samples = sensitivity_.samples;
     out_.measure = sensitivity_.quantized.kl ? "kl" : "noise";
     out_.quantized = summary(sensitivity_.quantized);
     return {};
   }
 
-  [[nodiscard]] std::optional<Recipe> stored_recipe() const {
-    const auto it = second_.model.graph.metadata.find(recipe_key);
-    if (it == second_.model.graph.metadata.end()) return std::nullopt;
-    auto recipe = parse_recipe(it->second);
-    if (!recipe) return std::nullopt;
-    return *recipe;
-  }
-
   Status probe_recipe() {
     if (!data_.dataset->holds_images()) return {};
     auto others = usual_recipes(data_.recipe);
-    const auto stored = stored_recipe();
+    const auto stored = stored_recipe(second_.model.graph);
     if (stored && !(*stored == data_.recipe)) {
-      others.push_back({"stored in the quantized model", *stored});
+      others.push_back({stored_recipe_name, *stored});
     }
     OCTET_ASSIGN(probe_, probe_recipes(original_, data_.recipe, others,
                                        source_of(data_, request_, "recipes"),
@@ -266,66 +222,15 @@ class Diagnoser {
     return {};
   }
 
-  static std::string score_text(const RecipeScore& score) {
-    std::string text = score.name + ":";
-    if (score.top1) text += fmt::format(" top-1 {:.1f} %", 100 * *score.top1);
-    if (score.loss) text += fmt::format(" loss {:.3f}", *score.loss);
-    if (score.batch_norm_distance) {
-      text += fmt::format(" distance from BatchNormalization's statistics {:.3f}",
-                          *score.batch_norm_distance);
-    }
-    if (!score.loss && score.information) {
-      text += fmt::format(" information {:.3f} nats", *score.information);
-    }
-    return text;
-  }
-
-  /// A recipe that the float model likes better than that of these data, or that of the calibration
-  /// which it likes less.
-  std::optional<Cause> recipe_cause(const std::optional<TrialError>& recalibrated) {
-    if (!probe_) return std::nullopt;
-    const auto stored = stored_recipe();
-    const bool other = stored && !(*stored == data_.recipe);
-    if (!probe_->given_is_best()) {
-      Cause cause{"recipe",
-                  "",
-                  "these data are fed by a recipe that the float model was not trained with",
-                  {score_text(probe_->given), score_text(probe_->best),
-                   "the better recipe: " + to_json(probe_->best.recipe)},
-                  {},
-                  {}};
-      if (probe_->given.top1) cause.float_top1_gain = *probe_->best.top1 - *probe_->given.top1;
-      return cause;
-    }
-    if (!other) return std::nullopt;
-    const auto found = std::find_if(
-        probe_->others.begin(), probe_->others.end(),
-        [](const RecipeScore& score) { return score.name == "stored in the quantized model"; });
-    Cause cause{"recipe",
-                "",
-                "the model was calibrated by another recipe than these data are fed by",
-                {"calibration: " + to_json(*stored), "these data: " + to_json(data_.recipe),
-                 score_text(probe_->given)},
-                {},
-                {}};
-    if (found != probe_->others.end()) cause.evidence.push_back(score_text(*found));
-    if (recalibrated) cause.advice.expected = summary(*recalibrated);
-    if (found != probe_->others.end() && found->top1 && probe_->given.top1) {
-      cause.float_top1_gain = *probe_->given.top1 - *found->top1;
-    }
-    return cause;
-  }
-
   void complete(Cause& cause, const std::string& recipe) const {
-    const auto options =
-        changed_options(options_from_provenance(provenance_), cause.advice.options);
-    std::vector<std::string> words = {
-        "octet",  "quantize",          request_.model, "-o", request_.quantized,
-        "--data", "<calibration data>"};
-    if (cause.cause == "calibration_set") words.back() = "<data of all classes, as these>";
-    if (!recipe.empty()) words.insert(words.end(), {"--recipe", recipe});
-    words.insert(words.end(), options.begin(), options.end());
-    cause.advice.command = shell_text(words);
+    auto request = request_from_provenance(provenance_);
+    apply_advice(cause.advice.options, request);
+    request.model = request_.model;
+    request.output = request_.quantized;
+    request.data.path =
+        cause.cause == "calibration_set" ? "<data of all classes, as these>" : "<calibration data>";
+    request.data.recipe = recipe;
+    cause.advice.command = quantize_command(request);
   }
 
   Cause to_cause(const Suspect& suspect, const std::optional<TrialError>& after) const {
@@ -348,9 +253,10 @@ class Diagnoser {
     OCTET_ASSIGN(auto suspects, weight_suspects(input));
     OCTET_ASSIGN(auto of_ranges, range_suspects(input));
     suspects.insert(suspects.end(), of_ranges.begin(), of_ranges.end());
+    judge_classes(suspects);
     const auto faults = suspects.size();
     const bool wide = second_.model.plan.rule == Rule::onnx;
-    OCTET_ASSIGN(auto more, improvements_of(model_, sensitivity_, wide));
+    OCTET_ASSIGN(auto more, improvements(model_, sensitivity_, wide));
     suspects.insert(suspects.end(), more.begin(), more.end());
     std::vector<PlanTrial> trials;
     for (const auto& suspect : suspects) {
@@ -362,18 +268,15 @@ class Diagnoser {
     const double now = errors.quantized.error();
     std::vector<std::pair<double, Cause>> causes;
     std::vector<std::pair<double, Cause>> improvements;
-    std::optional<TrialError> recalibrated;
     std::size_t trial = 0;
     for (std::size_t i = 0; i < suspects.size(); ++i) {
       std::optional<TrialError> after;
       if (suspects[i].remedy) after = errors.trials[trial++];
-      if (suspects[i].cause == "calibration_set" || suspects[i].cause == "clipped_observer") {
-        recalibrated = after;
-      }
       const double gain = after ? now - after->error() : 0;
       auto cause = to_cause(suspects[i], after);
       if (i >= faults) {
-        if (gain > 0) improvements.emplace_back(gain, std::move(cause));
+        // What another rounding makes of it shows where advice is tried.
+        if (gain > 0 || obstacle_.empty()) improvements.emplace_back(gain, std::move(cause));
       } else if (suspects[i].certain || is_cause(now, gain) ||
                  (after && is_uncovered(suspects[i], errors.quantized, *after))) {
         causes.emplace_back(gain, std::move(cause));
@@ -384,16 +287,100 @@ class Diagnoser {
     const auto by_gain = [](const auto& a, const auto& b) { return a.first > b.first; };
     std::stable_sort(causes.begin(), causes.end(), by_gain);
     std::stable_sort(improvements.begin(), improvements.end(), by_gain);
-    // A recipe is wrong before anything that is calibrated by it.
-    if (auto recipe = recipe_cause(recalibrated)) {
-      complete(*recipe, probe_->given_is_best() && !request_.data.recipe.empty()
-                            ? request_.data.recipe
-                            : "<recipe.json, as above>");
-      out_.causes.push_back(std::move(*recipe));
-    }
     for (auto& [gain, cause] : causes) out_.causes.push_back(std::move(cause));
     for (auto& [gain, cause] : improvements) out_.improvements.push_back(std::move(cause));
     return {};
+  }
+
+  /// A recipe is wrong before anything that is calibrated by it.
+  void judge_recipe() {
+    if (!probe_) return;
+    auto cause = recipe_cause(*probe_, data_.recipe, stored_recipe(second_.model.graph));
+    if (!cause) return;
+    const bool known = probe_->given_is_best() && !request_.data.recipe.empty();
+    complete(*cause, known ? request_.data.recipe : "<recipe.json, as above>");
+    out_.causes.insert(out_.causes.begin(), std::move(*cause));
+  }
+
+  /// Advice is tried where that is possible: what does not help is not given.
+  Status try_advice() {
+    if (out_.causes.empty() && out_.improvements.empty()) return {};
+    if (!obstacle_.empty()) {
+      out_.notes.push_back("what advice gives is simulated: " + obstacle_);
+      return {};
+    }
+    OCTET_ASSIGN(const auto trials, AdviceTrials::make(request_, second_));
+    out_.quantized = trials->now().distance;
+    out_.advice_samples = trials->samples();
+    std::vector<Cause> kept;
+    for (auto& cause : out_.causes) {
+      OCTET_ASSIGN(const bool keep, try_remedy(*trials, cause));
+      if (keep) kept.push_back(std::move(cause));
+    }
+    out_.causes = std::move(kept);
+    return try_improvements(*trials);
+  }
+
+  /// Options are advice only where they help. False: samples that were held back make no better
+  /// model, so those of the calibration were no cause.
+  Result<bool> try_remedy(AdviceTrials& trials, Cause& cause) const {
+    const bool recipe = cause.cause == "recipe";
+    if (recipe ? !probe_->given_is_best() : !cause.advice.expected) return true;
+    OCTET_ASSIGN(const auto outcome, trials.run(cause.advice.options));
+    if (gain_interval(trials.now(), outcome).low > 0) {
+      cause.advice.expected = outcome.distance;
+      return true;
+    }
+    cause.advice.expected.reset();
+    constexpr double half_the_noise_db = 3;
+    const double gained_db = outcome.distance.sqnr_db - trials.now().distance.sqnr_db;
+    if (cause.cause == "calibration_set") return few_classes_ || gained_db > half_the_noise_db;
+    if (cause.advice.options.empty()) return true;
+    cause.evidence.push_back(
+        fmt::format("quantized anew with {} it is no better", shell_text(cause.advice.options)));
+    cause.advice.options.clear();
+    cause.advice.command.clear();
+    return true;
+  }
+
+  /// They must be better than the model, and than one that is made anew as it was.
+  Status try_improvements(AdviceTrials& trials) {
+    auto tried = std::move(out_.improvements);
+    out_.improvements.clear();
+    if (tried.empty()) return {};
+    OCTET_ASSIGN(const auto anew, trials.run({}));
+    std::vector<std::pair<double, Cause>> ranked;
+    for (auto& cause : tried) {
+      OCTET_ASSIGN(const auto outcome, trials.run(cause.advice.options));
+      const auto gain = gain_interval(trials.now(), outcome);
+      if (gain.low <= 0 || gain_interval(anew, outcome).low <= 0) continue;
+      cause.advice.expected = outcome.distance;
+      ranked.emplace_back(gain.low + gain.high, std::move(cause));
+    }
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    for (auto& [gain, cause] : ranked) out_.improvements.push_back(std::move(cause));
+    return {};
+  }
+
+  /// Few classes to calibrate on are a risk, whatever these samples show.
+  void judge_classes(std::vector<Suspect>& suspects) {
+    const auto classes = number_from_provenance(provenance_, "classes");
+    const auto samples = number_from_provenance(provenance_, "samples");
+    const auto here = classes_of(data_);
+    constexpr std::int64_t few = 2;  // times more could have been
+    few_classes_ = classes > 0 && few * classes < std::min(samples, here);
+    if (!few_classes_) return;
+    auto found = std::find_if(suspects.begin(), suspects.end(),
+                              [](const auto& s) { return s.cause == "calibration_set"; });
+    if (found == suspects.end()) {
+      suspects.push_back({"calibration_set", "", "", {}, {}, {}});
+      found = std::prev(suspects.end());
+    }
+    found->certain = true;
+    found->text = "the calibration samples do not cover the classes of these data";
+    found->evidence.push_back(
+        fmt::format("{} calibration samples of {} of at least {} classes", samples, classes, here));
   }
 
   /// A suspicion is a cause where the model has an error worth speaking of, and the remedy takes a
@@ -455,6 +442,8 @@ class Diagnoser {
   std::map<ValueId, ValueErrors> errors_;
   Statistics statistics_;
   std::optional<RecipeProbe> probe_;
+  std::string obstacle_;      ///< to trying advice, "": none
+  bool few_classes_ = false;  ///< were calibrated on
   Diagnosis out_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -223,6 +224,16 @@ std::int64_t peak_rss_bytes() {
 std::span<const float> row(const Tensor& tensor, std::int64_t i) {
   const auto width = tensor.dim(0) > 0 ? tensor.size() / tensor.dim(0) : 0;
   return {tensor.data<float>() + i * width, static_cast<std::size_t>(width)};
+}
+
+std::int64_t classes_of(const OpenData& data) {
+  const auto& labels = data.dataset->labels();
+  std::set<std::int32_t> seen;
+  for (const auto i : data.selection) {
+    if (static_cast<std::size_t>(i) < labels.size())
+      seen.insert(labels[static_cast<std::size_t>(i)]);
+  }
+  return static_cast<std::int64_t>(seen.size());
 }
 
 std::vector<std::int64_t> spread_evenly(const std::vector<std::int64_t>& selection,

@@ -62,6 +62,9 @@ struct OpenData {
 [[nodiscard]] std::vector<std::int64_t> spread_evenly(const std::vector<std::int64_t>& selection,
                                                       std::int64_t limit);
 
+/// Different labels of the selected samples; 0 without labels.
+[[nodiscard]] std::int64_t classes_of(const OpenData& data);
+
 /// Opens a data source for a model: the recipe comes from the request, else from the model, else
 /// from `other`, a model that is compared with it. `default_samples` is used when the source does
 /// not say.

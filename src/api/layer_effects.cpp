@@ -9,6 +9,7 @@
 #include "api/random_inputs.h"
 #include "core/parallel.h"
 #include "graph/op_schema.h"
+#include "passes/float_function.h"
 #include "passes/layer_bits.h"
 #include "passes/pipeline.h"
 

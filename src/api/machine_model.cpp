@@ -157,29 +157,52 @@ CostLine line_through(double work_a, double ms_a, double work_b, double ms_b) {
   return line;
 }
 
-/// The fastest of many pieces, each read once: what interrupts some of them does not count.
-double measured_bandwidth() {
-  constexpr std::size_t words = std::size_t{64} << 17;  // 64 MB
-  constexpr std::size_t piece = std::size_t{1} << 17;   // 1 MB
-  const std::vector<std::uint64_t> array(words, 1);
+/// The fastest of many pieces of an array that is read from end to end, at least twice: what
+/// interrupts some of them does not count.
+double measured_bandwidth(std::size_t bytes) {
+  constexpr std::size_t largest_piece = std::size_t{1} << 20;
+  constexpr std::size_t least_read = std::size_t{16} << 20;
+  const std::vector<std::uint64_t> array(bytes / sizeof(std::uint64_t), 1);
+  const std::size_t piece = std::min(bytes, largest_piece) / sizeof(std::uint64_t);
+  const std::size_t rounds = std::max<std::size_t>(2, least_read / bytes);
   double best = 0;
   std::uint64_t sum = 0;
-  for (std::size_t at = 0; at < words; at += piece) {
-    const auto start = std::chrono::steady_clock::now();
-    const auto* from = array.data() + at;
-    sum += std::accumulate(from, from + piece, std::uint64_t{0});
-    const std::chrono::duration<double, std::milli> taken =
-        std::chrono::steady_clock::now() - start;
-    best = std::max(
-        best, static_cast<double>(piece * sizeof(std::uint64_t)) / std::max(taken.count(), 1e-3));
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (std::size_t at = 0; at + piece <= array.size(); at += piece) {
+      const auto start = std::chrono::steady_clock::now();
+      const auto* from = array.data() + at;
+      sum += std::accumulate(from, from + piece, std::uint64_t{0});
+      const std::chrono::duration<double, std::milli> taken =
+          std::chrono::steady_clock::now() - start;
+      best = std::max(
+          best, static_cast<double>(piece * sizeof(std::uint64_t)) / std::max(taken.count(), 1e-6));
+    }
   }
   return sum > 0 ? best : 0;
 }
 
+std::vector<Bandwidth> measured_memory() {
+  std::vector<Bandwidth> memory;
+  constexpr std::size_t kilobyte = 1024;
+  for (const std::size_t kilobytes : {64, 256, 1024, 4096, 16384, 65536}) {
+    const auto bytes = kilobytes * kilobyte;
+    memory.push_back({static_cast<double>(bytes), measured_bandwidth(bytes)});
+  }
+  return memory;
+}
+
 }  // namespace
 
-double predicted_ms(const CostLine& line, double work, double bytes, double bytes_per_ms) {
-  const double memory = bytes_per_ms > 0 ? line.overhead_ms + bytes / bytes_per_ms : 0;
+double MachineModel::bytes_per_ms(double bytes) const {
+  if (memory.empty()) return 0;
+  const auto holds = [bytes](const Bandwidth& b) { return b.bytes >= bytes; };
+  const auto found = std::find_if(memory.begin(), memory.end(), holds);
+  return found == memory.end() ? memory.back().bytes_per_ms : found->bytes_per_ms;
+}
+
+double predicted_ms(const MachineModel& machine, const CostLine& line, double work, double bytes) {
+  const double rate = machine.bytes_per_ms(bytes);
+  const double memory = rate > 0 ? line.overhead_ms + bytes / rate : 0;
   return std::max(line.ms(work), memory);
 }
 
@@ -206,7 +229,7 @@ Result<MachineModel> measure_machine(int threads) {
   OCTET_ASSIGN(const auto peaks, measure_peaks(threads));
   machine.float_peak = peaks.float_macs;
   machine.integer_peak = peaks.integer_macs;
-  machine.bytes_per_ms = measured_bandwidth();
+  machine.memory = measured_memory();
   return machine;
 }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "core/result.h"
 
@@ -31,19 +32,29 @@ struct CostLine {
   [[nodiscard]] double ms(double work) const { return overhead_ms + work / rate; }
 };
 
+/// Sums of an array of some bytes, read again and again.
+struct Bandwidth {
+  double bytes = 0;
+  double bytes_per_ms = 0;
+};
+
 struct MachineModel {
   std::array<CostLine, cost_kinds> floats;
   std::array<CostLine, cost_kinds> integers;
   double float_peak = 0;  ///< multiply-accumulates a ms of a large product (api/peak.h)
   double integer_peak = 0;
-  double bytes_per_ms = 0;  ///< sum of an array larger than the caches
+  /// From what the innermost caches hold to what none does, smallest first.
+  std::vector<Bandwidth> memory;
+  /// Of the smallest array that is no smaller than `bytes`, else of the largest; 0: not known.
+  [[nodiscard]] double bytes_per_ms(double bytes) const;
 };
 
 /// Measures both engines on two sizes of each kind with `threads` threads: below a second.
 [[nodiscard]] Result<MachineModel> measure_machine(int threads);
 
-/// Time of an operator: its line, or what memory allows for weights and activations.
-[[nodiscard]] double predicted_ms(const CostLine& line, double work, double bytes,
-                                  double bytes_per_ms);
+/// Time of an operator: its line, or what memory allows for the bytes of weights and activations,
+/// which the operators before have left in a cache that holds them.
+[[nodiscard]] double predicted_ms(const MachineModel& machine, const CostLine& line, double work,
+                                  double bytes);
 
 }  // namespace octet

@@ -8,6 +8,7 @@
 #include "api/quantize_options.h"
 #include "api/quantizing.h"
 #include "api/random_inputs.h"
+#include "api/samples_hash.h"
 #include "api/trial_requests.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -57,10 +58,6 @@ class ScratchFile {
 
 }  // namespace
 
-std::string hash_of(const std::string& text) {
-  return content_hash(std::as_bytes(std::span(text)));
-}
-
 Result<double> median_latency(const Side& side) {
   OCTET_ASSIGN(const auto inputs, random_inputs(side.file.model.graph, 1));
   OCTET_ASSIGN(const auto bench, measure_latency(*side.engine.program, inputs,
@@ -72,8 +69,16 @@ ModelTrials::ModelTrials(const TrialSetting& setting,
                          std::function<void(const TuneTrial&)> on_trial)
     : setting_(setting), on_trial_(std::move(on_trial)) {}
 
-std::string ModelTrials::key_of(const TrialPlan& plan) const {
-  return hash_of(setting_.key + trial_command(setting_.request, plan, setting_.samples, ""));
+Result<std::string> ModelTrials::key_of(const TrialPlan& plan) {
+  auto text = setting_.key + trial_command(setting_.request, plan, setting_.samples, "");
+  if (!plan.train) return hash_of(text);
+  if (training_hash_.empty()) {
+    const auto request = train_request(setting_.request, plan, setting_.samples, "");
+    OCTET_ASSIGN(const auto data,
+                 open_data(request.data, setting_.judge.float_side().file.model.graph, 0));
+    OCTET_ASSIGN(training_hash_, samples_hash(data));
+  }
+  return hash_of(text + training_hash_);
 }
 
 std::string ModelTrials::path_of_trial() const {
@@ -85,7 +90,7 @@ std::string ModelTrials::path_of_command() const {
 }
 
 Result<std::optional<TrialResult>> ModelTrials::run(const TrialPlan& plan) {
-  const auto key = key_of(plan);
+  OCTET_ASSIGN(const auto key, key_of(plan));
   if (const auto it = known_.find(key); it != known_.end()) {
     const auto& trial = trials_[it->second];
     return trial.error.empty() ? std::optional(result_of(trial)) : std::nullopt;
@@ -136,8 +141,9 @@ Status ModelTrials::make(const TrialPlan& plan, const std::string& output) {
   }
   auto request = train_request(setting_.request, plan, setting_.samples, output);
   // A checkpoint belongs to one trial.
-  request.checkpoint = fmt::format("{}.{}.checkpoint", setting_.request.quantization.output,
-                                   key_of(plan).substr(0, 8));
+  OCTET_ASSIGN(const auto key, key_of(plan));
+  request.checkpoint =
+      fmt::format("{}.{}.checkpoint", setting_.request.quantization.output, key.substr(0, 8));
   request.resume = setting_.request.resume;
   OCTET_TRY(train(request, {}));
   const ScratchFile done(request.checkpoint);
@@ -200,8 +206,9 @@ Status ModelTrials::write_best() {
 }
 
 Result<std::vector<LayerEffect>> ModelTrials::layers(const TrialPlan& plan) {
-  const auto key = hash_of(fmt::format("layers {} {} {}", key_of(plan), setting_.measure_latency,
-                                       setting_.study_narrow));
+  OCTET_ASSIGN(const auto own, key_of(plan));
+  const auto key =
+      hash_of(fmt::format("layers {} {} {}", own, setting_.measure_latency, setting_.study_narrow));
   if (const auto* logged = setting_.log.find_layers(key)) return *logged;
   OCTET_TRY(check_cancel());
   auto effects = study(plan);

@@ -27,9 +27,6 @@ struct TrialSetting {
   bool study_narrow = false;     ///< what weights of 4 bits would lose in each layer
 };
 
-/// Content hash of a text.
-[[nodiscard]] std::string hash_of(const std::string& text);
-
 /// Milliseconds of one batch on random input, see `octet bench`.
 [[nodiscard]] Result<double> median_latency(const Side& side);
 
@@ -53,7 +50,8 @@ class ModelTrials final : public TrialRunner {
   [[nodiscard]] const std::optional<Error>& first_error() const { return first_error_; }
 
  private:
-  [[nodiscard]] std::string key_of(const TrialPlan& plan) const;
+  /// Of what is trained, the samples and labels that only training reads are part of the key.
+  [[nodiscard]] Result<std::string> key_of(const TrialPlan& plan);
   [[nodiscard]] Result<TuneTrial> carry_out(const TrialPlan& plan, const std::string& key);
   [[nodiscard]] Status make(const TrialPlan& plan, const std::string& output);
   [[nodiscard]] Result<std::vector<LayerEffect>> study(const TrialPlan& plan);
@@ -68,6 +66,7 @@ class ModelTrials final : public TrialRunner {
   std::vector<TuneTrial> trials_;
   std::vector<TrialPlan> plans_;              ///< of the trials
   std::map<std::string, std::size_t> known_;  ///< by key
+  std::string training_hash_;                 ///< "": not known yet
   std::optional<std::size_t> best_;
   bool best_is_final_ = false;
   std::optional<Error> first_error_;

@@ -59,19 +59,29 @@ Result<std::unique_ptr<PairedJudge>> PairedJudge::make(const std::string& model,
     return bad_input("{} is quantized already; give the float model it was made from", model);
   }
   auto judge = std::unique_ptr<PairedJudge>(new PairedJudge(std::move(side)));
-  OCTET_TRY(judge->open(validation, std::move(progress)));
+  OCTET_ASSIGN(auto data, open_data(validation, judge->side_.file.model.graph, 0));
+  const auto undecodable = validation.skip_undecodable ? Undecodable::skip : Undecodable::error;
+  OCTET_TRY(judge->open(std::move(data), undecodable, std::move(progress)));
   OCTET_TRY(judge->choose_metric(metric));
   OCTET_TRY(judge->judge_float());
   return judge;
 }
 
-Status PairedJudge::open(const DataSource& validation, Progress progress) {
-  const auto& graph = side_.file.model.graph;
-  OCTET_ASSIGN(data_, open_data(validation, graph, 0));
+Result<std::unique_ptr<PairedJudge>> PairedJudge::make(Side original, OpenData data, Metric metric,
+                                                       Undecodable undecodable, Progress progress) {
+  auto judge = std::unique_ptr<PairedJudge>(new PairedJudge(std::move(original)));
+  OCTET_TRY(judge->open(std::move(data), undecodable, std::move(progress)));
+  judge->metric_ = metric;
+  OCTET_TRY(judge->judge_float());
+  return judge;
+}
+
+Status PairedJudge::open(OpenData data, Undecodable undecodable, Progress progress) {
+  data_ = std::move(data);
   OCTET_ASSIGN(data_.dataset,
                hold_samples(std::move(data_.dataset), data_.selection, held_sample_bytes));
-  loader_.batch_size = judging_batch(graph);
-  loader_.undecodable = validation.skip_undecodable ? Undecodable::skip : Undecodable::error;
+  loader_.batch_size = judging_batch(side_.file.model.graph);
+  loader_.undecodable = undecodable;
   loader_.progress = std::move(progress);
   return {};
 }

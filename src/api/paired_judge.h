@@ -23,7 +23,15 @@ class PairedJudge {
                                                                  const DataSource& validation,
                                                                  const std::string& metric,
                                                                  Progress progress);
+  /// The same of samples that are open already, by a metric that is named.
+  [[nodiscard]] static Result<std::unique_ptr<PairedJudge>> make(Side original, OpenData data,
+                                                                 Metric metric,
+                                                                 Undecodable undecodable,
+                                                                 Progress progress);
 
+  /// What the float model and `side` give for each sample, in the order of the selection. What is
+  /// filled in beside noise and KL is what the metric needs.
+  [[nodiscard]] Result<std::vector<PairedSample>> compare(const Side& side);
   [[nodiscard]] Result<Verdict> judge(const Side& side);
 
   [[nodiscard]] Metric metric() const { return metric_; }
@@ -37,7 +45,7 @@ class PairedJudge {
   using Outputs = std::vector<Tensor>;
 
   explicit PairedJudge(Side side) : side_(std::move(side)) {}
-  [[nodiscard]] Status open(const DataSource& validation, Progress progress);
+  [[nodiscard]] Status open(OpenData data, Undecodable undecodable, Progress progress);
   [[nodiscard]] Status choose_metric(const std::string& name);
   [[nodiscard]] Result<std::int64_t> count_classes() const;
   [[nodiscard]] Status judge_float();
@@ -45,7 +53,6 @@ class PairedJudge {
                                            const BatchVisitor& visit) const;
   /// Outputs of the float model; `session` runs it where they are not kept.
   [[nodiscard]] Result<Outputs> expected(Session& session, const Batch& batch);
-  [[nodiscard]] Result<std::vector<PairedSample>> compare(const Side& side);
   /// Fills one PairedSample for each sample of the batch.
   [[nodiscard]] Status pair(const Batch& batch, const std::vector<OutputPair>& outputs,
                             const Outputs& reference, const Outputs& model,

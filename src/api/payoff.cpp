@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "api/engine_choice.h"
-#include "api/machine_model.h"
+#include "api/layer_payoff.h"
 #include "api/quantize_options.h"
 #include "graph/op_schema.h"
 #include "graph/shape_inference.h"
@@ -81,9 +81,8 @@ class Predictor {
     const double work = layer.macs > 0 ? static_cast<double>(layer.macs) : std::max(read, made);
     const double values = read + made + weights;
     constexpr double float_bytes = 4;
-    const double bandwidth = machine_.bytes_per_ms;
-    layer.float_ms = predicted_ms(machine_.floats[at], work, float_bytes * values, bandwidth);
-    layer.integer_ms = predicted_ms(machine_.integers[at], work, values, bandwidth);
+    layer.float_ms = predicted_ms(machine_, machine_.floats[at], work, float_bytes * values);
+    layer.integer_ms = predicted_ms(machine_, machine_.integers[at], work, values);
     const auto activation = fused_reader(node);
     if (activation == NodeId::none) return layer;
     layer.nodes.push_back(graph_.node(activation).name);
@@ -91,7 +90,7 @@ class Predictor {
     // The float engine computes it along with a Conv or Gemm, and behind other operators apart.
     if (node.is("Conv") || node.is("Gemm")) return layer;
     const auto& apart = machine_.floats[static_cast<std::size_t>(CostKind::elementwise)];
-    layer.float_ms += predicted_ms(apart, made, float_bytes * 2 * made, bandwidth);
+    layer.float_ms += predicted_ms(machine_, apart, made, float_bytes * 2 * made);
     return layer;
   }
 
@@ -111,6 +110,15 @@ class Predictor {
 
 }  // namespace
 
+Result<std::vector<LayerPayoff>> predict_layers(const Graph& graph, const QuantizeOptions& options,
+                                                const MachineModel& machine) {
+  const auto* target = find_target(options.target);
+  if (target == nullptr) return internal_error("no target {}", options.target);
+  OCTET_ASSIGN(const auto placement, place(graph, *target, options));
+  OCTET_ASSIGN(const auto order, graph.topological_order());
+  return Predictor(graph, placement, machine).run(order);
+}
+
 Result<Payoff> predict_payoff(const std::string& path, const std::string& named_target) {
   QuantizeOptions options;
   options.target = named_target.empty() ? default_target(path) : named_target;
@@ -128,14 +136,12 @@ Result<Payoff> predict_payoff(const std::string& path, const std::string& named_
   OCTET_TRY(simplify(graph));
   OCTET_TRY(fit_target(graph, options));
   OCTET_TRY(infer_shapes(graph));
-  OCTET_ASSIGN(const auto placement, place(graph, *target, options));
-  OCTET_ASSIGN(const auto order, graph.topological_order());
   OCTET_ASSIGN(const auto machine, measure_machine(thread_count()));
   Payoff out;
   constexpr double per_second = 1e-6;  // 1/ms as giga a second
   out.machine = {thread_count(), machine.float_peak * per_second, machine.integer_peak * per_second,
-                 machine.bytes_per_ms * per_second};
-  out.layers = Predictor(graph, placement, machine).run(order);
+                 machine.memory.back().bytes_per_ms * per_second};
+  OCTET_ASSIGN(out.layers, predict_layers(graph, options, machine));
   for (const auto& layer : out.layers) {
     out.float_ms += layer.float_ms;
     out.integer_ms += layer.integer_ms;

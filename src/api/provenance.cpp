@@ -78,6 +78,7 @@ void write_provenance(QuantizedGraph& model, const Provenance& provenance) {
   if (!statistics.data_name.empty()) metadata["octet.data"] = statistics.data_name;
   metadata["octet.data_fingerprint"] = statistics.data_fingerprint;
   metadata["octet.samples"] = std::to_string(statistics.samples);
+  if (provenance.classes > 0) metadata["octet.classes"] = std::to_string(provenance.classes);
 }
 
 std::map<std::string, std::string> read_provenance(const Graph& graph) {

@@ -16,6 +16,7 @@ struct Provenance {
   const QuantizeOptions& options;
   const std::string& source_hash;  ///< of the model that was quantized
   const Statistics* statistics;    ///< nullptr when none were needed
+  std::int64_t classes = 0;        ///< of the calibration samples; 0: not known
 };
 
 /// Adds the octet.* metadata to a quantized graph. Holds nothing that differs between runs (no

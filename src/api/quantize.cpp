@@ -113,15 +113,10 @@ Result<QuantizeSummary> quantize(const QuantizeRequest& request) {
   return quantize_sharing(request, nullptr);
 }
 
-Result<QuantizeSummary> quantize_sharing(const QuantizeRequest& request,
-                                         SharedCalibration* shared) {
-  const auto start = Clock::now();
+Result<QuantizedModel> quantize_in_memory(const QuantizeRequest& request,
+                                          SharedCalibration* shared) {
   OCTET_ASSIGN(auto options, parse_options(request));
   OCTET_ASSIGN(const auto rule, parse_rule(request.rule));
-  if (!request.dry_run) {
-    OCTET_TRY(check_model_suffix(request.output));
-    OCTET_TRY(check_writable(request.output));
-  }
   OCTET_ASSIGN(auto file, read_source_model(request));
   OCTET_ASSIGN(const auto layout, parse_input_layout(request.input_layout));
   QuantizeReport report;
@@ -142,25 +137,39 @@ Result<QuantizeSummary> quantize_sharing(const QuantizeRequest& request,
   const auto& statistics = known.statistics();
   OCTET_TRY(store_recipe(request, statistics, model.graph));
   if (rule) model.plan.rule = *rule;
-  write_provenance(model, {request, options, file.hash, statistics ? &*statistics : nullptr});
-  OCTET_TRY(check_cancel());
-  if (!request.dry_run) {
-    OCTET_TRY(write_model(model, request.output));
-  }
+  write_provenance(
+      model, {request, options, file.hash, statistics ? &*statistics : nullptr, known.classes()});
 
-  QuantizeSummary out;
-  out.output = request.dry_run ? "" : request.output;
-  out.method = name(options.method);
-  out.input_bytes = file.bytes;
-  out.output_bytes = request.dry_run ? 0 : file_size(request.output);
-  out.samples = statistics ? statistics->samples : 0;
-  out.skipped_samples = known.skipped();
-  out.integer_mac_share = report.integer_mac_share;
+  QuantizedModel out{std::move(model), {}};
+  out.summary.method = name(options.method);
+  out.summary.input_bytes = file.bytes;
+  out.summary.samples = statistics ? statistics->samples : 0;
+  out.summary.skipped_samples = known.skipped();
+  out.summary.integer_mac_share = report.integer_mac_share;
   for (const auto& node : report.float_nodes) {
-    out.float_nodes.push_back({node.name, node.op, node.reason});
+    out.summary.float_nodes.push_back({node.name, node.op, node.reason});
   }
-  out.notes = report.notes;
-  for (const auto& pass : report.passes) out.passes.push_back({pass.name, pass.seconds});
+  out.summary.notes = report.notes;
+  for (const auto& pass : report.passes) out.summary.passes.push_back({pass.name, pass.seconds});
+  return out;
+}
+
+Result<QuantizeSummary> quantize_sharing(const QuantizeRequest& request,
+                                         SharedCalibration* shared) {
+  const auto start = Clock::now();
+  OCTET_TRY(parse_options(request));
+  if (!request.dry_run) {
+    OCTET_TRY(check_model_suffix(request.output));
+    OCTET_TRY(check_writable(request.output));
+  }
+  OCTET_ASSIGN(auto made, quantize_in_memory(request, shared));
+  OCTET_TRY(check_cancel());
+  auto& out = made.summary;
+  if (!request.dry_run) {
+    OCTET_TRY(write_model(made.model, request.output));
+    out.output = request.output;
+    out.output_bytes = file_size(request.output);
+  }
   out.peak_rss_bytes = peak_rss_bytes();
   out.seconds = seconds_since(start);
   return out;

@@ -1,8 +1,11 @@
 #include "api/quantize_command.h"
 
-#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
+#include <string_view>
+
+#include "api/commands.h"
 
 namespace octet {
 namespace {
@@ -16,111 +19,119 @@ Json options_of(const std::map<std::string, std::string>& provenance) {
   return json.is_object() ? json : Json::object();
 }
 
-void add_lists(const Json& json, std::vector<std::string>& out) {
-  for (const auto& [key, option] :
-       {std::pair("keep_float", "--keep-float"), std::pair("int16", "--int16"),
-        std::pair("int4", "--int4"), std::pair("skip", "--skip")}) {
-    if (!json.contains(key) || !json[key].is_array()) continue;
-    for (const auto& name : json[key]) {
-      if (!name.is_string()) continue;
-      out.emplace_back(option);
-      out.push_back(name.get<std::string>());
-    }
+std::vector<std::string> texts(const Json& json, const char* key) {
+  std::vector<std::string> out;
+  const auto it = json.find(key);
+  if (it == json.end() || !it->is_array()) return out;
+  for (const auto& entry : *it) {
+    if (entry.is_string()) out.push_back(entry.get<std::string>());
   }
+  return out;
 }
 
-/// Options of one family say something of the same thing.
-std::string family(const std::string& option) {
-  if (option == "--per-tensor" || option == "--per-channel") return "granularity";
-  if (option == "--weights" || option == "--bits-weights" || option == "--bits-first-last") {
-    return "weights";
-  }
-  std::string name = option.substr(std::min<std::size_t>(option.size(), 2));
-  if (name.starts_with("no-")) name = name.substr(3);
-  return name;
+std::string text(const Json& json, const char* key, const std::string& usual = {}) {
+  const auto it = json.find(key);
+  return it != json.end() && it->is_string() ? it->get<std::string>() : usual;
 }
 
-bool repeats(const std::string& option) {
-  return option == "--keep-float" || option == "--int16" || option == "--int4" ||
-         option == "--skip";
+std::optional<bool> flag(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  if (it == json.end() || !it->is_boolean()) return std::nullopt;
+  return it->get<bool>();
+}
+
+int number(const Json& json, const char* key, int usual) {
+  const auto it = json.find(key);
+  return it != json.end() && it->is_number_integer() ? it->get<int>() : usual;
+}
+
+/// nullopt where the flag is as it is by default.
+std::optional<bool> unusual(const std::optional<bool>& on, bool usual) {
+  return on == usual ? std::nullopt : on;
+}
+
+void read_weights(const Json& json, QuantizeRequest& r) {
+  r.weight_observer = text(json, "weight_observer", r.weight_observer);
+  const auto weights = text(json, "weights", "int8");
+  const bool packed = flag(json, "packed").value_or(false);
+  if (weights == "float16" || packed) r.weights = packed ? "int4" : weights;
+  if (weights.size() != 4 || !weights.starts_with("int")) return;
+  const int bits = weights[3] - '0';
+  // 7 bits in all layers are what --reduce-range makes: others keep 8 in the depthwise ones.
+  r.reduce_range = bits == 7 && !json.contains("bits_depthwise");
+  if (bits == 8 || r.reduce_range) return;
+  if (!packed || bits != 4) r.weight_bits = bits;
+  const int of_edges = number(json, "bits_first_last", bits);
+  if (of_edges != 8) r.edge_weight_bits = of_edges;
+}
+
+void read_activations(const Json& json, QuantizeRequest& r) {
+  const int bits = number(json, "activations", 8);
+  r.activation_storage = text(json, "storage");
+  if (bits == 16) r.activation_storage = "int16";
+  if (bits < 8) r.activation_bits = bits;
 }
 
 }  // namespace
 
-std::string observer_from_provenance(const std::map<std::string, std::string>& provenance) {
-  const auto observer = options_of(provenance).value("observer", std::string("mse"));
-  return observer == "auto" ? "mse" : observer;
-}
-
-std::vector<std::string> options_from_provenance(
-    const std::map<std::string, std::string>& provenance) {
+QuantizeRequest request_from_provenance(const std::map<std::string, std::string>& provenance) {
   const Json json = options_of(provenance);
-  std::vector<std::string> out;
-  const auto text = [&](const char* key, const char* option, const std::string& usual) {
-    const auto it = json.find(key);
-    if (it == json.end() || !it->is_string() || it->get<std::string>() == usual) return;
-    out.emplace_back(option);
-    out.push_back(it->get<std::string>());
-  };
-  const auto flag = [&](const char* key, const char* name, bool usual) {
-    const auto it = json.find(key);
-    if (it == json.end() || !it->is_boolean() || it->get<bool>() == usual) return;
-    out.push_back(std::string(usual ? "--no-" : "--") + name);
-  };
-  text("method", "--method", "static");
-  text("target", "--target", "onnxruntime");
-  const auto weights = json.value("weights", std::string("int8"));
-  const bool packed = json.value("packed", false);
-  if (weights == "float16" || packed) {
-    out.insert(out.end(), {"--weights", packed ? "int4" : weights});
-  } else if (weights.starts_with("int") && weights != "int8") {
-    out.insert(out.end(), {"--bits-weights", weights.substr(3)});
-  }
-  text("observer", "--observer", "mse");
-  text("weight_observer", "--weight-observer", "minmax");
-  if (const auto it = json.find("per_channel"); it != json.end() && it->is_boolean()) {
-    out.emplace_back(it->get<bool>() ? "--per-channel" : "--per-tensor");
-  }
-  if (const auto it = json.find("activations"); it != json.end() && it->is_number_integer()) {
-    if (it->get<int>() == 16) out.insert(out.end(), {"--activations", "int16"});
-    if (it->get<int>() < 8) {
-      out.insert(out.end(), {"--bits-activations", std::to_string(it->get<int>())});
-    }
-  }
-  const bool low_bits = weights != "int8" && weights != "float16";
-  const bool one_scale = json.value("per_channel", true) == false;
-  flag("equalize", "equalize", low_bits || one_scale);
-  flag("absorb_bias", "absorb-bias", false);
-  flag("refine_bias", "refine-bias", false);
-  flag("bias_correction", "bias-correction", true);
-  flag("adaround", "adaround", low_bits);
-  text("io", "--io", "float");
-  text("input_layout", "--input-layout", "");
-  add_lists(json, out);
-  return out;
+  QuantizeRequest r;
+  r.method = text(json, "method", "static");
+  if (r.method == "static") r.method.clear();
+  r.target = text(json, "target");
+  if (r.target == "onnxruntime") r.target.clear();
+  r.dynamic_form = text(json, "dynamic_form");
+  r.observer = text(json, "observer", "mse");
+  r.per_channel = flag(json, "per_channel");
+  read_weights(json, r);
+  read_activations(json, r);
+  r.io = text(json, "io", "float");
+  r.input_layout = text(json, "input_layout");
+  r.keep_float = texts(json, "keep_float");
+  r.wide = texts(json, "int16");
+  r.narrow = texts(json, "int4");
+  r.skip = texts(json, "skip");
+  r.data_free = flag(json, "data_free").value_or(false);
+  r.requantize = flag(json, "requantize").value_or(false);
+  const bool few_bits = r.weight_bits != 0 || r.weights == "int4" || !r.narrow.empty();
+  r.equalize = unusual(flag(json, "equalize"), few_bits || r.per_channel == false);
+  r.absorb_bias = unusual(flag(json, "absorb_bias"), false);
+  r.refine_bias = unusual(flag(json, "refine_bias"), false);
+  r.bias_correction = unusual(flag(json, "bias_correction"), true);
+  r.learn_rounding = unusual(flag(json, "adaround"), few_bits);
+  return r;
 }
 
-std::vector<std::string> changed_options(const std::vector<std::string>& base,
-                                         const std::vector<std::string>& changes) {
-  std::set<std::string> families;
-  for (const auto& word : changes) {
-    if (word.starts_with("--") && !repeats(word)) families.insert(family(word));
-  }
-  // With 8 bits and a scale for each channel there is nothing that asks for these.
-  if (families.contains("weights")) families.insert({"adaround", "equalize"});
-  if (families.contains("granularity")) families.insert("equalize");
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < base.size(); ++i) {
-    const bool dropped = base[i].starts_with("--") && families.contains(family(base[i]));
-    const bool argument = i + 1 < base.size() && !base[i + 1].starts_with("--");
-    if (!dropped) out.push_back(base[i]);
-    if (argument && base[i].starts_with("--")) {
-      ++i;
-      if (!dropped) out.push_back(base[i]);
+std::int64_t number_from_provenance(const std::map<std::string, std::string>& provenance,
+                                    const std::string& key) {
+  const auto it = provenance.find(key);
+  std::int64_t value = 0;
+  if (it == provenance.end()) return value;
+  std::from_chars(it->second.data(), it->second.data() + it->second.size(), value);
+  return value;
+}
+
+void apply_advice(std::span<const std::string> options, QuantizeRequest& request) {
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const auto& option = options[i];
+    if (option == "--per-channel") {
+      request.per_channel = true;
+      request.equalize.reset();
     }
+    if (option == "--equalize") request.equalize = true;
+    if (i + 1 == options.size()) break;
+    if (option == "--keep-float") request.keep_float.push_back(exact_glob(options[i + 1]));
+    if (option == "--int16") request.wide.push_back(exact_glob(options[i + 1]));
+    if (option == "--observer") request.observer = options[i + 1];
+    if (option != "--weights") continue;
+    request.weights = options[i + 1];
+    request.weight_bits = request.edge_weight_bits = 0;
+    request.reduce_range = false;
+    request.narrow.clear();
+    request.learn_rounding.reset();
+    request.equalize.reset();
   }
-  out.insert(out.end(), changes.begin(), changes.end());
-  return out;
 }
 
 std::string shell_text(const std::vector<std::string>& words) {

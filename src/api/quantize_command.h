@@ -1,25 +1,29 @@
 #pragma once
-// From a quantized model's provenance back to the command that makes it.
+// From a quantized model's provenance back to the request that makes it.
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "octet/quantize.h"
+
 namespace octet {
 
-/// What the provenance says of how a model was made, as options of `octet quantize`. Empty for
-/// models of other tools. `provenance` as read_provenance() gives it.
-[[nodiscard]] std::vector<std::string> options_from_provenance(
+/// What the provenance says of how a model was made; what it does not say, as in models of other
+/// tools, stays as it is by default. Models, data and output are the caller's. `provenance` as
+/// read_provenance() gives it.
+[[nodiscard]] QuantizeRequest request_from_provenance(
     const std::map<std::string, std::string>& provenance);
 
-/// The observer of the calibration, "mse" where it is not known.
-[[nodiscard]] std::string observer_from_provenance(
-    const std::map<std::string, std::string>& provenance);
+/// A number such as "samples" or "classes" of the calibration, 0 where it is not known.
+[[nodiscard]] std::int64_t number_from_provenance(
+    const std::map<std::string, std::string>& provenance, const std::string& key);
 
-/// `base` with `changes`: an option of `changes` takes the place of one of `base` that says
-/// something of the same (--per-tensor and --per-channel; --weights and --bits-weights).
-[[nodiscard]] std::vector<std::string> changed_options(const std::vector<std::string>& base,
-                                                       const std::vector<std::string>& changes);
+/// Changes the request as options of `octet quantize` say that advice may hold: --keep-float,
+/// --int16, --observer, --weights int8, --per-channel, --equalize. What only their opposite asked
+/// for is forgotten.
+void apply_advice(std::span<const std::string> options, QuantizeRequest& request);
 
 /// Words joined by blanks, quoted for a shell where they need it.
 [[nodiscard]] std::string shell_text(const std::vector<std::string>& words);

@@ -6,6 +6,7 @@
 
 #include "api/engine_choice.h"
 #include "api/latency.h"
+#include "api/layer_remarks.h"
 #include "api/named_arguments.h"
 #include "api/peak.h"
 #include "api/random_inputs.h"
@@ -174,30 +175,6 @@ Result<RunSummary> run(const RunRequest& request) {
   return out;
 }
 
-namespace {
-
-/// Says of each layer that multiplies whether the float engine is as fast at it.
-Status add_remarks(const ModelFile& file, const std::vector<Tensor>& inputs, double seconds,
-                   BenchSummary& out) {
-  OCTET_ASSIGN(const auto floats, choose_engine(file, "float"));
-  OCTET_ASSIGN(const auto summary,
-               measure_latency(*floats.program, inputs, {seconds / 4, thread_count(), true}));
-  std::map<std::string_view, double> float_ms;
-  for (const auto& layer : summary.layers) {
-    if (layer.macs > 0) float_ms.emplace(layer.name, layer.ms);
-  }
-  for (auto& layer : out.layers) {
-    if (layer.kernel.starts_with("float") && layer.macs > 0) layer.remark = "runs in f32";
-    const auto known = float_ms.find(layer.name);
-    if (layer.macs == 0 || !layer.remark.empty() || known == float_ms.end()) continue;
-    if (layer.ms < known->second) continue;
-    layer.remark = fmt::format("int8 does not pay: f32 takes {:.4f} ms", known->second);
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<BenchSummary> bench(const BenchRequest& request) {
   if (request.batch < 1) return fail(ErrorKind::usage, "a batch of {} samples", request.batch);
   OCTET_ASSIGN(const auto file, open_model(request.model, request.rule));
@@ -213,7 +190,11 @@ Result<BenchSummary> bench(const BenchRequest& request) {
     layer.peak_share = peak_share(peaks, layer.kernel, layer.macs, layer.ms);
     out.macs += layer.macs;
   }
-  if (engine.name == "integer") OCTET_TRY(add_remarks(file, inputs, request.seconds, out));
+  if (engine.name != "integer") return out;
+  OCTET_ASSIGN(const auto floats, choose_engine(file, "float"));
+  OCTET_ASSIGN(const auto in_float, measure_latency(*floats.program, inputs,
+                                                    {request.seconds / 4, thread_count(), true}));
+  add_remarks(in_float.layers, out.layers);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/engine_choice.h"
@@ -20,6 +21,10 @@ using CalibrationSweeper = std::function<Result<Statistics>(const std::vector<Va
 /// thread-safe.
 class SharedCalibration {
  public:
+  SharedCalibration() = default;
+  /// Of samples that are open already, whatever source a request names.
+  explicit SharedCalibration(OpenData data) : opened_(std::move(data)) {}
+
   /// The samples, opened at the first call.
   [[nodiscard]] Result<const OpenData*> open(const DataSource& source, const Graph& graph);
 

@@ -11,6 +11,7 @@
 #include "api/clock.h"
 #include "api/deadline.h"
 #include "api/model_trials.h"
+#include "api/samples_hash.h"
 #include "api/shared_calibration.h"
 #include "api/trial_requests.h"
 #include "core/file.h"
@@ -25,22 +26,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t layers_named = 3;
-
-/// Content hash of the samples as they are stored.
-Result<std::string> samples_hash(const OpenData& data) {
-  OCTET_ASSIGN(const auto stream, data.dataset->stream(data.selection));
-  std::string hash = hash_of(fmt::format("{} {}", data.dataset->name(), data.dataset->size()));
-  for (;;) {
-    OCTET_ASSIGN(const auto sample, stream->next());
-    if (!sample) break;
-    auto text = sample->name + content_hash(sample->bytes);
-    for (const auto& tensor : sample->tensors) {
-      text += content_hash({tensor.raw(), tensor.bytes()});
-    }
-    hash = add_hashes(hash, hash_of(text));
-  }
-  return hash;
-}
 
 std::string log_path(const TuneRequest& request) {
   return request.log.empty() ? request.quantization.output + ".trials.jsonl" : request.log;

@@ -64,6 +64,7 @@ std::string cause_text(const Diagnosis& d, const Cause& cause) {
   if (cause.advice.expected) {
     text += fmt::format("     {}\n", gain_text(d.quantized, *cause.advice.expected));
   }
+  if (cause.advice.command.empty()) return text;
   return text + fmt::format("     {}\n", one_line(cause.advice.command));
 }
 
@@ -103,6 +104,7 @@ Json diagnosis_json(const Diagnosis& d) {
   }
   return {{"samples", d.samples},
           {"measure", d.measure},
+          {"advice_samples", d.advice_samples},
           {"quantized", to_json(d.quantized)},
           {"causes", to_json(d.causes)},
           {"improvements", to_json(d.improvements)},
@@ -111,7 +113,10 @@ Json diagnosis_json(const Diagnosis& d) {
 }
 
 std::string diagnosis_text(const Diagnosis& d) {
-  auto text = fmt::format("diagnosis on {} samples: {}\n", d.samples, distance_text(d.quantized));
+  auto text = fmt::format(
+      "diagnosis on {} samples{}: {}\n", d.samples,
+      d.advice_samples > 0 ? fmt::format(", advice tried on {}", d.advice_samples) : std::string(),
+      distance_text(d.quantized));
   if (d.causes.empty()) {
     text += "no cause found: no fault that a remedy takes a good part of the error off\n";
   }

@@ -1,5 +1,6 @@
 #include "tuning/verdict.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -96,21 +97,20 @@ double area(Samples samples, const Field& score) {
   return scores.area();
 }
 
-/// By sample: the share of samples of the other kind that it is on the right side of.
-std::vector<double> placements(Samples samples, const Field& score, bool positive) {
-  std::vector<double> shares;
-  for (const auto& own : samples) {
-    if (own.positive != positive) continue;
-    double right = 0;
-    double others = 0;
-    for (const auto& other : samples) {
-      if (other.positive == positive) continue;
-      const double ahead = (score(own) - score(other)) * (positive ? 1 : -1);
-      right += ahead > 0 ? 1 : ahead == 0 ? 0.5 : 0;
-      others += 1;
-    }
-    shares.push_back(right / others);
+std::vector<double> scores_of(Samples samples, const Field& score, bool positive) {
+  std::vector<double> scores;
+  for (const auto& sample : samples) {
+    if (sample.positive == positive) scores.push_back(score(sample));
   }
+  return scores;
+}
+
+/// By sample of a kind: the share of those of the other kind that it is on the right side of.
+std::vector<double> placements(Samples samples, const Field& score, bool positive) {
+  auto shares =
+      shares_below(scores_of(samples, score, positive), scores_of(samples, score, !positive));
+  if (positive) return shares;
+  for (double& share : shares) share = 1 - share;
   return shares;
 }
 
@@ -151,6 +151,20 @@ Verdict verdict_of(Metric metric, Samples samples) {
 }
 
 }  // namespace
+
+std::vector<double> shares_below(std::span<const double> own, std::span<const double> others) {
+  std::vector<double> sorted(others.begin(), others.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<double> shares;
+  shares.reserve(own.size());
+  for (const double score : own) {
+    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), score);
+    const auto below = static_cast<double>(first - sorted.begin());
+    const auto equal = static_cast<double>(last - first);
+    shares.push_back((below + equal / 2) / static_cast<double>(sorted.size()));
+  }
+  return shares;
+}
 
 Result<Verdict> judge(Metric metric, std::span<const PairedSample> samples) {
   if (samples.empty()) return bad_input("no sample could be used");

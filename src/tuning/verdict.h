@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "analysis/metric.h"
 #include "core/result.h"
@@ -33,6 +34,11 @@ struct Verdict {
   std::optional<Interval> interval;  ///< 95 %, of the drop
   double error = 0;                  ///< mean KL, or noise over signal where there are no scores
 };
+
+/// By score of `own`: the share of `others` that lies below it, equal ones counting half. In
+/// O((m + n) log n).
+[[nodiscard]] std::vector<double> shares_below(std::span<const double> own,
+                                               std::span<const double> others);
 
 /// Fails when there are no samples or the outputs hold a NaN or an infinity.
 [[nodiscard]] Result<Verdict> judge(Metric metric, std::span<const PairedSample> samples);

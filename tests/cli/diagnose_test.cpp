@@ -129,8 +129,16 @@ TEST_F(Diagnose, CalibratedOnOneClass) {
   }));
   const auto data = write_array(folder / "one.npy", chosen);
   quantize({"--data", data});
-  const auto found = diagnosis();
-  expect_first(found, "calibration_set");
+  expect_first(diagnosis(), "calibration_set");
+  // What octet wrote of its classes says so whatever the ranges are.
+  Tensor labels(DType::i64, {static_cast<std::int64_t>(ones.size())});
+  std::fill_n(labels.mutable_data<std::int64_t>(), ones.size(), 1);
+  quantize({"--data", data, "--labels", write_array(folder / "labels.npy", labels)});
+  const auto labelled = diagnosis();
+  expect_first(labelled, "calibration_set");
+  EXPECT_NE(labelled["causes"][0]["evidence"].dump().find("of 1 of at least 10 classes"),
+            std::string::npos)
+      << labelled["causes"].dump(1);
 }
 
 TEST_F(Diagnose, AClippedRange) {
@@ -166,6 +174,54 @@ TEST_F(Diagnose, WeightsOfThreeBits) {
   const auto found = diagnosis();
   expect_first(found, "weight_bits", "conv_6");
   expect_gain(found);
+}
+
+/// What is predicted is what quantizing anew gives, within what other samples make of it.
+TEST_F(Diagnose, AdviceWasTried) {
+  quantize({"--bits-weights", "3", "--bits-first-last", "3"});
+  const auto found = diagnosis();
+  EXPECT_GT(found["advice_samples"], 100);
+  const auto distance = [&](const std::string& path) {
+    return json_of({"compare", model, path, "--data", test, "--recipe", recipe, "--no-speed",
+                    "--layers", "none"})["kl"]
+        .get<double>();
+  };
+  const double now = distance(int8);
+  EXPECT_NEAR(found["quantized"]["kl"], now, 0.3 * now);
+  expect_first(found, "weight_bits");
+  EXPECT_FALSE(found["causes"][0]["expected"].is_null());
+  auto all = found["causes"];
+  for (const auto& advice : found["improvements"]) all.push_back(advice);
+  for (const auto& advice : all) {
+    if (advice["expected"].is_null()) continue;
+    std::vector<std::string> command = {
+        "quantize", model,      "-o",   folder / "anew.onnx", "--data",
+        train,      "--recipe", recipe, "--bits-first-last",  "3"};
+    const auto options = advice["options"].get<std::vector<std::string>>();
+    const bool eight = std::find(options.begin(), options.end(), "--weights") != options.end();
+    if (eight) command.resize(command.size() - 2);
+    if (!eight) command.insert(command.end(), {"--bits-weights", "3"});
+    command.insert(command.end(), options.begin(), options.end());
+    json_of(command);
+    const double predicted = now - advice["expected"]["kl"].get<double>();
+    const double real = now - distance(folder / "anew.onnx");
+    EXPECT_GT(real, 0) << advice.dump(1);
+    EXPECT_GT(predicted, real / 2) << advice.dump(1);
+    EXPECT_LT(predicted, real * 2) << advice.dump(1);
+  }
+}
+
+TEST_F(Diagnose, AdviceOnAModelOfAnotherFloatModelIsSimulated) {
+  quantize({"--bits-weights", "3", "--bits-first-last", "3"});
+  auto file = read_model(model);
+  ASSERT_TRUE(file);
+  file->model.graph.metadata["changed"] = "yes";
+  model = folder / "other.onnx";
+  ASSERT_TRUE(write_model(file->model, model));
+  const auto found = diagnosis();
+  EXPECT_EQ(found["advice_samples"], 0);
+  EXPECT_NE(found["notes"].dump().find("another float model"), std::string::npos);
+  EXPECT_EQ(found["causes"][0]["cause"], "weight_bits");
 }
 
 TEST_F(Diagnose, SameForAnyThreadCount) {

@@ -9,6 +9,7 @@
 
 #include "cli/models.h"
 #include "core/hash.h"
+#include "data/dataset.h"
 
 namespace octet::testing {
 namespace {
@@ -156,6 +157,68 @@ TEST(Tune, MakesTheBestAgainWhereItIsGone) {
   // Other options are other trials.
   const auto other = result(with(arguments, {"--resume", "--per-tensor"}), 0);
   EXPECT_EQ(other["trials"][0]["resumed"], false);
+}
+
+/// Arrays of the network's input, with labels, where training is a trial of its own.
+class TuneOnArrays : public ::testing::Test {
+ protected:
+  const TemporaryFolder folder;
+  Tensor x;
+  Tensor y;
+
+  void fill(std::int64_t count) {
+    x = Tensor(DType::f32, {count, 1, 8, 8});
+    y = Tensor(DType::i64, {count});
+    for (std::int64_t i = 0; i < x.size(); ++i) {
+      x.mutable_data<float>()[i] = static_cast<float>(i * 37 % 16) / 16;
+    }
+    for (std::int64_t i = 0; i < count; ++i) y.mutable_data<std::int64_t>()[i] = i % 10;
+  }
+
+  /// Whether the first trial, and that of training, were taken from the log.
+  std::pair<bool, bool> resumed(bool labels) {
+    Arguments arguments = {
+        "tune", network, "--data", write_array(folder / "x.npy", x), "-o", folder / "out.onnx"};
+    arguments = with(arguments, {"--val", unseen, "--recipe", digits("recipe.json"), "--max-drop",
+                                 "-100", "--resume", "--quiet"});
+    if (labels) arguments = with(arguments, {"--labels", write_array(folder / "y.npy", y)});
+    const auto made = result(with(arguments, few_bits), 3);
+    std::pair<bool, bool> out{made["trials"][0]["resumed"], false};
+    int trained = 0;
+    for (const auto& trial : made["trials"]) {
+      if (trial["step"] != "training") continue;
+      out.second = trial["resumed"];
+      ++trained;
+    }
+    EXPECT_EQ(trained, 1);
+    return out;
+  }
+};
+
+TEST_F(TuneOnArrays, OtherLabelsAreOtherTrials) {
+  fill(100);
+  EXPECT_EQ(resumed(true), std::pair(false, false));
+  EXPECT_EQ(resumed(true), std::pair(true, true));
+  std::swap(y.mutable_data<std::int64_t>()[3], y.mutable_data<std::int64_t>()[4]);
+  EXPECT_EQ(resumed(true), std::pair(false, false));
+}
+
+TEST_F(TuneOnArrays, SamplesThatOnlyTrainingReadsAreAnotherTraining) {
+  constexpr std::int64_t calibrated = 512;
+  fill(calibrated + 20);
+  EXPECT_EQ(resumed(false), std::pair(false, false));
+  DatasetOptions images_of_one;
+  images_of_one.inputs = {{"input", DType::f32, {1, 1, 8, 8}, ImageLayout::nchw}};
+  const auto dataset = open_dataset(folder / "x.npy", images_of_one);
+  ASSERT_TRUE(dataset) << dataset.error().message;
+  const auto chosen = select_samples(**dataset, calibrated, 0);
+  std::int64_t other = 0;
+  while (other < static_cast<std::int64_t>(chosen.size()) &&
+         chosen[static_cast<std::size_t>(other)] == other) {
+    ++other;
+  }
+  x.mutable_data<float>()[other * 64] += 0.25F;
+  EXPECT_EQ(resumed(false), std::pair(true, false));
 }
 
 TEST(Tune, NeedsNoLabels) {

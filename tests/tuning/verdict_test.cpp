@@ -57,6 +57,58 @@ TEST(Verdict, OfAreasUnderTheCurve) {
   EXPECT_GT(verdict->interval->high, 5.5);
 }
 
+TEST(Verdict, SharesBelowAsPairsAreCounted) {
+  std::vector<double> own;
+  std::vector<double> others;
+  for (int i = 0; i < 60; ++i) own.push_back(i * 37 % 11);  // with many ties
+  for (int i = 0; i < 45; ++i) others.push_back(i * 23 % 13 - 1);
+  const auto shares = shares_below(own, others);
+  ASSERT_EQ(shares.size(), own.size());
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    double below = 0;
+    for (const double other : others) below += other < own[i] ? 1 : other == own[i] ? 0.5 : 0;
+    EXPECT_DOUBLE_EQ(shares[i], below / 45) << own[i];
+  }
+  EXPECT_EQ(shares_below(std::vector<double>{-5, 50}, others), (std::vector<double>{0, 1}));
+}
+
+/// DeLong's variance from its definition, pair by pair, of scores with ties.
+TEST(Verdict, IntervalOfAreasFromPairs) {
+  std::vector<PairedSample> samples;
+  for (int i = 0; i < 40; ++i) {
+    auto sample = hits(i * 7 % 10, i * 3 % 9);
+    sample.positive = i % 3 == 0;
+    samples.push_back(sample);
+  }
+  const auto psi = [](double x, double y) { return x > y ? 1.0 : x == y ? 0.5 : 0.0; };
+  double squares = 0;
+  for (const bool positive : {true, false}) {
+    std::vector<double> differences;
+    for (const auto& own : samples) {
+      if (own.positive != positive) continue;
+      double difference = 0;
+      double count = 0;
+      for (const auto& other : samples) {
+        if (other.positive == positive) continue;
+        difference += positive ? psi(own.reference, other.reference) - psi(own.model, other.model)
+                               : psi(other.reference, own.reference) - psi(other.model, own.model);
+        count += 1;
+      }
+      differences.push_back(difference / count);
+    }
+    double mean = 0;
+    for (const double d : differences) mean += d / static_cast<double>(differences.size());
+    double variance = 0;
+    for (const double d : differences) {
+      variance += (d - mean) * (d - mean) / static_cast<double>(differences.size());
+    }
+    squares += variance / static_cast<double>(differences.size());
+  }
+  const auto verdict = judge(Metric::auc, samples);
+  ASSERT_TRUE(verdict);
+  EXPECT_NEAR(verdict->interval->high - verdict->drop, 100 * 1.959964 * std::sqrt(squares), 1e-4);
+}
+
 TEST(Verdict, RefusesNumbersThatAreNone) {
   auto sample = hits(1, 1);
   sample.noise = std::numeric_limits<double>::quiet_NaN();
