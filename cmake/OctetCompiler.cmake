@@ -10,15 +10,6 @@ if(OCTET_SANITIZE)
     -fsanitize=${OCTET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(octet_compiler INTERFACE -fsanitize=${OCTET_SANITIZE})
 endif()
-
-# What is optimized even under sanitizers: loops over tensors, which otherwise take longer to run than to optimize.
-add_library(octet_loops INTERFACE)
-target_compile_options(octet_loops INTERFACE $<$<CONFIG:Sanitize>:-O1>)
-
-# Where fuzzers look for new paths: in what reads files of others, with the comparisons it makes, and in the operators.
-add_library(octet_fuzzed INTERFACE)
-add_library(octet_fuzzed_loops INTERFACE)
 if(OCTET_FUZZ)
-  target_compile_options(octet_fuzzed INTERFACE -fsanitize=fuzzer-no-link)
-  target_compile_options(octet_fuzzed_loops INTERFACE -fsanitize-coverage=inline-8bit-counters,pc-table)
+  target_compile_options(octet_compiler INTERFACE -fsanitize=fuzzer-no-link)
 endif()
