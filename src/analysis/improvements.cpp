@@ -14,7 +14,8 @@ Result<std::vector<Suspect>> improvements(const QuantizedGraph& model,
   };
   by(&LayerSensitivity::left_float_gain);
   // Layers whose rounding and biases make up for each other lose by any change of one of them.
-  if (!ranked.empty() && ranked.front()->left_float_gain <= 0) {
+  const bool by_gain = ranked.empty() || ranked.front()->left_float_gain > 0;
+  if (!by_gain) {
     by(&LayerSensitivity::alone_quantized_error);
   }
   std::vector<Suspect> out;
@@ -26,8 +27,9 @@ Result<std::vector<Suspect>> improvements(const QuantizedGraph& model,
       layers.push_back(ranked[i]->layer);
       suspect.options.insert(suspect.options.end(), {"--keep-float", ranked[i]->layer.name});
     }
-    suspect.text = count == 1 ? fmt::format("{} costs most of all layers", layers[0].name)
-                              : fmt::format("the {} layers that cost most, in float", count);
+    const std::string_view how = by_gain ? "" : " quantized alone";
+    suspect.text = count == 1 ? fmt::format("{} costs most of all layers{}", layers[0].name, how)
+                              : fmt::format("the {} layers that cost most{}, in float", count, how);
     OCTET_ASSIGN(auto plan, plan_without(model, layers));
     suspect.remedy = PlanTrial{"layers in float", std::move(plan)};
     out.push_back(std::move(suspect));

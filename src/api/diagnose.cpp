@@ -20,6 +20,7 @@
 #include "graph/op_schema.h"
 #include "passes/float_function.h"
 #include "passes/pipeline.h"
+#include "passes/target.h"
 
 namespace octet {
 namespace {
@@ -141,7 +142,9 @@ class Diagnoser {
     provenance_ = read_provenance(second_.model.graph);
     OCTET_ASSIGN(original_, float_graph(first_, second_.model, provenance_, request_.quantized));
     std::vector<std::string> unmatched;
-    OCTET_ASSIGN(model_, float_function(second_.model, original_, unmatched));
+    const auto recipe = request_from_provenance(provenance_);
+    OCTET_ASSIGN(model_, float_function(second_.model, original_, unmatched,
+                                        recipe.absorb_bias.value_or(false)));
     if (!unmatched.empty()) {
       out_.notes.push_back(fmt::format(
           "the float weights of {} layers were not found by name (first: {}); the error of their "
@@ -255,7 +258,10 @@ class Diagnoser {
     suspects.insert(suspects.end(), of_ranges.begin(), of_ranges.end());
     judge_classes(suspects);
     const auto faults = suspects.size();
-    const bool wide = second_.model.plan.rule == Rule::onnx;
+    const auto recipe = request_from_provenance(provenance_);
+    const auto* target = find_target(recipe.target.empty() ? "onnxruntime" : recipe.target);
+    const bool wide =
+        second_.model.plan.rule == Rule::onnx && target != nullptr && target->wide_values;
     OCTET_ASSIGN(auto more, improvements(model_, sensitivity_, wide));
     suspects.insert(suspects.end(), more.begin(), more.end());
     std::vector<PlanTrial> trials;
@@ -321,17 +327,29 @@ class Diagnoser {
     return try_improvements(*trials);
   }
 
+  /// nullopt, and a note, where the model cannot be made so.
+  Result<std::optional<AdviceOutcome>> outcome_of(AdviceTrials& trials,
+                                                  const Advice& advice) const {
+    auto outcome = trials.run(advice.options);
+    if (outcome) return std::optional(std::move(*outcome));
+    if (outcome.error().kind == ErrorKind::cancelled) return tl::unexpected(outcome.error());
+    log_info("advice {} was not tried: {}", shell_text(advice.options), outcome.error().message);
+    return std::nullopt;
+  }
+
   /// Options are advice only where they help. False: samples that were held back make no better
   /// model, so those of the calibration were no cause.
   Result<bool> try_remedy(AdviceTrials& trials, Cause& cause) const {
     const bool recipe = cause.cause == "recipe";
     if (recipe ? !probe_->given_is_best() : !cause.advice.expected) return true;
-    OCTET_ASSIGN(const auto outcome, trials.run(cause.advice.options));
+    OCTET_ASSIGN(const auto tried, outcome_of(trials, cause.advice));
+    cause.advice.expected.reset();
+    if (!tried) return true;
+    const auto& outcome = *tried;
     if (gain_interval(trials.now(), outcome).low > 0) {
       cause.advice.expected = outcome.distance;
       return true;
     }
-    cause.advice.expected.reset();
     constexpr double half_the_noise_db = 3;
     const double gained_db = outcome.distance.sqnr_db - trials.now().distance.sqnr_db;
     if (cause.cause == "calibration_set") return few_classes_ || gained_db > half_the_noise_db;
@@ -351,7 +369,9 @@ class Diagnoser {
     OCTET_ASSIGN(const auto anew, trials.run({}));
     std::vector<std::pair<double, Cause>> ranked;
     for (auto& cause : tried) {
-      OCTET_ASSIGN(const auto outcome, trials.run(cause.advice.options));
+      OCTET_ASSIGN(const auto trial, outcome_of(trials, cause.advice));
+      if (!trial) continue;
+      const auto& outcome = *trial;
       const auto gain = gain_interval(trials.now(), outcome);
       if (gain.low <= 0 || gain_interval(anew, outcome).low <= 0) continue;
       cause.advice.expected = outcome.distance;

@@ -6,6 +6,8 @@
 
 #include "analysis/sensitivity.h"
 #include "api/latency.h"
+#include "api/provenance.h"
+#include "api/quantize_command.h"
 #include "api/random_inputs.h"
 #include "core/parallel.h"
 #include "graph/op_schema.h"
@@ -39,7 +41,9 @@ struct Studied {
 
 Result<Studied> sensitivity_of(const LayerStudy& study, const Graph& simplified, const Side& side) {
   std::vector<std::string> unmatched;
-  OCTET_ASSIGN(auto model, float_function(side.file.model, simplified, unmatched));
+  const auto recipe = request_from_provenance(read_provenance(side.file.model.graph));
+  OCTET_ASSIGN(auto model, float_function(side.file.model, simplified, unmatched,
+                                          recipe.absorb_bias.value_or(false)));
   OCTET_ASSIGN(auto found, measure_sensitivity(model, samples_of(study.data), study_samples));
   return Studied{std::move(model.graph), std::move(found)};
 }

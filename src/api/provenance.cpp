@@ -34,6 +34,7 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     json["observer"] = options.choose_ranges ? "auto" : name(provenance.statistics->observer);
     json["activations"] = options.activation_bits;
     const auto& skip = options.skip;
+    if (request.optimize == "best") json["optimize"] = request.optimize;
     json["equalize"] = options.equalize;
     if (options.absorb_bias) json["absorb_bias"] = true;
     json["refine_bias"] = options.refine_bias;

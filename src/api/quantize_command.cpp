@@ -45,11 +45,6 @@ int number(const Json& json, const char* key, int usual) {
   return it != json.end() && it->is_number_integer() ? it->get<int>() : usual;
 }
 
-/// nullopt where the flag is as it is by default.
-std::optional<bool> unusual(const std::optional<bool>& on, bool usual) {
-  return on == usual ? std::nullopt : on;
-}
-
 void read_weights(const Json& json, QuantizeRequest& r) {
   r.weight_observer = text(json, "weight_observer", r.weight_observer);
   const auto weights = text(json, "weights", "int8");
@@ -94,6 +89,11 @@ QuantizeRequest request_from_provenance(const std::map<std::string, std::string>
   r.skip = texts(json, "skip");
   r.data_free = flag(json, "data_free").value_or(false);
   r.requantize = flag(json, "requantize").value_or(false);
+  // Its switches have other usual positions than those of the usual level.
+  r.optimize = text(json, "optimize");
+  const auto unusual = [&](const std::optional<bool>& on, bool usual) {
+    return r.optimize.empty() && on == usual ? std::nullopt : on;
+  };
   const bool few_bits = r.weight_bits != 0 || r.weights == "int4" || !r.narrow.empty();
   r.equalize = unusual(flag(json, "equalize"), few_bits || r.per_channel == false);
   r.absorb_bias = unusual(flag(json, "absorb_bias"), false);

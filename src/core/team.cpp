@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <exception>
 #include <thread>
 
 namespace octet {
@@ -66,6 +67,7 @@ void Team::gather(FunctionRef<void()> body) {
   // fewer cores it is what lets the others of the team get there.
   spins_ = wanted <= omp_get_num_procs() ? 1 << 16 : 0;
   posted_.value.store(0, std::memory_order_relaxed);
+  std::exception_ptr thrown;
 #pragma omp parallel num_threads(wanted)
   {
     if (const int thread = omp_get_thread_num(); thread != 0) {
@@ -73,10 +75,16 @@ void Team::gather(FunctionRef<void()> body) {
     } else {
       size_ = omp_get_num_threads();
       const CurrentTeam scope(this);
-      body();
+      try {
+        body();
+      } catch (...) {
+        // Memory that ran out, say: it must not leave the region.
+        thrown = std::current_exception();
+      }
       posted_.value.store(dismissed, std::memory_order_release);
     }
   }
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 bool Team::run(std::int64_t count, Loop loop) {

@@ -21,8 +21,9 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   /// Runs `body` on the calling thread while the others, taken from OpenMP's pool, wait for the
-  /// loops that it starts with parallel_for and its siblings. `body` must not throw, and must not
-  /// enter OpenMP's regions itself: they would run on one thread. Runs `body` alone where the team
+  /// loops that it starts with parallel_for and its siblings. Loops must not throw; what
+  /// `body` throws between them is passed on. It must not enter OpenMP's regions itself: they would
+  /// run on one thread. Runs `body` alone where the team
   /// is one thread or the caller is itself part of a parallel region.
   void gather(FunctionRef<void()> body);
 

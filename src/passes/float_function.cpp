@@ -33,8 +33,11 @@ bool explains(const Tensor& original, const Tensor& coded) {
 class FloatFunction {
  public:
   FloatFunction(QuantizedGraph quantized, const Graph& original,
-                std::vector<std::string>& unmatched)
-      : model_(std::move(quantized)), original_(original), unmatched_(unmatched) {
+                std::vector<std::string>& unmatched, bool moved_biases)
+      : model_(std::move(quantized)),
+        original_(original),
+        unmatched_(unmatched),
+        moved_biases_(moved_biases) {
     for (std::size_t i = 0; i < original.node_slots(); ++i) {
       const auto& node = original.node(static_cast<NodeId>(i));
       if (node.alive) by_name_[node.name] = static_cast<NodeId>(i);
@@ -161,7 +164,8 @@ class FloatFunction {
     for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) {
       if (!is_coded_constant(node, i)) continue;
       OCTET_ASSIGN(auto coded, decoded(node.inputs[i]));
-      const auto* original = known ? original_constant(node, i) : nullptr;
+      const bool kept = known && !(i == 2 && moved_biases_);
+      const auto* original = kept ? original_constant(node, i) : nullptr;
       if (original != nullptr) coded = i == 2 ? scaled_bias(*original, out) : *original;
       model_.graph.value(node.inputs[i]).constant = std::move(coded);
     }
@@ -208,6 +212,7 @@ class FloatFunction {
   QuantizedGraph model_;
   const Graph& original_;
   std::vector<std::string>& unmatched_;
+  bool moved_biases_;
   std::map<std::string, NodeId> by_name_;
   std::vector<NodeId> producers_;  ///< of the original's values
   std::map<ValueId, std::size_t> class_of_;
@@ -217,8 +222,8 @@ class FloatFunction {
 }  // namespace
 
 Result<QuantizedGraph> float_function(QuantizedGraph quantized, const Graph& original,
-                                      std::vector<std::string>& unmatched) {
-  return FloatFunction(std::move(quantized), original, unmatched).run();
+                                      std::vector<std::string>& unmatched, bool moved_biases) {
+  return FloatFunction(std::move(quantized), original, unmatched, moved_biases).run();
 }
 
 }  // namespace octet

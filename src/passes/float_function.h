@@ -12,8 +12,10 @@ namespace octet {
 /// Equalization is seen through: weights are taken from the original times the scales that explain
 /// the codes of all layers best (passes/scale_fit.h). `unmatched` gets the names of the nodes whose
 /// weights could not be found there; they keep what their codes stand for, and show no error of
-/// their weights.
+/// their weights. `moved_biases`: high-bias absorption has moved parts of biases into later layers,
+/// so that they stay what their codes stand for.
 [[nodiscard]] Result<QuantizedGraph> float_function(QuantizedGraph quantized, const Graph& original,
-                                                    std::vector<std::string>& unmatched);
+                                                    std::vector<std::string>& unmatched,
+                                                    bool moved_biases = false);
 
 }  // namespace octet

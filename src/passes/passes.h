@@ -63,7 +63,7 @@ namespace passes {
 /// Scales channels across layers so that quantization adds less noise; the float function stays.
 [[nodiscard]] Status equalize(PassContext& context);
 /// Moves what is common to all values of a channel into the biases behind it; the float function
-/// stays.
+/// stays for values that are not below those seen, or without data below mean - 3 deviations.
 [[nodiscard]] Status absorb_bias(PassContext& context);
 /// Decides which nodes run in integers.
 [[nodiscard]] Status place(PassContext& context);

@@ -65,6 +65,11 @@ TEST(Provenance, GivesTheRequestThatMadeTheModel) {
   request.keep_float = {"conv_6"};
   request.wide = {"relu_5_out"};
   expect_made_again(request);
+  request = request_for("out.onnx");
+  request.optimize = "best";
+  request.per_channel = false;
+  request.absorb_bias = true;
+  expect_made_again(request);
   request = request_for("out.tflite");
   request.target = "tflite";
   request.activation_storage = "int16";

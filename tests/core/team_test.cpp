@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <new>
+#include <thread>
 #include <vector>
 
 #include "core/parallel.h"
@@ -37,12 +39,15 @@ TEST(Team, KeepsAnItemOnItsThread) {
   team.gather([] {
     for (int loop = 0; loop < 100; ++loop) {
       std::vector<int> threads(2, -1);
-      const bool ran = Team::run(
-          2, [&](int thread, std::int64_t i) { threads[static_cast<std::size_t>(i)] = thread; });
+      std::vector<std::thread::id> ids(2);
+      const bool ran = Team::run(2, [&](int thread, std::int64_t i) {
+        threads[static_cast<std::size_t>(i)] = thread;
+        ids[static_cast<std::size_t>(i)] = std::this_thread::get_id();
+      });
       ASSERT_TRUE(ran);
       EXPECT_EQ(threads[0], 0);
       // OpenMP may give no second thread.
-      EXPECT_TRUE(threads[1] == 1 || threads[1] == 0);
+      EXPECT_EQ(threads[1], ids[0] == ids[1] ? 0 : 1);
     }
   });
 }
@@ -70,6 +75,18 @@ TEST(Team, OfOneThreadOrInAnotherRegionRunsTheBodyAlone) {
     team.gather([&] { inner += 1; });
   });
   EXPECT_EQ(inner, 2);
+}
+
+TEST(Team, PassesOnWhatItsBodyThrows) {
+  for (const int threads : {1, 2}) {
+    Team team(threads);
+    const auto fail = [] {
+      EXPECT_EQ(counts(2), (std::vector<int>{1, 1}));
+      throw std::bad_alloc();
+    };
+    EXPECT_THROW(team.gather(fail), std::bad_alloc);
+    team.gather([] { EXPECT_EQ(counts(2), (std::vector<int>{1, 1})); });
+  }
 }
 
 TEST(Team, LoopsInsideALoopAreSerial) {

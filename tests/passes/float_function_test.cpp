@@ -91,6 +91,41 @@ TEST(FloatFunction, SeesThroughEqualizationAndAbsorbedActivations) {
   }
 }
 
+/// Of a layer whose bias has given 0.5 to the layer behind it.
+TEST(FloatFunction, KeepsBiasesThatWereMoved) {
+  GraphBuilder b;
+  const auto x = b.input("x", {dynamic_dim, 4});
+  b.output(b.node("Gemm", {x, b.weights("w", {3, 4}, 1), b.weights("b", {3}, 2)}, "y",
+                  {{"transB", std::int64_t{1}}}));
+  ASSERT_TRUE(infer_shapes(b.graph));
+  auto moved = GraphBuilder::pseudo_random({3}, 2);
+  for (std::int64_t o = 0; o < 3; ++o) moved.mutable_data<float>()[o] -= 0.5F;
+  QuantizedGraph model{b.graph, {}};
+  const Node& layer = maker_of(model.graph, "y");
+  Quantization of_weights = weight(8);
+  of_weights.params.scale = {1.0F / 127};
+  Quantization of_bias = weight(8);
+  of_bias.params.scale = {1e-6F};
+  of_bias.scheme.bits = 32;
+  const auto set = [&](std::size_t input, const Quantization& q, const Tensor& values, DType type) {
+    model.plan.values[layer.input(input)] = q;
+    model.plan.payloads[layer.input(input)] = *quantize(values, q.params, q.scheme, type);
+  };
+  set(1, of_weights, GraphBuilder::pseudo_random({3, 4}, 1), DType::i8);
+  set(2, of_bias, moved, DType::i32);
+  for (const bool biases_moved : {false, true}) {
+    std::vector<std::string> unmatched;
+    const auto restored = float_function(model, b.graph, unmatched, biases_moved);
+    ASSERT_TRUE(restored) << restored.error().message;
+    const auto* bias = restored->graph.constant(maker_of(restored->graph, "y").input(2));
+    ASSERT_NE(bias, nullptr);
+    for (std::int64_t o = 0; o < 3; ++o) {
+      const float want = moved.data<float>()[o] + (biases_moved ? 0.0F : 0.5F);
+      EXPECT_NEAR(bias->data<float>()[o], want, 1e-5F) << biases_moved;
+    }
+  }
+}
+
 /// Three layers of 16 channels, and what 4 bits leave of their weights with channels scaled.
 struct Chain {
   Graph original;

@@ -191,6 +191,7 @@ class IntegerSession final : public Session {
       open = !alone;
       auto& stretch = result.back();
       stretch.last = i + 1;
+      if (program_->steps[i]->only_for_taps) continue;
       stretch.team |= !alone && integer::pays_to_split(steps[i].nanoseconds, threads_);
     }
     return result;

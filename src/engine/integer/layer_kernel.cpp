@@ -120,7 +120,7 @@ void LayerKernel::prepare(const AccumulateLayer& layer, kernels::ConvParams para
                        : repack(layer);
   params.bias = layer.bias;
   input_zero_point_ = params.input_zero_point;
-  auto typical = geometry(typical_input);
+  auto typical = extents(typical_input);
   if (typical) params.geometry = typical->conv;
   conv_ = kernels::make_conv(params, isa);
   if (!whole || !typical || typical->phases.empty()) return;
@@ -128,12 +128,17 @@ void LayerKernel::prepare(const AccumulateLayer& layer, kernels::ConvParams para
                                            params.geometry.kernel_width, isa);
 }
 
-Result<LayerGeometry> LayerKernel::geometry(const Shape& input) const {
+Result<LayerGeometry> LayerKernel::extents(const Shape& input) const {
   OCTET_TRY(check_extents(input));
-  OCTET_ASSIGN(auto extents, description_.is("Conv")            ? image_geometry(input)
-                             : description_.is("ConvTranspose") ? transposed_geometry(input)
-                                                                : matrix_geometry(input));
-  return with_cost(std::move(extents),
+  return description_.is("Conv")            ? image_geometry(input)
+         : description_.is("ConvTranspose") ? transposed_geometry(input)
+                                            : matrix_geometry(input);
+}
+
+Result<LayerGeometry> LayerKernel::geometry(const Shape& input) const {
+  OCTET_ASSIGN(auto geometry, extents(input));
+  if (phases_ == nullptr) geometry.phases = {};
+  return with_cost(std::move(geometry),
                    conv_ ? kernels::isa_of(conv_->name()) : kernels::Isa::reference);
 }
 

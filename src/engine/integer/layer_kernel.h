@@ -63,13 +63,17 @@ class LayerKernel {
     conv_->run(rows.conv, call);
   }
 
-  [[nodiscard]] std::string name() const { return std::string(conv_->name()); }
+  [[nodiscard]] std::string name() const {
+    return std::string(phases_ != nullptr ? phases_->name() : conv_->name());
+  }
   /// Of 8-bit weights and a bias and a multiplier for each output channel.
   [[nodiscard]] std::int64_t constant_bytes() const {
     return element_count(weight_shape_) + 8 * output_channels_;
   }
 
  private:
+  /// Without its cost.
+  [[nodiscard]] Result<LayerGeometry> extents(const Shape& input) const;
   [[nodiscard]] bool by_phases(const LayerGeometry& geometry) const {
     return phases_ != nullptr && !geometry.phases.empty();
   }

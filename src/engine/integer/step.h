@@ -55,7 +55,7 @@ struct BoundStep {
   std::function<Status(RunContext&)> run;
   std::size_t scratch_bytes = 0;
   std::int64_t macs = 0;
-  double nanoseconds = 0;  ///< what it gives to split_rows, 0 where that is known only later
+  double nanoseconds = 0;  ///< about what it gives to split_rows, 0 where that is known only later
 };
 
 struct Step {

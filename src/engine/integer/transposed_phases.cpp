@@ -1,6 +1,7 @@
 #include "engine/integer/transposed_phases.h"
 
 #include <algorithm>
+#include <span>
 
 #include "kernels/copy.h"
 
@@ -44,7 +45,7 @@ std::size_t block_bytes(const kernels::ConvGeometry& g, std::int64_t element_byt
 }
 
 /// Of the phase's taps, from those of the whole kernel turned round.
-std::vector<std::int8_t> weights_of(const kernels::ConvParams& params, const Phase& phase,
+std::vector<std::int8_t> weights_of(std::span<const std::int8_t> whole, const Phase& phase,
                                     int kernel_height, int kernel_width, int stride_height,
                                     int stride_width) {
   const auto& g = phase.conv;
@@ -56,7 +57,7 @@ std::vector<std::int8_t> weights_of(const kernels::ConvParams& params, const Pha
       for (int x = 0; x < g.kernel_width; ++x) {
         const std::int64_t column = kernel_width - 1 - (phase.kernel_column - x * stride_width);
         const auto* from =
-            params.weights.data() + ((o * kernel_height + row) * kernel_width + column) * inputs;
+            whole.data() + ((o * kernel_height + row) * kernel_width + column) * inputs;
         weights.insert(weights.end(), from, from + inputs);
       }
     }
@@ -87,7 +88,7 @@ Phases transposed_phases(const SpatialGeometry& spatial, const kernels::ConvGeom
   phases.stride_width = at(spatial.strides, 1);
   phases.out_height = image.out_height;
   phases.out_width = image.out_width;
-  if (phases.stride_height * phases.stride_width == 1) return {};
+  if (phases.stride_height == 1 && phases.stride_width == 1) return {};
   if (spatial.dilations[0] != 1 || spatial.dilations[1] != 1) return {};
   for (int py = 0; py < phases.stride_height; ++py) {
     const Part y = part_of(py, phases.stride_height, at(spatial.kernel, 0),
@@ -110,15 +111,15 @@ Phases transposed_phases(const SpatialGeometry& spatial, const kernels::ConvGeom
   return phases;
 }
 
-PhaseKernels::PhaseKernels(const kernels::ConvParams& params, const Phases& phases,
-                           int kernel_height, int kernel_width, kernels::Isa isa)
+PhaseKernels::PhaseKernels(kernels::ConvParams params, const Phases& phases, int kernel_height,
+                           int kernel_width, kernels::Isa isa)
     : element_bytes_(static_cast<std::int64_t>(kernels::element_bytes(params.output))) {
+  const auto weights = std::move(params.weights);
   for (const auto& phase : phases.all) {
-    kernels::ConvParams own = params;
-    own.geometry = phase.conv;
-    own.weights = weights_of(params, phase, kernel_height, kernel_width, phases.stride_height,
-                             phases.stride_width);
-    kernels_.push_back(kernels::make_conv(own, isa));
+    params.geometry = phase.conv;
+    params.weights = weights_of(weights, phase, kernel_height, kernel_width, phases.stride_height,
+                                phases.stride_width);
+    kernels_.push_back(kernels::make_conv(params, isa));
   }
 }
 

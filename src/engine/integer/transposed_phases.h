@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "graph/spatial.h"
@@ -40,8 +41,11 @@ class PhaseKernels {
  public:
   /// `params.weights` are [out_channels][kernel_height][kernel_width][inputs of a group], turned
   /// round; `kernel_width` and `kernel_height` are those of the ConvTranspose.
-  PhaseKernels(const kernels::ConvParams& params, const Phases& phases, int kernel_height,
+  PhaseKernels(kernels::ConvParams params, const Phases& phases, int kernel_height,
                int kernel_width, kernels::Isa isa);
+
+  /// Of the first phase's kernel.
+  [[nodiscard]] std::string_view name() const { return kernels_.front()->name(); }
 
   /// Bytes of scratch of one run_rows, whole cache lines.
   [[nodiscard]] std::size_t scratch_bytes(const Phases& phases) const;

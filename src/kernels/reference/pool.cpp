@@ -116,8 +116,11 @@ void add_pixels(const PoolGeometry& g, const Windows& w, const std::uint8_t* ima
   const auto* vector = x86_pool_kernels(default_isa());
   if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
     vector->sum(pixels_of(g, w, image, channel), count, sums);
-    const std::int32_t less = w.rows.count * w.columns.count * base;
-    for (int c = 0; c < count; ++c) sums[c] -= less;
+    const auto pixels = static_cast<std::uint32_t>(std::int64_t{w.rows.count} * w.columns.count);
+    const std::uint32_t less = pixels * static_cast<std::uint32_t>(base);
+    for (int c = 0; c < count; ++c) {
+      sums[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[c]) - less);
+    }
     return;
   }
 #endif

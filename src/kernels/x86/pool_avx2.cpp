@@ -235,14 +235,17 @@ void sum(const PoolWindow& w, std::int64_t channels, std::int32_t* sums) {
     for (std::int64_t y = 0; y < w.rows; ++y) {
       total += sum_of_run(w.first + y * w.row_stride, w.columns);
     }
-    sums[0] += static_cast<std::int32_t>(total);
+    sums[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[0]) +
+                                        static_cast<std::uint32_t>(total));
     return;
   }
   std::int64_t c = 0;
   for (; c + 32 <= channels; c += 32) sum_vectors<2>(w, c, sums);
   for (; c + 16 <= channels; c += 16) sum_vectors<1>(w, c, sums);
   for (; c < channels; ++c) {
-    for_each_pixel(w, c, [&](const std::uint8_t* pixel) { sums[c] += *pixel; });
+    auto total = static_cast<std::uint32_t>(sums[c]);
+    for_each_pixel(w, c, [&](const std::uint8_t* pixel) { total += *pixel; });
+    sums[c] = static_cast<std::int32_t>(total);
   }
 }
 
