@@ -184,7 +184,7 @@ double measured_bandwidth(std::size_t bytes) {
 std::vector<Bandwidth> measured_memory() {
   std::vector<Bandwidth> memory;
   constexpr std::size_t kilobyte = 1024;
-  for (const std::size_t kilobytes : {64, 256, 1024, 4096, 16384, 65536}) {
+  for (const std::size_t kilobytes : {64U, 256U, 1024U, 4096U, 16384U, 65536U}) {
     const auto bytes = kilobytes * kilobyte;
     memory.push_back({static_cast<double>(bytes), measured_bandwidth(bytes)});
   }
