@@ -1,8 +1,10 @@
 // Convolution kernels, one thread, on layers of ResNet-20 and MobileNetV1: the time of one layer,
 // its rate in GOPS (a multiplication and an addition count as two), and the share of what the
 // kernel's multiply instruction reaches with registers alone. oneDNN's int8 convolution (u8 by s8
-// to u8, the layouts of its choice) beside them, with as many instructions as the CPU has.
+// to u8, the layouts of its choice) beside them, with as many instructions as the CPU has. And what
+// it costs to hand an empty loop to two threads.
 //   OMP_NUM_THREADS=1 kernels_bench --benchmark_filter=amx
+//   kernels_bench --benchmark_filter=loop
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -13,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "core/parallel.h"
+#include "core/team.h"
 #include "kernels/conv.h"
 #include "kernels/dot_peak.h"
 #include "onednn_conv.h"
@@ -97,6 +101,25 @@ void run_onednn(benchmark::State& state, const Layer& layer) {
       static_cast<double>(g.out_height * g.out_width) * static_cast<double>(params.weights.size()),
       conv.name());
 }
+
+void empty_loops(benchmark::State& state) {
+  for (auto _ : state) {
+    octet::parallel_for(2, [](std::int64_t i) { benchmark::DoNotOptimize(i); });
+  }
+}
+
+void loops_by_regions(benchmark::State& state) {
+  octet::set_thread_count(2);
+  empty_loops(state);
+}
+BENCHMARK(loops_by_regions);
+
+void loops_by_a_team(benchmark::State& state) {
+  octet::set_thread_count(2);
+  octet::Team team(2);
+  team.gather([&state] { empty_loops(state); });
+}
+BENCHMARK(loops_by_a_team);
 
 }  // namespace
 

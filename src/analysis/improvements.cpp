@@ -15,9 +15,7 @@ Result<std::vector<Suspect>> improvements(const QuantizedGraph& model,
   by(&LayerSensitivity::left_float_gain);
   // Layers whose rounding and biases make up for each other lose by any change of one of them.
   const bool by_gain = ranked.empty() || ranked.front()->left_float_gain > 0;
-  if (!by_gain) {
-    by(&LayerSensitivity::alone_quantized_error);
-  }
+  if (!by_gain) by(&LayerSensitivity::alone_quantized_error);
   std::vector<Suspect> out;
   for (const std::size_t count : {std::size_t{1}, std::size_t{3}}) {
     if (ranked.size() <= count) continue;

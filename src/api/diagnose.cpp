@@ -328,23 +328,26 @@ class Diagnoser {
   }
 
   /// nullopt, and a note, where the model cannot be made so.
-  Result<std::optional<AdviceOutcome>> outcome_of(AdviceTrials& trials,
-                                                  const Advice& advice) const {
+  Result<std::optional<AdviceOutcome>> outcome_of(AdviceTrials& trials, const Advice& advice) {
     auto outcome = trials.run(advice.options);
     if (outcome) return std::optional(std::move(*outcome));
     if (outcome.error().kind == ErrorKind::cancelled) return tl::unexpected(outcome.error());
-    log_info("advice {} was not tried: {}", shell_text(advice.options), outcome.error().message);
+    out_.notes.push_back(fmt::format("no model can be made with {}: {}", shell_text(advice.options),
+                                     outcome.error().message));
     return std::nullopt;
   }
 
   /// Options are advice only where they help. False: samples that were held back make no better
   /// model, so those of the calibration were no cause.
-  Result<bool> try_remedy(AdviceTrials& trials, Cause& cause) const {
+  Result<bool> try_remedy(AdviceTrials& trials, Cause& cause) {
     const bool recipe = cause.cause == "recipe";
     if (recipe ? !probe_->given_is_best() : !cause.advice.expected) return true;
     OCTET_ASSIGN(const auto tried, outcome_of(trials, cause.advice));
     cause.advice.expected.reset();
-    if (!tried) return true;
+    if (!tried) {
+      withdraw(cause.advice);
+      return true;
+    }
     const auto& outcome = *tried;
     if (gain_interval(trials.now(), outcome).low > 0) {
       cause.advice.expected = outcome.distance;
@@ -356,9 +359,13 @@ class Diagnoser {
     if (cause.advice.options.empty()) return true;
     cause.evidence.push_back(
         fmt::format("quantized anew with {} it is no better", shell_text(cause.advice.options)));
-    cause.advice.options.clear();
-    cause.advice.command.clear();
+    withdraw(cause.advice);
     return true;
+  }
+
+  static void withdraw(Advice& advice) {
+    advice.options.clear();
+    advice.command.clear();
   }
 
   /// They must be better than the model, and than one that is made anew as it was.

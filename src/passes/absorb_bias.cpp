@@ -164,18 +164,12 @@ class Absorber {
     const auto view = view_of(graph_.node(reader), weight);
     OCTET_ASSIGN(const auto bias_id, own_bias(graph_, reader, view.output_channels()));
     float* bias = graph_.value(bias_id).constant->mutable_data<float>();
-    for (std::int64_t o = 0; o < view.output_channels(); ++o) {
-      const auto group = o / view.outputs;
-      double sum = static_cast<double>(bias[o]);
-      for (std::int64_t i = 0; i < view.inputs; ++i) {
-        const double shift = shifts[static_cast<std::size_t>(group * view.inputs + i)];
-        for (std::int64_t tap = 0; tap < view.taps; ++tap) {
-          const auto at = view.at(group, o % view.outputs, i, tap);
-          sum += shift * static_cast<double>(weight.data<float>()[at]);
-        }
-      }
-      bias[o] = static_cast<float>(sum);
-    }
+    std::vector<double> sums(bias, bias + view.output_channels());
+    for_each_weight(view, [&](std::size_t o, std::size_t i, std::size_t at) {
+      sums[o] += shifts[i] * static_cast<double>(weight.data<float>()[at]);
+    });
+    std::transform(sums.begin(), sums.end(), bias,
+                   [](double sum) { return static_cast<float>(sum); });
     return {};
   }
 

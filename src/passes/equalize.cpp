@@ -239,6 +239,14 @@ class Equalizer {
         solution.log_scales[static_cast<std::size_t>(k)][static_cast<std::size_t>(channel)]);
   }
 
+  /// Empty for no class.
+  static std::vector<double> scales_of(const ScaleSolution& solution, int k) {
+    if (k < 0) return {};
+    auto scales = solution.log_scales[static_cast<std::size_t>(k)];
+    for (double& scale : scales) scale = std::exp(scale);
+    return scales;
+  }
+
   Status scale_layer(const ScaleSolution& solution, NodeId id) {
     const int in = class_of(graph_.node(id).input(0));
     const int out = class_of(graph_.node(id).output());
@@ -246,24 +254,15 @@ class Equalizer {
     const auto weight_id = own_constant(graph_, {id, 1});
     Tensor& weight = *graph_.value(weight_id).constant;
     const auto view = view_of(graph_.node(id), weight);
-    float* values = weight.mutable_data<float>();
-    for (std::int64_t g = 0; g < view.groups; ++g) {
-      for (std::int64_t o = 0; o < view.outputs; ++o) {
-        const double up = scale_of(solution, out, g * view.outputs + o);
-        for (std::int64_t i = 0; i < view.inputs; ++i) {
-          const double factor = up / scale_of(solution, in, g * view.inputs + i);
-          for (std::int64_t tap = 0; tap < view.taps; ++tap) {
-            float& value = values[view.at(g, o, i, tap)];
-            value = static_cast<float>(static_cast<double>(value) * factor);
-          }
-        }
-      }
-    }
+    const auto up = scales_of(solution, out);
+    const auto down = scales_of(solution, in);
+    scale_channels(view, out < 0 ? nullptr : &up, in < 0 ? nullptr : &down,
+                   weight.mutable_data<float>());
     if (out < 0 || graph_.node(id).input(2) == ValueId::none) return {};
     const auto bias_id = own_constant(graph_, {id, 2});
     float* bias = graph_.value(bias_id).constant->mutable_data<float>();
     for (std::int64_t o = 0; o < view.output_channels(); ++o) {
-      bias[o] = static_cast<float>(static_cast<double>(bias[o]) * scale_of(solution, out, o));
+      bias[o] = static_cast<float>(static_cast<double>(bias[o]) * up[static_cast<std::size_t>(o)]);
     }
     return {};
   }

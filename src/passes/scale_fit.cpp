@@ -26,22 +26,12 @@ struct Regression {
 
 /// Calls visit(output channel, input channel, weight, coded) for each weight.
 template <class Visitor>
-void for_each_weight(const FittedLayer& layer, const Visitor& visit) {
-  const auto& v = layer.view;
+void visit_weights(const FittedLayer& layer, const Visitor& visit) {
   const auto* w = layer.original->data<float>();
   const auto* q = layer.coded->data<float>();
-  for (std::int64_t g = 0; g < v.groups; ++g) {
-    for (std::int64_t o = 0; o < v.outputs; ++o) {
-      for (std::int64_t i = 0; i < v.inputs; ++i) {
-        for (std::int64_t tap = 0; tap < v.taps; ++tap) {
-          const auto at = v.at(g, o, i, tap);
-          visit(static_cast<std::size_t>(g * v.outputs + o),
-                static_cast<std::size_t>(g * v.inputs + i), static_cast<double>(w[at]),
-                static_cast<double>(q[at]));
-        }
-      }
-    }
-  }
+  for_each_weight(layer.view, [&](std::size_t o, std::size_t i, std::size_t at) {
+    visit(o, i, static_cast<double>(w[at]), static_cast<double>(q[at]));
+  });
 }
 
 class Fitter {
@@ -87,7 +77,7 @@ class Fitter {
 
   [[nodiscard]] double squared_error(const FittedLayer& layer) const {
     double sum = 0;
-    for_each_weight(layer, [&](std::size_t o, std::size_t i, double w, double q) {
+    visit_weights(layer, [&](std::size_t o, std::size_t i, double w, double q) {
       sum += std::pow(q - w * scale(layer.out, o) / scale(layer.in, i), 2);
     });
     return sum;
@@ -95,7 +85,7 @@ class Fitter {
 
   [[nodiscard]] static double power(const FittedLayer& layer) {
     double sum = 0;
-    for_each_weight(layer, [&](std::size_t, std::size_t, double, double q) { sum += q * q; });
+    visit_weights(layer, [&](std::size_t, std::size_t, double, double q) { sum += q * q; });
     return sum;
   }
 
@@ -116,7 +106,7 @@ class Fitter {
     const auto count = static_cast<std::size_t>(of_outputs ? layer.view.output_channels()
                                                            : layer.view.input_channels());
     Regression sums{std::vector<double>(count, 0), std::vector<double>(count, 0)};
-    for_each_weight(layer, [&](std::size_t o, std::size_t i, double w, double q) {
+    visit_weights(layer, [&](std::size_t o, std::size_t i, double w, double q) {
       const double given = of_outputs ? w / scale(layer.in, i) : w * scale(layer.out, o);
       const auto channel = of_outputs ? o : i;
       sums.product[channel] += q * given;
@@ -167,20 +157,7 @@ Tensor scaled_weights(const Node& node, const Tensor& weights, const std::vector
                       const std::vector<double>* in) {
   Tensor scaled = weights;
   if (out == nullptr && in == nullptr) return scaled;
-  const auto v = view_of(node, weights);
-  float* w = scaled.mutable_data<float>();
-  for (std::int64_t g = 0; g < v.groups; ++g) {
-    for (std::int64_t o = 0; o < v.outputs; ++o) {
-      const double up = out == nullptr ? 1 : (*out)[static_cast<std::size_t>(g * v.outputs + o)];
-      for (std::int64_t i = 0; i < v.inputs; ++i) {
-        const double down = in == nullptr ? 1 : (*in)[static_cast<std::size_t>(g * v.inputs + i)];
-        for (std::int64_t tap = 0; tap < v.taps; ++tap) {
-          auto& value = w[v.at(g, o, i, tap)];
-          value = static_cast<float>(static_cast<double>(value) * up / down);
-        }
-      }
-    }
-  }
+  scale_channels(view_of(node, weights), out, in, scaled.mutable_data<float>());
   return scaled;
 }
 

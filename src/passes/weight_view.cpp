@@ -40,6 +40,14 @@ WeightView view_of(const Node& node, const Tensor& weight) {
   return view;
 }
 
+void scale_channels(const WeightView& view, const std::vector<double>* out,
+                    const std::vector<double>* in, float* weights) {
+  for_each_weight(view, [&](std::size_t o, std::size_t i, std::size_t at) {
+    const double factor = (out == nullptr ? 1 : (*out)[o]) / (in == nullptr ? 1 : (*in)[i]);
+    weights[at] = static_cast<float>(static_cast<double>(weights[at]) * factor);
+  });
+}
+
 std::vector<double> tap_shares(const Graph& graph, const Node& node, const Tensor& weight,
                                std::int64_t taps) {
   std::vector<double> shares(static_cast<std::size_t>(taps), 1.0);

@@ -29,6 +29,26 @@ struct WeightView {
 
 [[nodiscard]] WeightView view_of(const Node& node, const Tensor& weight);
 
+/// Calls fn(output channel, input channel, index) for each element.
+template <class Fn>
+void for_each_weight(const WeightView& view, const Fn& fn) {
+  for (std::int64_t g = 0; g < view.groups; ++g) {
+    for (std::int64_t o = 0; o < view.outputs; ++o) {
+      for (std::int64_t i = 0; i < view.inputs; ++i) {
+        for (std::int64_t tap = 0; tap < view.taps; ++tap) {
+          fn(static_cast<std::size_t>(g * view.outputs + o),
+             static_cast<std::size_t>(g * view.inputs + i), view.at(g, o, i, tap));
+        }
+      }
+    }
+  }
+}
+
+/// Multiplies the output channels by `out` and divides the input channels by `in`; nullptr: as they
+/// are.
+void scale_channels(const WeightView& view, const std::vector<double>* out,
+                    const std::vector<double>* in, float* weights);
+
 /// For each tap of a Conv the share of output pixels at which it reads inside the input; ones where
 /// extents are not known, and for Gemm. Of a ConvTranspose the share but for the borders.
 [[nodiscard]] std::vector<double> tap_shares(const Graph& graph, const Node& node,

@@ -8,6 +8,7 @@
 #include "engine/float/float_program.h"
 #include "engine/simulation/simulation_program.h"
 #include "graph/graph_builder.h"
+#include "graph/quantizations.h"
 #include "graph/shape_inference.h"
 
 namespace octet::testing {
@@ -27,19 +28,6 @@ Result<std::int64_t> samples(const Graph&, std::int64_t limit, const BatchVisito
     OCTET_TRY(visit(0, batch));
   }
   return count;
-}
-
-Quantization activation(double low, double high) {
-  const QuantScheme scheme;
-  return {scheme, params_from_range(low, high, scheme), Origin::observed, DType::u8};
-}
-
-Quantization weight(int bits) {
-  QuantScheme scheme;
-  scheme.bits = bits;
-  scheme.symmetry = Symmetry::symmetric;
-  scheme.range = CodeRange::narrow;
-  return {scheme, params_from_range(-1, 1, scheme), Origin::observed, DType::i8};
 }
 
 /// conv a, Relu, conv b and their residual sum, mean over pixels, Gemm to 5 scores.

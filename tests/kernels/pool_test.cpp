@@ -158,10 +158,10 @@ TEST(X86Pool, WindowsOfManyPixelsAddUpExactly) {
     codes[static_cast<std::size_t>(25 * channels)] = 4;
     PoolWindow window = shape;
     window.first = codes.data();
-    std::vector<std::int32_t> sums(static_cast<std::size_t>(channels), 10);
-    kernels->sum(window, channels, sums.data());
+    std::vector<std::uint32_t> sums(static_cast<std::size_t>(channels), 10);
+    kernels->add_pixels(window, channels, sums.data());
     for (std::int64_t c = 0; c < channels; ++c) {
-      const int want = 10 + 600 * 255 - (c == 0 ? 251 : 0);
+      const unsigned want = 10U + 600U * 255U - (c == 0 ? 251U : 0U);
       EXPECT_EQ(sums[static_cast<std::size_t>(c)], want) << c << " of " << channels;
     }
   }
@@ -173,20 +173,20 @@ TEST(X86Pool, RunsOfOneChannel) {
   const auto codes = random_codes(2000, 9);
   for (const std::int64_t columns : {1, 31, 32, 33, 100, 900}) {
     const PoolWindow window{codes.data(), 2, columns, 1000, 1};
-    std::int32_t sum = 0;
+    std::uint32_t sum = 0;
     int largest = 5;
     for (std::int64_t y = 0; y < 2; ++y) {
       for (std::int64_t x = 0; x < columns; ++x) {
         const int code = codes[static_cast<std::size_t>(1000 * y + x)];
-        sum += code;
+        sum += static_cast<std::uint32_t>(code);
         largest = std::max(largest, code);
       }
     }
-    std::int32_t got = 0;
-    kernels->sum(window, 1, &got);
+    std::uint32_t got = 0;
+    kernels->add_pixels(window, 1, &got);
     EXPECT_EQ(got, sum) << columns;
     std::uint8_t maximum = 0;
-    kernels->maximum(window, 1, 0, 5, 1, &maximum);
+    kernels->largest_pixels({window, 1, 0}, 5, 1, &maximum);
     EXPECT_EQ(maximum, largest) << columns;
   }
 }

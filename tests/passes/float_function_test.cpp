@@ -7,24 +7,12 @@
 #include "arithmetic/quantize.h"
 #include "engine/float/float_program.h"
 #include "graph/graph_builder.h"
+#include "graph/quantizations.h"
 #include "graph/shape_inference.h"
 #include "passes/scale_fit.h"
 
 namespace octet::testing {
 namespace {
-
-Quantization activation(double low, double high) {
-  const QuantScheme scheme;
-  return {scheme, params_from_range(low, high, scheme), Origin::observed, DType::u8};
-}
-
-Quantization weight(int bits) {
-  QuantScheme scheme;
-  scheme.bits = bits;
-  scheme.symmetry = Symmetry::symmetric;
-  scheme.range = CodeRange::narrow;
-  return {scheme, params_from_range(-1, 1, scheme), Origin::observed, DType::i8};
-}
 
 TEST(FloatFunction, SeesThroughEqualizationAndAbsorbedActivations) {
   GraphBuilder b;

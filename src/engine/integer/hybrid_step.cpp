@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/cache_line.h"
 #include "engine/float/buffer_pool.h"
 #include "engine/integer/float_layer_step.h"
 #include "engine/integer/litert_steps.h"
@@ -103,7 +104,7 @@ class HybridStep final : public FloatLayerStep {
         block_bytes / std::max<std::int64_t>(rows.elements * 4, 1), 1, rows.count);
     const std::size_t kernel_bytes = layer().row_scratch_bytes(geometry);
     const std::size_t sum_bytes = static_cast<std::size_t>(block * rows.elements) * 4;
-    const std::size_t thread_bytes = kernel_bytes + (sum_bytes + 63) / 64 * 64;
+    const std::size_t thread_bytes = kernel_bytes + whole_lines(sum_bytes);
     const std::size_t prepared_bytes = LayerKernel::prepared_bytes(geometry);
     OCTET_ASSIGN(
         auto scratch,

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/cache_line.h"
 #include "graph/spatial.h"
 
 namespace octet::integer {
@@ -17,8 +18,6 @@ Status check_extents(const Shape& shape) {
   });
   return fits ? Status{} : bad_input("input {} is too large", to_string(shape));
 }
-
-std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// Macs and an estimate of the time from the rest.
 LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {

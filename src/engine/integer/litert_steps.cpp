@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
+#include "core/cache_line.h"
+
 namespace octet::integer {
 namespace {
 
 namespace rule = kernels::litert;
 
 std::size_t at(int buffer) { return static_cast<std::size_t>(buffer); }
-
-std::size_t whole_lines(std::int64_t bytes) {
-  return (static_cast<std::size_t>(bytes) + 63) / 64 * 64;
-}
 
 /// A layer that gives accumulators, a block of rows at a time, which stay in the cache until they
 /// are codes.
@@ -33,7 +31,7 @@ class LayerStep final : public Step {
     const std::int64_t row_bytes = std::max<std::int64_t>(plan.rows.elements * 4, 1);
     plan.block_rows = std::clamp<std::int64_t>(block_bytes / row_bytes, 1,
                                                std::max<std::int64_t>(plan.rows.count, 1));
-    plan.block_bytes = whole_lines(plan.block_rows * row_bytes);
+    plan.block_bytes = whole_lines(static_cast<std::size_t>(plan.block_rows * row_bytes));
     for (const auto& part : parts_) {
       plan.kernel_bytes = std::max(plan.kernel_bytes, part->row_scratch_bytes(plan.geometry));
     }

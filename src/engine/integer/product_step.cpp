@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/cache_line.h"
 #include "engine/float/buffer_pool.h"
 #include "engine/integer/product_batch.h"
 #include "engine/integer/step.h"
@@ -21,7 +22,7 @@ class ProductStep final : public Step {
     OCTET_ASSIGN(auto batch,
                  make_product_batch(shapes[at(inputs[0])].shape, shapes[at(inputs[1])].shape));
     const auto products = static_cast<std::int64_t>(batch.offsets.size());
-    const std::size_t scratch = (kernels::product_scratch_bytes(batch.shape, isa_) + 63) / 64 * 64;
+    const std::size_t scratch = whole_lines(kernels::product_scratch_bytes(batch.shape, isa_));
     BoundStep bound;
     bound.macs = element_count(batch.output) * batch.shape.depth;
     bound.scratch_bytes = scratch * static_cast<std::size_t>(threads);
@@ -106,8 +107,6 @@ class ScaledProductStep final : public Step {
   }
 
  private:
-  static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
   void run_product(const ProductBatch& batch, kernels::ProductShape block, std::int64_t i,
                    RunContext& context, std::byte* scratch, std::int32_t* sums) const {
     const auto [a_offset, b_offset] = batch.offsets[static_cast<std::size_t>(i)];

@@ -44,7 +44,7 @@ bool is_plain(const StoredShape& stored) {
 namespace {
 // What a thread must have to do. Handing work to a thread of a team that is awake costs less than
 // a microsecond, but the codes that it reads and writes then move between the caches of cores. With
-// 2 us here, models of small layers run 6 to 20 % slower on two threads than with 8.
+// a quarter of this, models of small layers run slower on two threads than on one.
 constexpr double worth_a_thread = 8000;
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "core/cache_line.h"
 #include "kernels/copy.h"
 
 namespace octet::integer {
@@ -28,8 +29,6 @@ Part part_of(int phase, int stride, int kernel, int pad, int out) {
   part.pad = part.taps - 1 - (part.first + pad - phase) / stride;
   return part;
 }
-
-std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// Rows of a phase that are computed before they are put in their places.
 std::int64_t block_rows(const kernels::ConvGeometry& g, std::int64_t element_bytes) {

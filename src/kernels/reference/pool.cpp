@@ -86,8 +86,7 @@ void for_each_window(const PoolGeometry& g, const std::uint8_t* input, std::uint
                });
 }
 
-#if defined(__x86_64__)
-/// A window with a pixel, beginning with `channel`.
+/// The pixels of a window that lie inside the image, from `channel` on.
 PoolWindow pixels_of(const PoolGeometry& g, const Windows& w, const std::uint8_t* image,
                      std::int64_t channel) {
   const std::int64_t row = std::int64_t{g.in_width} * g.channels;
@@ -95,63 +94,29 @@ PoolWindow pixels_of(const PoolGeometry& g, const Windows& w, const std::uint8_t
           w.rows.count, w.columns.count, g.dilation_height * row,
           std::int64_t{g.dilation_width} * g.channels};
 }
+
+#if defined(__x86_64__)
+/// nullptr where plain loops have to do.
+const PoolKernels* fast(const PoolWindow& window) {
+  return window.pixels() > 0 ? x86_pool_kernels(default_isa()) : nullptr;
+}
 #endif
 
-/// Calls fn(pixel) for each pixel of a window that lies inside the image.
-template <class Fn>
-void for_each_pixel(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, Fn fn) {
-  for (int ky = 0; ky < w.rows.count; ++ky) {
-    const std::int64_t y = w.rows.first + ky * g.dilation_height;
-    for (int kx = 0; kx < w.columns.count; ++kx) {
-      const std::int64_t x = w.columns.first + kx * g.dilation_width;
-      fn(image + (y * g.in_width + x) * g.channels);
-    }
-  }
+void sum_window(const PoolWindow& window, std::int64_t channels, std::uint32_t* sums) {
+#if defined(__x86_64__)
+  if (const auto* vector = fast(window)) return vector->add_pixels(window, channels, sums);
+#endif
+  add_pixels(window, channels, sums);
 }
 
-/// sums[c] += the window's pixels less `base`, `count` channels from `channel` on.
-void add_pixels(const PoolGeometry& g, const Windows& w, const std::uint8_t* image, int channel,
-                int count, std::int32_t base, std::int32_t* sums) {
+void maximum_of_run(const WindowRun& run, std::uint8_t lowest, std::int64_t channels,
+                    std::uint8_t* output) {
 #if defined(__x86_64__)
-  const auto* vector = x86_pool_kernels(default_isa());
-  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
-    vector->sum(pixels_of(g, w, image, channel), count, sums);
-    const auto pixels = static_cast<std::uint32_t>(std::int64_t{w.rows.count} * w.columns.count);
-    const std::uint32_t less = pixels * static_cast<std::uint32_t>(base);
-    for (int c = 0; c < count; ++c) {
-      sums[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[c]) - less);
-    }
-    return;
+  if (const auto* vector = fast(run.first)) {
+    return vector->largest_pixels(run, lowest, channels, output);
   }
 #endif
-  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
-    for (int c = 0; c < count; ++c) sums[c] += int{pixel[channel + c]} - base;
-  });
-}
-
-/// `windows` of them, side by side; those of more than one have all their columns in the image.
-void largest_pixels(const PoolGeometry& g, const Windows& w, std::int64_t windows,
-                    std::uint8_t lowest, const std::uint8_t* image, std::uint8_t* output) {
-#if defined(__x86_64__)
-  const auto* vector = x86_pool_kernels(default_isa());
-  if (vector != nullptr && w.rows.count > 0 && w.columns.count > 0) {
-    vector->maximum(pixels_of(g, w, image, 0), windows, std::int64_t{g.stride_width} * g.channels,
-                    lowest, g.channels, output);
-    return;
-  }
-#endif
-  if (windows > 1) {
-    Windows one = w;
-    for (std::int64_t i = 0; i < windows; ++i) {
-      largest_pixels(g, one, 1, lowest, image, output + i * g.channels);
-      one.columns.first += g.stride_width;
-    }
-    return;
-  }
-  std::fill_n(output, g.channels, lowest);
-  for_each_pixel(g, w, image, [&](const std::uint8_t* pixel) {
-    for (int c = 0; c < g.channels; ++c) output[c] = std::max(output[c], pixel[c]);
-  });
+  largest_pixels(run, lowest, channels, output);
 }
 
 }  // namespace
@@ -171,12 +136,18 @@ void average_pool(const PoolGeometry& geometry, PoolCount count, const CodeParam
             count == PoolCount::inside
                 ? inside
                 : std::int64_t{w.rows.counted_with_padding} * w.columns.counted_with_padding;
+        // The sum is modulo 2^32, like those of convolutions.
+        const auto first_sum = static_cast<std::uint32_t>((counted - inside) * padding) -
+                               static_cast<std::uint32_t>(inside * base);
         for (int c0 = 0; c0 < geometry.channels; c0 += channel_block) {
           const int block = std::min(channel_block, geometry.channels - c0);
-          std::int32_t sums[channel_block];
-          std::fill_n(sums, block, static_cast<std::int32_t>(counted - inside) * padding);
-          add_pixels(geometry, w, image, c0, block, base, sums);
-          rule.store(sums, counted, out + c0, block);
+          std::uint32_t sums[channel_block];
+          std::fill_n(sums, block, first_sum);
+          sum_window(pixels_of(geometry, w, image, c0), block, sums);
+          std::int32_t signed_sums[channel_block];
+          std::transform(sums, sums + block, signed_sums,
+                         [](std::uint32_t sum) { return static_cast<std::int32_t>(sum); });
+          rule.store(signed_sums, counted, out + c0, block);
         }
       });
 }
@@ -186,7 +157,9 @@ void max_pool(const PoolGeometry& geometry, std::uint8_t lowest, const std::uint
   for_each_run(
       geometry, input, output, first_row, last_row,
       [&](const Windows& w, std::int64_t windows, const std::uint8_t* image, std::uint8_t* out) {
-        largest_pixels(geometry, w, windows, lowest, image, out);
+        const WindowRun run{pixels_of(geometry, w, image, 0), windows,
+                            std::int64_t{geometry.stride_width} * geometry.channels};
+        maximum_of_run(run, lowest, geometry.channels, out);
       });
 }
 

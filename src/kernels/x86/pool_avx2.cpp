@@ -11,16 +11,6 @@
 namespace octet::kernels {
 namespace {
 
-/// Calls fn(pixel) for each pixel. Not for vectors: a lambda has no target attribute.
-template <class Fn>
-void for_each_pixel(const PoolWindow& w, std::int64_t channel, Fn fn) {
-  const std::uint8_t* row = w.first + channel;
-  for (std::int64_t y = 0; y < w.rows; ++y, row += w.row_stride) {
-    const std::uint8_t* pixel = row;
-    for (std::int64_t x = 0; x < w.columns; ++x, pixel += w.column_stride) fn(pixel);
-  }
-}
-
 OCTET_AVX2 inline __m128i load16(const std::uint8_t* from) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
@@ -84,9 +74,7 @@ struct Narrow {
 
 /// What one call computes, but for the channels.
 struct MaximumRun {
-  const PoolWindow& window;
-  std::int64_t windows;
-  std::int64_t window_stride;
+  const WindowRun& windows;
   std::uint8_t lowest;
   std::int64_t output_stride;
 };
@@ -95,12 +83,12 @@ struct MaximumRun {
 /// when this is compiled, else 0 x 0.
 template <class Codes, int rows, int columns>
 OCTET_AVX2 void maximum_of(const MaximumRun& run, std::int64_t channel, std::uint8_t* output) {
-  const PoolWindow& w = run.window;
+  const PoolWindow& w = run.windows.first;
   const std::int64_t height = rows > 0 ? rows : w.rows;
   const std::int64_t width = columns > 0 ? columns : w.columns;
   const std::uint8_t* first = w.first + channel;
   output += channel;
-  for (std::int64_t i = 0; i < run.windows; ++i) {
+  for (std::int64_t i = 0; i < run.windows.count; ++i) {
     Codes largest = Codes::all(run.lowest);
     for (std::int64_t y = 0; y < height; ++y) {
       for (std::int64_t x = 0; x < width; ++x) {
@@ -108,14 +96,14 @@ OCTET_AVX2 void maximum_of(const MaximumRun& run, std::int64_t channel, std::uin
       }
     }
     largest.store(output);
-    first += run.window_stride;
+    first += run.windows.stride;
     output += run.output_stride;
   }
 }
 
 template <class Codes>
 void maximum_channels(const MaximumRun& run, std::int64_t channel, std::uint8_t* output) {
-  const PoolWindow& w = run.window;
+  const PoolWindow& w = run.windows.first;
   if (w.rows == 2 && w.columns == 2) return maximum_of<Codes, 2, 2>(run, channel, output);
   if (w.rows == 3 && w.columns == 3) return maximum_of<Codes, 3, 3>(run, channel, output);
   maximum_of<Codes, 0, 0>(run, channel, output);
@@ -142,23 +130,10 @@ OCTET_AVX2 std::uint8_t largest_of_run(const std::uint8_t* codes, std::int64_t c
   return result;
 }
 
-/// Few channels, one by one.
-void maximum_plain(const MaximumRun& run, std::int64_t channels, std::uint8_t* output) {
-  PoolWindow w = run.window;
-  for (std::int64_t i = 0; i < run.windows; ++i) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      std::uint8_t largest = run.lowest;
-      for_each_pixel(w, c, [&](const std::uint8_t* pixel) { largest = std::max(largest, *pixel); });
-      output[c] = largest;
-    }
-    w.first += run.window_stride;
-    output += run.output_stride;
-  }
-}
-
-void maximum(const PoolWindow& w, std::int64_t windows, std::int64_t window_stride,
-             std::uint8_t lowest, std::int64_t channels, std::uint8_t* output) {
-  const MaximumRun run{w, windows, window_stride, lowest, channels};
+void maximum(const WindowRun& windows, std::uint8_t lowest, std::int64_t channels,
+             std::uint8_t* output) {
+  const MaximumRun run{windows, lowest, channels};
+  const PoolWindow& w = windows.first;
   if (channels >= 32) {
     std::int64_t c = 0;
     for (; c + 128 <= channels; c += 128) maximum_channels<Wide<4>>(run, c, output);
@@ -172,28 +147,28 @@ void maximum(const PoolWindow& w, std::int64_t windows, std::int64_t window_stri
     maximum_twice<Narrow<8>>(run, channels, output);
   } else if (channels >= 4) {
     maximum_twice<Narrow<4>>(run, channels, output);
-  } else if (channels == 1 && windows == 1 && w.column_stride == 1) {
+  } else if (channels == 1 && windows.count == 1 && w.column_stride == 1) {
     output[0] = lowest;
     for (std::int64_t y = 0; y < w.rows; ++y) {
       output[0] = std::max(output[0], largest_of_run(w.first + y * w.row_stride, w.columns));
     }
   } else {
-    maximum_plain(run, channels, output);
+    largest_pixels(windows, lowest, channels, output);
   }
 }
 
-OCTET_AVX2 inline void add_words(__m128i words, std::int32_t* sums) {
+OCTET_AVX2 inline void add_words(__m128i words, std::uint32_t* sums) {
   auto* at = reinterpret_cast<__m256i*>(sums);
   _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepu16_epi32(words)));
 }
-OCTET_AVX2 inline void add_words(__m256i words, std::int32_t* sums) {
+OCTET_AVX2 inline void add_words(__m256i words, std::uint32_t* sums) {
   add_words(_mm256_castsi256_si128(words), sums);
   add_words(_mm256_extracti128_si256(words, 1), sums + 8);
 }
 
 /// 16 or 32 channels.
 template <int vectors>
-OCTET_AVX2 void sum_vectors(const PoolWindow& w, std::int64_t channel, std::int32_t* sums) {
+OCTET_AVX2 void sum_vectors(const PoolWindow& w, std::int64_t channel, std::uint32_t* sums) {
   constexpr int room = 257;  // 257 * 255 = 65535
   const auto zero = _mm256_setzero_si256();
   __m256i words[2] = {zero, zero};
@@ -229,24 +204,19 @@ OCTET_AVX2 std::int64_t sum_of_run(const std::uint8_t* codes, std::int64_t count
   return sum;
 }
 
-void sum(const PoolWindow& w, std::int64_t channels, std::int32_t* sums) {
+void sum(const PoolWindow& w, std::int64_t channels, std::uint32_t* sums) {
   if (channels == 1 && w.column_stride == 1) {
-    std::int64_t total = 0;
     for (std::int64_t y = 0; y < w.rows; ++y) {
-      total += sum_of_run(w.first + y * w.row_stride, w.columns);
+      sums[0] += static_cast<std::uint32_t>(sum_of_run(w.first + y * w.row_stride, w.columns));
     }
-    sums[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[0]) +
-                                        static_cast<std::uint32_t>(total));
     return;
   }
   std::int64_t c = 0;
   for (; c + 32 <= channels; c += 32) sum_vectors<2>(w, c, sums);
   for (; c + 16 <= channels; c += 16) sum_vectors<1>(w, c, sums);
-  for (; c < channels; ++c) {
-    auto total = static_cast<std::uint32_t>(sums[c]);
-    for_each_pixel(w, c, [&](const std::uint8_t* pixel) { total += *pixel; });
-    sums[c] = static_cast<std::int32_t>(total);
-  }
+  PoolWindow rest = w;
+  rest.first += c;
+  add_pixels(rest, channels - c, sums + c);
 }
 
 }  // namespace

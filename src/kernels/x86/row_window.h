@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/cache_line.h"
 #include "kernels/conv.h"
 
 namespace octet::kernels {
@@ -54,10 +55,5 @@ class RowWindow {
 
 extern template class RowWindow<std::uint8_t>;
 extern template class RowWindow<std::int16_t>;
-
-/// `bytes` rounded up to whole cache lines.
-[[nodiscard]] constexpr std::size_t whole_lines(std::size_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
 
 }  // namespace octet::kernels
