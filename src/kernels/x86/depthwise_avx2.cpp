@@ -13,6 +13,8 @@ namespace octet::kernels {
 namespace {
 
 using Row = DepthwiseRow<std::int16_t>;
+constexpr int block_lanes = 16;
+constexpr int row_weights = 12 * block_lanes;  ///< of a 3x3 kernel for one output row
 
 OCTET_AVX2 inline __m256i widen16(const std::uint8_t* from) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
@@ -38,12 +40,13 @@ class Output {
         codes_(row.requantize.output == ConvOutput::codes),
         numbers_(codes_ ? avx2::Numbers{} : plain_numbers(row)) {}
 
-  /// Two registers in pack order, to output pixel `x`.
-  OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t x) const {
-    const std::int64_t at = x * row_.output_stride;
+  /// Two registers in pack order, to elements `at` and on.
+  OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t at) const {
     if (codes_) {
-      avx2::store(static_cast<std::uint8_t*>(row_.output) + at,
-                  avx2::requantize16(first, second, row_.multiplier, tail_), row_.channels);
+      const __m128i codes = row_.requantize.saturating
+                                ? avx2::requantize16<true>(first, second, row_.multiplier, tail_)
+                                : avx2::requantize16<false>(first, second, row_.multiplier, tail_);
+      avx2::store(static_cast<std::uint8_t*>(row_.output) + at, codes, row_.channels);
     } else {
       avx2::store_numbers(numbers_, _mm256_permute2x128_si256(first, second, 0x20),
                           _mm256_permute2x128_si256(first, second, 0x31), row_.output, at);
@@ -60,73 +63,82 @@ class Output {
 OCTET_AVX2 void run_any(const Row& row) {
   const Output output(row);
   const std::int64_t step = row.pixel_stride * row.stride;
-  for (std::int64_t x = 0; x < row.pixels; ++x) {
+  std::int64_t from = row.offset;
+  for (std::int64_t x = 0; x < row.pixels; ++x, from += step) {
     __m256i first = avx2::load(row.bias);
     __m256i second = avx2::load(row.bias + 8);
     const std::int16_t* weights = row.weights;
     const std::uint8_t* const* taps = row.taps;
     for (int group = 0; group < row.tap_groups; ++group) {
-      const __m256i a = widen16(taps[0] + x * step);
-      const __m256i b = widen16(taps[1] + x * step);
+      const __m256i a = widen16(taps[0] + from);
+      const __m256i b = widen16(taps[1] + from);
       avx2::dot2(first, _mm256_unpacklo_epi16(a, b), avx2::load(weights));
       avx2::dot2(second, _mm256_unpackhi_epi16(a, b), avx2::load(weights + 16));
       weights += 32;
       taps += 2;
     }
-    output.store(first, second, x);
+    output.store(first, second, x * row.output_stride);
   }
 }
 
-/// One input column of 3 rows: rows 0 and 1 in pairs, row 2 with zeros.
+/// One input column of the taps' 4 rows in pairs, or of 3 rows and zeros.
 struct Column {
-  __m256i pair_low, pair_high, last_low, last_high;
+  __m256i first_low, first_high, second_low, second_high;
 };
 
-/// Tap slots 0, 1 and 2 are the rows at the leftmost column.
-OCTET_AVX2 inline Column load_column(const Row& row, std::int64_t column) {
-  const std::int64_t at = column * row.pixel_stride;
+template <bool four_rows>
+OCTET_AVX2 inline Column load_column(const Row& row, std::int64_t at) {
   const __m256i a = widen16(row.taps[0] + at);
   const __m256i b = widen16(row.taps[1] + at);
   const __m256i c = widen16(row.taps[2] + at);
-  const __m256i zero = _mm256_setzero_si256();
-  return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b), _mm256_unpacklo_epi16(c, zero),
-          _mm256_unpackhi_epi16(c, zero)};
+  const __m256i d = four_rows ? widen16(row.taps[3] + at) : _mm256_setzero_si256();
+  return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b), _mm256_unpacklo_epi16(c, d),
+          _mm256_unpackhi_epi16(c, d)};
 }
 
 OCTET_AVX2 inline void accumulate(__m256i& first, __m256i& second, const Column& column,
                                   const std::int16_t* weights) {
-  avx2::dot2(first, column.pair_low, avx2::load(weights));
-  avx2::dot2(second, column.pair_high, avx2::load(weights + 16));
-  avx2::dot2(first, column.last_low, avx2::load(weights + 32));
-  avx2::dot2(second, column.last_high, avx2::load(weights + 48));
+  avx2::dot2(first, column.first_low, avx2::load(weights));
+  avx2::dot2(second, column.first_high, avx2::load(weights + 16));
+  avx2::dot2(first, column.second_low, avx2::load(weights + 32));
+  avx2::dot2(second, column.second_high, avx2::load(weights + 48));
 }
 
-/// Each interleaved column serves all output pixels that read it.
-template <int stride>
+/// 3x3. `fresh`: columns that the output pixel before did not read, 1 or 2 by the stride, 3 where
+/// several pixels count as one. An interleaved column also serves both output rows.
+template <int fresh>
 OCTET_AVX2 void run_3x3(const Row& shared) {
   const Row row = shared;
   const Output output(row);
-  Column left;
+  constexpr bool four_rows = fresh != 2;
+  const std::int64_t column = row.column_stride;
+  std::int64_t from = row.offset;
+  Column left{};
   Column middle{};
-  Column right = load_column(row, 0);
-  if constexpr (stride == 1) {
-    middle = right;
-    right = load_column(row, 1);
-  }
+  Column right{};
+  if constexpr (fresh == 1) middle = load_column<four_rows>(row, from);
+  if constexpr (fresh < 3) right = load_column<four_rows>(row, from + (fresh == 1 ? column : 0));
   for (std::int64_t x = 0; x < row.pixels; ++x) {
-    left = stride == 1 ? middle : right;
-    middle = stride == 1 ? right : load_column(row, 2 * x + 1);
-    right = load_column(row, stride * x + 2);
-    __m256i first = avx2::load(row.bias);
-    __m256i second = avx2::load(row.bias + 8);
-    accumulate(first, second, left, row.weights);
-    accumulate(first, second, middle, row.weights + 64);
-    accumulate(first, second, right, row.weights + 128);
-    output.store(first, second, x);
+    if constexpr (fresh == 1) {
+      left = middle;
+      middle = right;
+    } else {
+      left = fresh == 2 ? right : load_column<four_rows>(row, from);
+      middle = load_column<four_rows>(row, from + column);
+    }
+    right = load_column<four_rows>(row, from + 2 * column);
+    for (int r = 0; r < row.rows; ++r) {
+      const std::int16_t* weights = row.weights + r * row_weights;
+      __m256i first = avx2::load(row.bias);
+      __m256i second = avx2::load(row.bias + 8);
+      accumulate(first, second, left, weights);
+      accumulate(first, second, middle, weights + 64);
+      accumulate(first, second, right, weights + 128);
+      output.store(first, second, x * row.output_stride + r * row.output_row_stride);
+    }
+    from += row.stride * row.pixel_stride;
   }
 }
-
-constexpr int block_lanes = 16;
 
 struct Backend {
   using Weight = std::int16_t;
@@ -135,19 +147,21 @@ struct Backend {
 };
 
 struct Backend3x3 : Backend {
-  /// Two groups are a column.
-  static std::vector<int> taps(const ConvGeometry& /*geometry*/) {
-    return {0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8, -1};
+  static std::vector<int> slots(const ConvGeometry& g) { return column_slots(rows_together(g)); }
+  static std::vector<int> taps(const ConvGeometry& /*geometry*/) { return column_taps(); }
+  static int rows(const ConvGeometry& geometry) { return rows_together(geometry); }
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, block_lanes); }
+  static void run_row(const Row& row) {
+    if (row.pixel_stride != row.column_stride) return run_3x3<3>(row);
+    row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row);
   }
-  static int repeat(const ConvGeometry& /*geometry*/) { return 1; }
-  static void run_row(const Row& row) { row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row); }
 };
 
 struct BackendAny : Backend {
-  static std::vector<int> taps(const ConvGeometry& geometry) { return taps_in_order(geometry, 2); }
-  static int repeat(const ConvGeometry& geometry) {
-    return pixels_as_one(geometry, block_lanes, is_depthwise_3x3(geometry));
-  }
+  static std::vector<int> slots(const ConvGeometry& geometry) { return taps_in_order(geometry, 2); }
+  static std::vector<int> taps(const ConvGeometry& geometry) { return slots(geometry); }
+  static int rows(const ConvGeometry& /*geometry*/) { return 1; }
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, block_lanes); }
   static void run_row(const Row& row) { run_any(row); }
 };
 
@@ -157,8 +171,7 @@ constexpr std::string_view name_any = "u8s8_depthwise_perchannel_onnx_1x16__avx2
 constexpr std::array<ConvKernel, 2> rows = {{
     {name_3x3, Isa::avx2,
      [](const ConvParams& params) {
-       return well_formed(params) && is_depthwise_3x3(params.geometry) &&
-              BackendAny::repeat(params.geometry) == 1;
+       return well_formed(params) && is_depthwise_3x3(params.geometry);
      },
      [](const ConvParams& params) -> std::unique_ptr<Conv> {
        return std::make_unique<DepthwiseConv<Backend3x3>>(params, name_3x3);

@@ -79,8 +79,8 @@ void run(const ProductParams& params, const ProductShape& shape, const std::uint
   tile.multiplier = multiplier;
   tile.output_bias = output_bias;
   tile.output_stride = shape.columns;
-  tile.requantize =
-      RequantizeParams(params.output, params.output_zero_point, params.low, params.high);
+  tile.requantize = RequantizeParams(params.output, params.output_zero_point, params.low,
+                                     params.high, std::span(&params.multiplier, 1));
   const bool codes = params.output == ConvOutput::codes;
   const auto element = static_cast<std::int64_t>(element_bytes(params.output));
   for (std::int64_t first = 0; first < shape.columns; first += block_columns) {
