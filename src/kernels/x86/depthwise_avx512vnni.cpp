@@ -160,9 +160,9 @@ struct Backend {
 };
 
 struct Backend3x3 : Backend {
-  static std::vector<int> slots(const ConvGeometry& g) { return column_slots(rows_together(g)); }
+  static std::vector<int> slots(const ConvGeometry& /*geometry*/) { return column_slots(); }
   static std::vector<int> taps(const ConvGeometry& /*geometry*/) { return column_taps(); }
-  static int rows(const ConvGeometry& geometry) { return rows_together(geometry); }
+  static int rows(const ConvGeometry& geometry) { return rows_together(geometry, 1); }
   static void run_row(const Row& row) {
     if (row.pixel_stride != row.column_stride) return run_3x3<3>(row);
     row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row);

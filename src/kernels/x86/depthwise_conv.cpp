@@ -9,18 +9,16 @@ bool is_depthwise_3x3(const ConvGeometry& g) {
          (g.stride_width == 1 || g.stride_width == 2);
 }
 
-int rows_together(const ConvGeometry& g) {
-  const bool one_row_more = g.stride_height == 1 && g.dilation_height == 1;
-  return is_depthwise_3x3(g) && g.stride_width == 1 && one_row_more ? 2 : 1;
+int rows_together(const ConvGeometry& g, int max_stride) {
+  const bool share = g.stride_height == g.stride_width && g.stride_height <= max_stride;
+  return is_depthwise_3x3(g) && share && g.dilation_height == 1 ? 2 : 1;
 }
 
-std::vector<int> column_slots(int rows) {
-  std::vector<int> slots = {0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8, -1};
-  if (rows == 2) slots.insert(slots.end(), {-1, 0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8});
-  return slots;
+std::vector<int> column_slots() {
+  return {0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8, -1, -1, 0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8};
 }
 
-std::vector<int> column_taps() { return {0, 3, 6, 9}; }
+std::vector<int> column_taps() { return {0, 3, 6, 9, 12}; }
 
 std::vector<int> taps_in_order(const ConvGeometry& g, int depth) {
   std::vector<int> taps(static_cast<std::size_t>(g.kernel_height * g.kernel_width));
@@ -38,7 +36,7 @@ int pixels_as_one(const ConvGeometry& geometry, int lanes) {
   const double gain = static_cast<double>(blocks * lanes) / channels;
   // Whole pixels of 3x3 share interleaved columns: the price of not doing so, in instructions.
   const double price =
-      !is_depthwise_3x3(geometry) ? 1.0 : (rows_together(geometry) == 2 ? 41.0 / 33 : 53.0 / 37);
+      !is_depthwise_3x3(geometry) ? 1.0 : (rows_together(geometry, 1) == 2 ? 41.0 / 33 : 53.0 / 37);
   return gain > price ? together / channels : 1;
 }
 

@@ -44,13 +44,14 @@ struct DepthwiseRow {
 /// share columns of the input.
 [[nodiscard]] bool is_depthwise_3x3(const ConvGeometry& geometry);
 
-/// Output rows that such a kernel takes together: 2 where the second needs one more row of the
-/// input.
-[[nodiscard]] int rows_together(const ConvGeometry& geometry);
-/// Slots of a 3x3 kernel's weights: for each of `rows` output rows the three columns, for each
-/// column a slot for the 4 input rows under two output rows.
-[[nodiscard]] std::vector<int> column_slots(int rows);
-/// The taps whose addresses a 3x3 kernel needs: the 4 rows at the leftmost column.
+/// Output rows that such a kernel takes together: 2 with equal strides up to `max_stride`, since
+/// they share input rows.
+[[nodiscard]] int rows_together(const ConvGeometry& geometry, int max_stride);
+/// Slots of a 3x3 kernel's weights: for each output row the three columns, for each column a slot
+/// for each of the 4 input rows under two output rows one below the other.
+[[nodiscard]] std::vector<int> column_slots();
+/// The taps whose addresses a 3x3 kernel needs: 3 rows at the leftmost column, and up to two more
+/// of the output row below.
 [[nodiscard]] std::vector<int> column_taps();
 
 /// Where few channels leave lanes empty and the stride along the row is 1, the codes of a row are
@@ -148,7 +149,7 @@ class DepthwiseConv final : public Conv {
   }
 
   [[nodiscard]] std::size_t input_row_bytes(const ConvGeometry& geometry) const {
-    return whole_lines(static_cast<std::size_t>(geometry.kernel_height + 1) *
+    return whole_lines(static_cast<std::size_t>(geometry.kernel_height + more_rows) *
                        sizeof(std::uint8_t*));
   }
 
@@ -158,14 +159,20 @@ class DepthwiseConv final : public Conv {
     return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
   }
 
-  /// The input rows under output row y, and one more: the last one of output row y + 1 where `rows`
-  /// is 2, else any.
+  /// Input rows that only the second of two output rows needs.
+  static constexpr int more_rows = 2;
+
+  /// The input rows under output row y, and more_rows: those of output row y + 1 where `rows` is 2,
+  /// else any.
   void point_input_rows(const ConvGeometry& geometry, RowWindow<std::uint8_t>& window,
                         std::int64_t y, int rows, const std::uint8_t** to) const {
     window.move_to(y);
     for (int ky = 0; ky < geometry.kernel_height; ++ky) *to++ = window.row(ky);
     if (rows == 2) window.move_to(y + 1);
-    *to = window.row(geometry.kernel_height - 1);
+    for (int i = 0; i < more_rows; ++i) {
+      const int ky = geometry.kernel_height - geometry.stride_height + i;
+      *to++ = window.row(std::clamp(ky, 0, geometry.kernel_height - 1));
+    }
   }
 
   void point_taps(const ConvGeometry& geometry, const std::uint8_t* const* input_rows,
