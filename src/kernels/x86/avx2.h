@@ -137,33 +137,4 @@ OCTET_AVX2 inline void store_numbers(const Numbers& numbers, const __m256i (&sum
   }
 }
 
-template <bool saturating, class Tile, int pixels>
-OCTET_AVX2 inline void store_codes(const Tile& tile, const __m256i (&sum)[pixels][2]) {
-  const Tail tail = make_tail(tile.requantize);
-  auto* output = static_cast<std::uint8_t*>(tile.output);
-  OCTET_UNROLL
-  for (int p = 0; p < pixels; ++p) {
-    store(output + p * tile.output_stride,
-          requantize16<saturating>(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
-  }
-}
-
-/// The sums of a MatrixTile of 16 channels: codes from pack order, numbers from plain order.
-template <class Tile, int pixels>
-OCTET_AVX2 inline void store_tile(const Tile& tile, const __m256i (&sum)[pixels][2]) {
-  if (tile.requantize.output != ConvOutput::codes) {
-    const Numbers numbers = make_numbers<2>(tile);
-    OCTET_UNROLL
-    for (int p = 0; p < pixels; ++p) {
-      store_numbers(numbers, sum[p], tile.output, p * tile.output_stride);
-    }
-    return;
-  }
-  if (tile.requantize.saturating) {
-    store_codes<true>(tile, sum);
-  } else {
-    store_codes<false>(tile, sum);
-  }
-}
-
 }  // namespace octet::kernels::avx2
