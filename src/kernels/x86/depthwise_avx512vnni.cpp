@@ -53,20 +53,16 @@ OCTET_AVX512VNNI void store_numbers(const Row& row, const __m512i (&sum)[4], std
   }
 }
 
-OCTET_AVX512VNNI inline void store(const Row& row, const avx512::Tail& tail,
+OCTET_AVX512VNNI inline void store(const Row& row, const avx512::Tail& tail, std::uint64_t mask,
                                    const __m512i (&sum)[4], std::int64_t at) {
   if (row.requantize.output != ConvOutput::codes) [[unlikely]] {
-    return store_numbers(row, sum, at);
+    const __m512i in_memory[4] = {sum[0], sum[1], sum[2], sum[3]};  // leaves the sums in registers
+    return store_numbers(row, in_memory, at);
   }
   const __m512i codes = row.requantize.saturating
                             ? avx512::requantize64<true>(sum, row.multiplier, tail)
                             : avx512::requantize64<false>(sum, row.multiplier, tail);
-  auto* output = static_cast<std::uint8_t*>(row.output) + at;
-  if (row.channels == 64) {
-    _mm512_storeu_si512(output, codes);
-  } else {
-    _mm512_mask_storeu_epi8(output, avx512::low_bits(row.channels), codes);
-  }
+  _mm512_mask_storeu_epi8(static_cast<std::uint8_t*>(row.output) + at, mask, codes);
 }
 
 OCTET_AVX512VNNI inline void load_bias(const Row& row, __m512i (&sum)[4]) {
@@ -93,6 +89,7 @@ template <int fresh>
 OCTET_AVX512VNNI void run_3x3(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
   const avx512::Tail tail = avx512::make_tail(row.requantize);
+  const std::uint64_t mask = avx512::low_bits(row.channels);
   constexpr bool four_rows = fresh != 2;
   const std::int64_t column = row.column_stride;
   std::int64_t from = row.offset;
@@ -121,7 +118,7 @@ OCTET_AVX512VNNI void run_3x3(const Row& shared) {
       accumulate(sum, first, weights);
       accumulate(sum, second, weights + 256);
       accumulate(sum, third, weights + 512);
-      store(row, tail, sum, at + r * row.output_row_stride);
+      store(row, tail, mask, sum, at + r * row.output_row_stride);
     }
     from += row.stride * row.pixel_stride;
     at += row.output_stride;
@@ -131,6 +128,7 @@ OCTET_AVX512VNNI void run_3x3(const Row& shared) {
 OCTET_AVX512VNNI void run_any(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
   const avx512::Tail tail = avx512::make_tail(row.requantize);
+  const std::uint64_t mask = avx512::low_bits(row.channels);
   std::int64_t at = 0;
   const std::int64_t step = row.pixel_stride * row.stride;
   std::int64_t from = row.offset;
@@ -147,7 +145,7 @@ OCTET_AVX512VNNI void run_any(const Row& shared) {
       weights += 256;
       taps += 4;
     }
-    store(row, tail, sum, at);
+    store(row, tail, mask, sum, at);
     at += row.output_stride;
   }
 }
