@@ -5,7 +5,8 @@
     bench/tune.py OCTET nncf --peers VENV             MobileNetV1, weights per channel, against quantize_with_accuracy_control
     bench/tune.py OCTET fronts [MODEL ...]            ResNet-20 and MobileNetV1; the ends of each front made again by their commands
     bench/tune.py OCTET resume [--kill SECONDS]       MobileNetV1 per-tensor, a target out of reach: what limits it; killed (after
-                                                      SECONDS, each time a quarter longer) and resumed: the same bytes?
+                                                      SECONDS of processor time, each time half as long again) and resumed:
+                                                      the same bytes?
 
 --drop changes the target in points; --samples the calibration samples (200), --val-samples those to judge by. VENV is a virtual environment with nncf,
 openvino, onnx and Pillow; NNCF ends after --limit seconds (600).
@@ -14,7 +15,9 @@ openvino, onnx and Pillow; NNCF ends after --limit seconds (600).
 import argparse
 import json
 import pathlib
+import resource
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,6 +146,13 @@ def fronts(octet, options):
         print(f"{len(summary['trials'])} trials, {summary['seconds']:.0f} s")
 
 
+def run_limited(command, seconds):
+    """Exit code of a process that is killed (kill -9) once it has taken so many seconds of processor time."""
+    limit = (int(seconds), int(seconds))
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, limit)).returncode
+
+
 def resume(octet, options):
     model, = common.models(["mobilenet_v1_075_224"])
     fixed = ["--per-tensor", "--max-drop", "-100", "--no-training"]
@@ -151,18 +161,11 @@ def resume(octet, options):
              tune(octet, model, f"{folder}/whole.onnx", options, *fixed))
         command = octet.command("tune", model.path, *data_options(model, options), "-o", f"{folder}/resumed.onnx", *fixed, "--resume", "--quiet")
         killed, limit = 0, options.kill
-        while True:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                process.wait(limit)
-                break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                killed, limit = killed + 1, limit * 1.25
+        while (code := run_limited(command, limit)) == -signal.SIGKILL:
+            killed, limit = killed + 1, limit * 1.5
         same = pathlib.Path(f"{folder}/whole.onnx").read_bytes() == pathlib.Path(f"{folder}/resumed.onnx").read_bytes()
-        print(f"killed {killed} times, exit code {process.returncode}: {'the same bytes' if same else 'OTHER BYTES'}")
-        sys.exit(not same or process.returncode != 3)
+        print(f"killed {killed} times, exit code {code}: {'the same bytes' if same else 'OTHER BYTES'}")
+        sys.exit(not same or code != 3)
 
 
 def main():
