@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "analysis/suspects.h"
 
@@ -44,24 +45,20 @@ std::vector<RangePair> range_pairs(const DiagnosisInput& input) {
   return pairs;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 /// Mean share of values outside the calibrated ranges: over all samples, and of the class with the
-/// least, or, where no class has enough samples to speak of, of the tenth of the samples.
+/// least, or, where most classes have too few samples to speak of, of the tenth of the samples.
 struct Coverage {
   double mean = 0;
   double least = 0;
   std::int32_t best_class = -1;  ///< -1: of the tenth
 };
 
-/// The class with the least mean share among those with a few samples.
+/// Samples by which a class is judged.
+constexpr double enough = 3;
+
+/// The class with the least mean share among those with a few samples, where they have half of all.
 void find_best_class(const std::map<std::int64_t, double>& by_sample,
                      const std::vector<std::int32_t>& labels, Coverage& out) {
-  constexpr double enough = 3;
   std::map<std::int32_t, std::pair<double, double>> by_class;  // sum and count
   for (const auto& [sample, share] : by_sample) {
     if (static_cast<std::size_t>(sample) >= labels.size()) continue;
@@ -69,8 +66,11 @@ void find_best_class(const std::map<std::int64_t, double>& by_sample,
     of.first += share;
     of.second += 1;
   }
+  std::erase_if(by_class, [](const auto& entry) { return entry.second.second < enough; });
+  double judged = 0;
+  for (const auto& [label, of] : by_class) judged += of.second;
+  if (2 * judged < static_cast<double>(by_sample.size())) return;
   for (const auto& [label, of] : by_class) {
-    if (of.second < enough) continue;
     const double share = of.first / of.second;
     if (out.best_class >= 0 && share >= out.least) continue;
     out.least = share;
@@ -136,6 +136,16 @@ std::vector<RangePair> cut_ranges(const std::vector<RangePair>& pairs) {
   return cut;
 }
 
+/// Ranges that tell something of the samples, those that values share counted once. What both sets
+/// of samples give to the last bit is the model's own bound (Relu6, pixels).
+std::size_t telling_ranges(const std::vector<RangePair>& pairs) {
+  std::set<std::pair<double, double>> widths;
+  for (const auto& pair : pairs) {
+    if (pair.file_width != pair.own_width) widths.emplace(pair.file_width, pair.own_width);
+  }
+  return widths.size();
+}
+
 /// The file's ranges are narrower than the data need: a few of them, or most.
 void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair>& pairs,
                         std::vector<Suspect>& out) {
@@ -143,22 +153,21 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
   constexpr std::size_t most_named = 3;
   const auto cut = cut_ranges(pairs);
   if (cut.empty()) return;
-  const auto limit = std::max(2.0, few * static_cast<double>(pairs.size()));
+  const auto count = telling_ranges(cut);
+  const auto limit = std::max(1.0, few * static_cast<double>(telling_ranges(pairs)));
   const auto covered = coverage(input, cut);
   Suspect suspect;
   for (std::size_t i = 0; i < std::min(cut.size(), most_named); ++i) {
     suspect.evidence.push_back(range_text(cut[i]));
   }
-  std::vector<double> ratios;
-  for (const auto& pair : pairs) ratios.push_back(pair.ratio());
   suspect.evidence.push_back(
-      fmt::format("{} of {} ranges are narrower than {:g} of what these data "
-                  "give and cut off values worth speaking of; the median is {:.2f}",
-                  cut.size(), pairs.size(), narrow, median(ratios)));
+      fmt::format("{} of {} ranges that depend on the samples are narrower than {:g} of what these "
+                  "data give, and cut off values worth speaking of",
+                  count, telling_ranges(pairs), narrow));
   // An observer cuts off values of all samples; what one class of them made covers that class.
   constexpr double spared = 0.1;
   const bool some_fit = covered.least < spared * covered.mean;
-  if (static_cast<double>(cut.size()) <= limit && !some_fit) {
+  if (static_cast<double>(count) <= limit && !some_fit) {
     suspect.cause = "clipped_observer";
     suspect.layer = cut.front().name;
     suspect.text = fmt::format("the range of {} cuts off what it has to hold", cut.front().name);

@@ -36,11 +36,16 @@ class Ranges {
     return *this;
   }
 
-  /// Four classes, sample by sample in turn.
-  Ranges& label() {
+  /// Sample by sample in turn.
+  Ranges& label(std::size_t classes) {
     for (std::size_t i = 0; i < sample_count; ++i) {
-      labels_.push_back(static_cast<std::int32_t>(i % 4));
+      labels_.push_back(static_cast<std::int32_t>(i % classes));
     }
+    return *this;
+  }
+
+  Ranges& label(std::vector<std::int32_t> labels) {
+    labels_ = std::move(labels);
     return *this;
   }
 
@@ -71,9 +76,18 @@ TEST(RangeSuspects, OneNarrowRangeIsAnObserversFault) {
 
 /// Quiet samples, of any class, lie inside any range.
 TEST(RangeSuspects, SamplesThatAClippedRangeSparesAreNoCalibrationSet) {
-  EXPECT_EQ(Ranges().add_all(fitting, 4).add(0.2, 4).label().cause(), "clipped_observer");
+  EXPECT_EQ(Ranges().add_all(fitting, 4).add(0.2, 4).label(4).cause(), "clipped_observer");
   EXPECT_EQ(Ranges().add_all(fitting, 4).add(0.2, 4).cause(), "calibration_set")
       << "without labels they may be what was calibrated on";
+}
+
+/// One class has three samples, and is not what was calibrated on: it speaks for no other.
+TEST(RangeSuspects, OneClassOfManyDoesNotSpeakForTheSamples) {
+  auto ranges = Ranges().add_all(fitting, 4).add(0.7, 4);
+  std::vector<std::int32_t> labels(sample_count);
+  for (std::size_t i = 0; i < sample_count; ++i) labels[i] = static_cast<std::int32_t>(i);
+  labels[10] = labels[11] = labels[12];
+  EXPECT_EQ(ranges.label(labels).cause(), "calibration_set");
 }
 
 /// Ranges that are a little narrow by chance cut off next to nothing beside the one at fault.
@@ -94,6 +108,17 @@ TEST(RangeSuspects, CountsRangesThatCutOffWhatTheWorstDoes) {
 TEST(RangeSuspects, RangesThatAreNarrowEachByAnotherFactorAreOfTheSamples) {
   const std::vector<double> narrower = {0.97, 0.85, 1.0, 0.82, 0.95, 0.88, 0.9, 1.02};
   EXPECT_EQ(Ranges().add_all(narrower, 4).add(0.75, 4).add(0.7, 4).cause(), "calibration_set");
+}
+
+/// Where activations are bounded, two narrow ranges of the six that depend on the samples are many.
+TEST(RangeSuspects, RangesThatTheModelBoundsDoNotCount) {
+  const std::vector<double> bounded(24, 1.0);
+  Ranges ranges;
+  ranges.add_all({0.99, 0.98, 0.93, 1.02}, 0).add(0.65, 0).add(0.73, 0).add_all(bounded, 0);
+  EXPECT_EQ(ranges.cause(), "calibration_set");
+  Ranges one;
+  one.add_all({0.99, 0.98, 0.93, 1.02}, 0).add(0.2, 0).add(0.2, 0).add_all(bounded, 0);
+  EXPECT_EQ(one.cause(), "clipped_observer") << "two values share the range";
 }
 
 TEST(RangeSuspects, ManyNarrowRangesAreOfTheSamples) {
