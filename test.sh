@@ -3,7 +3,8 @@
 #
 #   ./test.sh [all|unit|asan|fuzz|package|parity|format]...
 #
-# format   clang-format and the include table       asan   the tests under ASan and UBSan
+# format   clang-format and the include table       asan   the tests under ASan and UBSan; with `all`
+#                                                          without those labelled `long` (tests/CMakeLists.txt)
 # unit     release build, all tests                 fuzz   each fuzz target, OCTET_FUZZ_SECONDS (30)
 # package  install, build a user's program on it    parity against ONNX Runtime and LiteRT (Python, build/venv)
 #
@@ -17,7 +18,8 @@ for step in "${asked[@]}"; do
   [[ " all ${known[*]} " == *" $step "* ]] ||
     { echo "test.sh: unknown step '$step' (known: all ${known[*]})" >&2; exit 1; }
 done
-wanted() { [[ " ${asked[*]} " == *" all "* || " ${asked[*]} " == *" $1 "* ]]; }
+named() { [[ " ${asked[*]} " == *" $1 "* ]]; }
+wanted() { named all || named "$1"; }
 
 jobs=$(nproc)
 if command -v ccache >/dev/null; then
@@ -40,9 +42,10 @@ build() {
 step_format() { scripts/format.sh --check && scripts/check_includes.py; }
 step_unit() { build release && ctest --preset release; }
 step_asan() {
-  local log=build/asan-tests.log
+  local log=build/asan-tests.log some=(--label-exclude long)
+  ! named asan || some=()
   build asan || return 1
-  ctest --preset asan >"$log" 2>&1 || { tail -n 150 "$log" >&2; return 1; }
+  ctest --preset asan "${some[@]}" >"$log" 2>&1 || { tail -n 150 "$log" >&2; return 1; }
   grep 'tests passed' "$log"
 }
 step_fuzz() { scripts/fuzz.sh "${OCTET_FUZZ_SECONDS:-30}"; }
@@ -52,6 +55,7 @@ parity_checks() {
   local octet=build/release/octet
   cat <<CHECKS
 run.py $octet
+networks.py $octet
 tflite_convert.py $octet
 tflite_models.py $octet --inputs 60
 litert_rows_elementwise.py --octet $octet

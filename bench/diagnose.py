@@ -5,12 +5,15 @@
 
 faults: puts one fault at a time into each model and prints the first cause that is named. `healthy` must name none. Beside
 common.py's models there is kws_dscnn, which reads arrays and has no faults of a recipe.
-gains: follows every advice on MobileNetV1 and V2 (per-tensor and per-channel) and ResNet-20 (weights of 4 bits, activations
-of 8) by quantizing anew with its options, and prints the predicted and the real change of the KL divergence.
+gains: follows every advice on MobileNetV1 and V2 (per-tensor, per-channel and, V1, weights of 4 bits), ResNet-20 (weights of
+4, 3 and 2 bits), ResNet-56 and the keyword model (4 bits) by quantizing anew with its options, and prints the predicted and
+the real change of the KL divergence.
 """
 
 import json
 import pathlib
+import shlex
+import shutil
 import sys
 import tempfile
 
@@ -143,16 +146,23 @@ def with_recipe(model, folder, **changes):
 class Faults:
     """Each gives the float model, the quantized one, and the recipe to compare by (None: the model's own)."""
 
-    def __init__(self, octet, model, folder):
+    def __init__(self, octet, model, folder, healthy):
         self.octet, self.model, self.folder = octet, model, folder
         self.quantized = folder / "faulty.onnx"
+        self.made = healthy
 
     def quantize(self, *options, data=None, source=None):
         self.octet("quantize", source or self.model.path, "-o", self.quantized,
                    *(data or self.model.data_options), *options)
 
+    def copy(self):
+        """The model quantized as it should be, made once."""
+        if not self.made.exists():
+            self.octet.quantize(self.model, self.made)
+        shutil.copy(self.made, self.quantized)
+
     def healthy(self):
-        self.quantize()
+        self.copy()
         return None
 
     def wrong_mean(self):
@@ -181,17 +191,17 @@ class Faults:
         return "calibration_set"
 
     def clipped(self):
-        self.quantize()
+        self.copy()
         clipped_range(self.quantized)
         return "clipped_observer"
 
     def bias(self):
-        self.quantize()
+        self.copy()
         overflowing_bias(self.quantized)
         return "bias_overflow"
 
     def bits(self):
-        self.quantize()
+        self.copy()
         few_bits(self.quantized)
         return "weight_bits"
 
@@ -223,11 +233,11 @@ class KeywordSpotting(common.Model):
         return ["--data", self.calibration, "--samples", "200"]
 
 
-def diagnosis(octet, model, source, quantized, own_recipe=False):
+def compared(octet, model, source, quantized, *options, own_recipe=False):
     recipe = [] if own_recipe or model.recipe is None else ["--recipe", model.recipe]
     labels = ["--labels", model.evaluation.with_name("evaluation_labels.npy")] if model.recipe is None else []
     return octet("compare", source, quantized, "--data", model.evaluation, *recipe, *labels, "--samples", SAMPLES,
-                 "--no-speed", "--layers", "none", "--diagnose")
+                 "--no-speed", "--layers", "none", *options)
 
 
 def faults_of(model):
@@ -243,53 +253,71 @@ def faults(octet, models):
     print("|---|---|---|---|")
     wrong = 0
     for model in models:
-        for name in faults_of(model):
-            with tempfile.TemporaryDirectory() as folder:
-                fault = Faults(octet, model, pathlib.Path(folder))
-                expected = getattr(fault, name)()
-                source = pathlib.Path(folder) / "scaled.onnx"
-                found = diagnosis(octet, model, source if source.exists() else model.path, fault.quantized,
-                                  name in OWN_RECIPE)
-            causes = [c["cause"] + (f"({c['layer']})" if c["layer"] else "") for c in found["diagnosis"]["causes"]]
-            first = found["diagnosis"]["causes"][0]["cause"] if causes else None
-            right = first == expected
-            wrong += not right
-            kl = found["kl"]
-            print(f"| {model.name:22} | {name:20} | {kl:8.4f} | {'' if right else 'WRONG '}{', '.join(causes) or 'none'} |",
-                  flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in faults_of(model):
+                wrong += not named(octet, model, name, pathlib.Path(folder))
     print(f"{wrong} wrong")
 
 
+def named(octet, model, name, shared):
+    """Whether the diagnosis names the fault first; `shared` keeps the healthy model."""
+    with tempfile.TemporaryDirectory() as folder:
+        fault = Faults(octet, model, pathlib.Path(folder), shared / "healthy.onnx")
+        expected = getattr(fault, name)()
+        scaled = pathlib.Path(folder) / "scaled.onnx"
+        found = compared(octet, model, scaled if scaled.exists() else model.path, fault.quantized, "--diagnose",
+                         own_recipe=name in OWN_RECIPE)
+    causes = found["diagnosis"]["causes"]
+    texts = [c["cause"] + (f"({c['layer']})" if c["layer"] else "") for c in causes]
+    right = (causes[0]["cause"] if causes else None) == expected
+    print(f"| {model.name:22} | {name:20} | {found['kl']:8.4f} | {'' if right else 'WRONG '}{', '.join(texts) or 'none'} |",
+          flush=True)
+    return right
+
+
+SCHEMES = {
+    "resnet20": [["--bits-weights", "4"], ["--bits-weights", "3"], ["--bits-weights", "2"]],
+    "resnet56": [["--bits-weights", "4"]],
+    "mobilenet_v1_075_224": [["--per-tensor"], ["--per-channel"], ["--bits-weights", "4"]],
+    "mobilenet_v2_100_224": [["--per-tensor"], ["--per-channel"]],
+    "kws_dscnn": [["--bits-weights", "4"]],
+}
+
+
 def gains(octet, models):
-    schemes = {"resnet20": [["--bits-weights", "4"]]}
     print("| model | scheme | advice | KL now | KL predicted | KL real | sign | within 2 |")
     print("|---|---|---|---|---|---|---|---|")
-    signs, sizes, count = 0, 0, 0
+    judged = []
     for model in models:
-        for scheme in schemes.get(model.name, [["--per-tensor"], ["--per-channel"]]):
+        for scheme in SCHEMES[model.name]:
             with tempfile.TemporaryDirectory() as folder:
-                quantized = pathlib.Path(folder) / "model.onnx"
-                octet.quantize(model, quantized, *scheme)
-                now = diagnosis(octet, model, model.path, quantized)
-                before = now["kl"]
-                advices = [c for c in now["diagnosis"]["causes"] + now["diagnosis"]["improvements"] if c["expected"]]
-                for advice in advices:
-                    again = pathlib.Path(folder) / "again.onnx"
-                    command = advice["command"].replace("<calibration data>", str(model.calibration)).split()
-                    command[command.index("-o") + 1] = str(again)
-                    octet(*command[1:], "--samples", "200")
-                    after = octet("compare", model.path, again, "--data", model.evaluation, "--recipe", model.recipe,
-                                  "--samples", SAMPLES, "--no-speed", "--layers", "none")["kl"]
-                    d = now["diagnosis"]["quantized"]["kl"]
-                    predicted = d - advice["expected"]["kl"]
-                    real = before - after
-                    sign = predicted * real > 0
-                    size = sign and 0.5 <= predicted / real <= 2
-                    count, signs, sizes = count + 1, signs + sign, sizes + size
-                    print(f"| {model.name} | {' '.join(scheme)} | {advice['cause']} {' '.join(advice['options'])} "
-                          f"| {before:.4f} | {-predicted:+.4f} | {-real:+.4f} | {'right' if sign else 'WRONG'} "
-                          f"| {'yes' if size else 'no'} |", flush=True)
-    print(f"{count} advices: sign right for {signs}, size within a factor of 2 for {sizes}")
+                judged += follow(octet, model, scheme, pathlib.Path(folder))
+    print(f"{len(judged)} advices: sign right for {sum(sign for sign, _ in judged)}, "
+          f"size within a factor of 2 for {sum(size for _, size in judged)}")
+
+
+def follow(octet, model, scheme, folder):
+    """(sign right, size within a factor of 2) of each advice on the model quantized by `scheme`."""
+    octet.quantize(model, folder / "model.onnx", *scheme)
+    now = compared(octet, model, model.path, folder / "model.onnx", "--diagnose")
+    found = now["diagnosis"]
+    judged = []
+    for advice in [c for c in found["causes"] + found["improvements"] if c["expected"]]:
+        command = shlex.split(advice["command"].replace("<calibration data>", str(model.calibration)))
+        command[command.index("-o") + 1] = str(folder / "again.onnx")
+        octet(*command[1:], "--samples", "200")
+        after = compared(octet, model, model.path, folder / "again.onnx")["kl"]
+        predicted = found["quantized"]["kl"] - advice["expected"]["kl"]
+        real = now["kl"] - after
+        sign = predicted * real > 0
+        size = sign and 0.5 <= predicted / real <= 2
+        judged.append((sign, size))
+        print(f"| {model.name} | {' '.join(scheme)} | {advice['cause']} {' '.join(advice['options'])} "
+              f"| {now['kl']:.4f} | {-predicted:+.4f} | {-real:+.4f} | {'right' if sign else 'WRONG'} "
+              f"| {'yes' if size else 'no'} |", flush=True)
+    if not judged:
+        print(f"| {model.name} | {' '.join(scheme)} | none | {now['kl']:.4f} | | | | |", flush=True)
+    return judged
 
 
 def main():
@@ -297,16 +325,14 @@ def main():
         sys.exit(__doc__)
     octet = common.Octet(sys.argv[1])
     what = sys.argv[2] if len(sys.argv) > 2 else "faults"
-    names = sys.argv[3:]
-    if what == "gains":
-        gains(octet, common.models(names or ["mobilenet_v1_075_224", "mobilenet_v2_100_224", "resnet20"]))
-        return
     known = ["digits_cnn", "digits_mlp", "resnet20", "resnet56", "mobilenet_v1_075_224", "mobilenet_v2_100_224"]
-    keywords = "kws_dscnn" in names or not names
-    chosen = [name for name in names if name != "kws_dscnn"] or (known if not names else [])
+    names = sys.argv[3:] or [*(known if what == "faults" else list(SCHEMES)[:-1]), "kws_dscnn"]
+    chosen = [name for name in names if name != "kws_dscnn"]
     with tempfile.TemporaryDirectory() as folder:
         models = common.models(chosen) if chosen else []
-        faults(octet, models + ([KeywordSpotting(octet, pathlib.Path(folder))] if keywords else []))
+        if "kws_dscnn" in names:
+            models.append(KeywordSpotting(octet, pathlib.Path(folder)))
+        (gains if what == "gains" else faults)(octet, models)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 
     bench/tune.py OCTET per-tensor                    MobileNetV1, one scale for all weights of a layer, drop of at most 0.2 points
     bench/tune.py OCTET nncf --peers VENV             MobileNetV1, weights per channel, against quantize_with_accuracy_control
-    bench/tune.py OCTET fronts [MODEL ...]            ResNet-20 and MobileNetV1
-    bench/tune.py OCTET resume [--kill SECONDS]       MobileNetV1 per-tensor, killed and resumed: the same bytes?
+    bench/tune.py OCTET fronts [MODEL ...]            ResNet-20 and MobileNetV1; the ends of each front made again by their commands
+    bench/tune.py OCTET resume [--kill SECONDS]       MobileNetV1 per-tensor, a target out of reach: what limits it; killed (after
+                                                      SECONDS of processor time, each time half as long again) and resumed:
+                                                      the same bytes?
 
 --drop changes the target in points; --samples the calibration samples (200), --val-samples those to judge by. VENV is a virtual environment with nncf,
 openvino, onnx and Pillow; NNCF ends after --limit seconds (600).
@@ -13,6 +15,9 @@ openvino, onnx and Pillow; NNCF ends after --limit seconds (600).
 import argparse
 import json
 import pathlib
+import resource
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -111,38 +116,56 @@ def against_nncf(octet, options):
             print(f"\nNNCF quantize_with_accuracy_control: {nncf(model, options, drop, folder)}")
 
 
+def made_again(octet, model, trial, folder, options):
+    """Whether the trial's command gives what the search had: bytes of the file, accuracy and distance from the float model."""
+    command = shlex.split(trial["command"])
+    command[command.index("-o") + 1] = f"{folder}/again.onnx"
+    octet(*command[1:])
+    judged = ["--samples", options.val_samples] if options.val_samples else []
+    found = octet("compare", model.path, f"{folder}/again.onnx", "--data", model.evaluation, "--recipe", model.recipe, *judged,
+                  "--no-speed", "--layers", "none")
+    return (found["second"]["bytes"] == trial["bytes"] and found["second"]["top1"] == trial["value"]
+            and abs(found["kl"] - trial["output_error"]) <= 1e-9 * trial["output_error"])
+
+
 def fronts(octet, options):
     for model in common.models(options.models or ["resnet20", "mobilenet_v1_075_224"]):
         with tempfile.TemporaryDirectory() as folder:
             summary = tune(octet, model, f"{folder}/out.onnx", options, "--max-drop", 100, "--pareto", f"{folder}/front.json")
-        for side in ("size", "latency"):
-            print(f"\n{model.name}: {side} against accuracy (float {100 * summary['float_value']:.2f} %, {summary['count']} samples)\n"
-                  "| bytes | ms | top-1 % | drop | options |\n|---|---|---|---|---|")
-            for t in summary["fronts"][side]:
-                made = t["command"].split(" -o ")[1].split(" ", 1)
-                print(f"| {t['bytes']} | {t['median_ms']:.3f} | {100 * t['value']:.2f} | {t['drop']:.2f} | `{made[1] if len(made) > 1 else ''}` |",
-                      flush=True)
+            for side in ("size", "latency"):
+                front = summary["fronts"][side]
+                print(f"\n{model.name}: {side} against accuracy (float {100 * summary['float_value']:.2f} %, "
+                      f"{summary['count']} samples)\n| bytes | ms | top-1 % | drop | options |\n|---|---|---|---|---|")
+                for t in front:
+                    made = t["command"].split(" -o ")[1].split(" ", 1)
+                    print(f"| {t['bytes']} | {t['median_ms']:.3f} | {100 * t['value']:.2f} | {t['drop']:.2f} "
+                          f"| `{made[1] if len(made) > 1 else ''}` |", flush=True)
+                for t in (front[0], front[-1]):
+                    same = made_again(octet, model, t, folder, options)
+                    print(f"{t['bytes']} bytes made again: {'the same' if same else 'ANOTHER MODEL'}", flush=True)
+        print(f"{len(summary['trials'])} trials, {summary['seconds']:.0f} s")
+
+
+def run_limited(command, seconds):
+    """Exit code of a process that is killed (kill -9) once it has taken so many seconds of processor time."""
+    limit = (int(seconds), int(seconds))
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, limit)).returncode
 
 
 def resume(octet, options):
     model, = common.models(["mobilenet_v1_075_224"])
     fixed = ["--per-tensor", "--max-drop", "-100", "--no-training"]
     with tempfile.TemporaryDirectory() as folder:
-        tune(octet, model, f"{folder}/whole.onnx", options, *fixed)
+        show(f"{model.name} per-tensor, more than the float model asked for",
+             tune(octet, model, f"{folder}/whole.onnx", options, *fixed))
         command = octet.command("tune", model.path, *data_options(model, options), "-o", f"{folder}/resumed.onnx", *fixed, "--resume", "--quiet")
-        killed = 0
-        while True:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                process.wait(options.kill)
-                break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                killed += 1
+        killed, limit = 0, options.kill
+        while (code := run_limited(command, limit)) == -signal.SIGKILL:
+            killed, limit = killed + 1, limit * 1.5
         same = pathlib.Path(f"{folder}/whole.onnx").read_bytes() == pathlib.Path(f"{folder}/resumed.onnx").read_bytes()
-        print(f"killed {killed} times, exit code {process.returncode}: {'the same bytes' if same else 'OTHER BYTES'}")
-        sys.exit(not same)
+        print(f"killed {killed} times, exit code {code}: {'the same bytes' if same else 'OTHER BYTES'}")
+        sys.exit(not same or code != 3)
 
 
 def main():

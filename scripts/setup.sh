@@ -2,7 +2,7 @@
 # Installs what octet needs to build on Debian 12 and fetches onnx-ml.proto and tflite.fbs. Quick when all is there.
 #
 #   scripts/setup.sh            compiler, libraries, onnx-ml.proto, tflite.fbs
-#   scripts/setup.sh --dev      also clang, its sanitizer runtime and OpenMP, clang-format, clang-tidy
+#   scripts/setup.sh --dev      also clang, its linker, sanitizer runtime and OpenMP, clang-format, clang-tidy
 #   scripts/setup.sh --python   also build/venv with the packages that the parity tests compare with
 #   scripts/setup.sh --openvino the same and OpenVINO (a download of 60 MB), for tests/parity/openvino_*.py
 set -euo pipefail
@@ -25,7 +25,7 @@ with_python=no
 with_openvino=no
 for option in "$@"; do
   case "$option" in
-    --dev) packages+=(clang libclang-rt-14-dev libomp-14-dev clang-format clang-tidy ccache) ;;
+    --dev) packages+=(clang lld libclang-rt-14-dev libomp-14-dev clang-format clang-tidy ccache) ;;
     --python) with_python=yes ;;
     --openvino) with_python=yes with_openvino=yes ;;
     *) echo "setup.sh: unknown option $option (known: --dev, --python, --openvino)" >&2; exit 1 ;;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "analysis/suspects.h"
 
@@ -16,6 +17,10 @@ struct RangePair {
   double own_width = 0;
   const ValueErrors* errors = nullptr;
   [[nodiscard]] double ratio() const { return file_width / own_width; }
+  /// Of the value's power, what lies beyond the range.
+  [[nodiscard]] double clipped() const {
+    return errors->clipping / (errors->signal > 0 ? errors->signal : 1);
+  }
 };
 
 double width(const Quantization& q) {
@@ -40,19 +45,38 @@ std::vector<RangePair> range_pairs(const DiagnosisInput& input) {
   return pairs;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// Mean share of values outside the calibrated ranges: over all samples, and of the tenth of the
-/// samples (or the class) with the least.
+/// Mean share of values outside the calibrated ranges: over all samples, and of the class with the
+/// least, or, where most classes have too few samples to speak of, of the tenth of the samples.
 struct Coverage {
   double mean = 0;
   double least = 0;
-  std::int32_t best_class = -1;  ///< -1 without labels
+  std::int32_t best_class = -1;  ///< -1: of the tenth
 };
+
+/// Samples by which a class is judged.
+constexpr double enough = 3;
+
+/// The class with the least mean share among those with a few samples, where they have half of all.
+void find_best_class(const std::map<std::int64_t, double>& by_sample,
+                     const std::vector<std::int32_t>& labels, Coverage& out) {
+  std::map<std::int32_t, std::pair<double, double>> by_class;  // sum and count
+  for (const auto& [sample, share] : by_sample) {
+    if (static_cast<std::size_t>(sample) >= labels.size()) continue;
+    auto& of = by_class[labels[static_cast<std::size_t>(sample)]];
+    of.first += share;
+    of.second += 1;
+  }
+  std::erase_if(by_class, [](const auto& entry) { return entry.second.second < enough; });
+  double judged = 0;
+  for (const auto& [label, of] : by_class) judged += of.second;
+  if (2 * judged < static_cast<double>(by_sample.size())) return;
+  for (const auto& [label, of] : by_class) {
+    const double share = of.first / of.second;
+    if (out.best_class >= 0 && share >= out.least) continue;
+    out.least = share;
+    out.best_class = label;
+  }
+}
 
 Coverage coverage(const DiagnosisInput& input, const std::vector<RangePair>& pairs) {
   std::map<std::int64_t, double> by_sample;
@@ -64,24 +88,14 @@ Coverage coverage(const DiagnosisInput& input, const std::vector<RangePair>& pai
   }
   Coverage out;
   if (by_sample.empty()) return out;
-  std::map<std::int32_t, std::pair<double, double>> by_class;
   std::vector<double> shares;
   for (const auto& [sample, share] : by_sample) {
     out.mean += share / static_cast<double>(by_sample.size());
     shares.push_back(share);
-    if (static_cast<std::size_t>(sample) >= input.labels.size()) continue;
-    auto& of = by_class[input.labels[static_cast<std::size_t>(sample)]];
-    of.first += share;
-    of.second += 1;
   }
   std::sort(shares.begin(), shares.end());
   out.least = shares[shares.size() / 10];
-  constexpr double enough = 3;  // samples of a class
-  for (const auto& [label, of] : by_class) {
-    if (of.second < enough || of.first / of.second > out.least) continue;
-    out.least = of.first / of.second;
-    out.best_class = label;
-  }
+  find_best_class(by_sample, input.labels, out);
   return out;
 }
 
@@ -104,36 +118,56 @@ std::string range_text(const RangePair& pair) {
       pair.name, pair.file_width, pair.own_width, 100 * pair.errors->outside);
 }
 
+constexpr double narrow = 0.8;
+
+/// Narrow ranges, the one that cuts off most first, without those that next to it hardly cut off
+/// anything: some are always a little narrow by chance.
+std::vector<RangePair> cut_ranges(const std::vector<RangePair>& pairs) {
+  constexpr double hardly = 0.01;
+  std::vector<RangePair> cut;
+  for (const auto& pair : pairs) {
+    if (pair.ratio() < narrow && pair.clipped() > 0) cut.push_back(pair);
+  }
+  std::stable_sort(cut.begin(), cut.end(), [](const RangePair& a, const RangePair& b) {
+    return a.clipped() > b.clipped();
+  });
+  std::erase_if(cut, [least = cut.empty() ? 0 : hardly * cut.front().clipped()](
+                         const RangePair& pair) { return pair.clipped() < least; });
+  return cut;
+}
+
+/// Ranges that tell something of the samples, those that values share counted once. What both sets
+/// of samples give to the last bit is the model's own bound (Relu6, pixels).
+std::size_t telling_ranges(const std::vector<RangePair>& pairs) {
+  std::set<std::pair<double, double>> widths;
+  for (const auto& pair : pairs) {
+    if (pair.file_width != pair.own_width) widths.emplace(pair.file_width, pair.own_width);
+  }
+  return widths.size();
+}
+
 /// The file's ranges are narrower than the data need: a few of them, or most.
 void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair>& pairs,
                         std::vector<Suspect>& out) {
-  constexpr double narrow = 0.8;
   constexpr double few = 0.15;
   constexpr std::size_t most_named = 3;
-  std::vector<RangePair> cut;
-  std::vector<double> ratios;
-  for (const auto& pair : pairs) {
-    ratios.push_back(pair.ratio());
-    if (pair.ratio() < narrow && pair.errors->clipping > 0) cut.push_back(pair);
-  }
+  const auto cut = cut_ranges(pairs);
   if (cut.empty()) return;
-  std::sort(cut.begin(), cut.end(), [](const RangePair& a, const RangePair& b) {
-    return a.errors->clipping * b.errors->signal > b.errors->clipping * a.errors->signal;
-  });
-  const auto limit = std::max(2.0, few * static_cast<double>(pairs.size()));
+  const auto count = telling_ranges(cut);
+  const auto limit = std::max(1.0, few * static_cast<double>(telling_ranges(pairs)));
   const auto covered = coverage(input, cut);
   Suspect suspect;
   for (std::size_t i = 0; i < std::min(cut.size(), most_named); ++i) {
     suspect.evidence.push_back(range_text(cut[i]));
   }
   suspect.evidence.push_back(
-      fmt::format("{} of {} ranges are narrower than {:g} of what these data "
-                  "give; the median is {:.2f}",
-                  cut.size(), pairs.size(), narrow, median(ratios)));
+      fmt::format("{} of {} ranges that depend on the samples are narrower than {:g} of what these "
+                  "data give, and cut off values worth speaking of",
+                  count, telling_ranges(pairs), narrow));
   // An observer cuts off values of all samples; what one class of them made covers that class.
   constexpr double spared = 0.1;
   const bool some_fit = covered.least < spared * covered.mean;
-  if (static_cast<double>(cut.size()) <= limit && !some_fit) {
+  if (static_cast<double>(count) <= limit && !some_fit) {
     suspect.cause = "clipped_observer";
     suspect.layer = cut.front().name;
     suspect.text = fmt::format("the range of {} cuts off what it has to hold", cut.front().name);

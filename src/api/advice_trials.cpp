@@ -13,7 +13,8 @@
 namespace octet {
 namespace {
 
-constexpr std::int64_t usual_calibration = 128;
+/// Fewer samples may be what is wrong with a calibration.
+constexpr std::int64_t least_calibration = 128;
 constexpr std::int64_t most_judged = 256;
 constexpr std::size_t held_sample_bytes = std::size_t{64} << 20;
 
@@ -106,7 +107,7 @@ Result<std::unique_ptr<AdviceTrials>> AdviceTrials::make(const DiagnoseRequest& 
   OCTET_ASSIGN(auto judged, open_data(request.data, graph, 0, &quantized.model.graph));
   const auto known = number_from_provenance(provenance, "samples");
   const auto parts =
-      hold_back(calibration.selection, known > 0 ? known : usual_calibration, most_judged);
+      hold_back(calibration.selection, std::max(known, least_calibration), most_judged);
   calibration.selection = parts.calibration;
   judged.selection = parts.judged;
   OCTET_ASSIGN(calibration.dataset, hold_samples(std::move(calibration.dataset),

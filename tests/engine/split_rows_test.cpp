@@ -46,11 +46,11 @@ TEST(SplitRows, CoversEveryRowOnceInOrder) {
   }
 }
 
-TEST(SplitRows, EveryThreadGetsEightMicrosecondsOfWork) {
-  EXPECT_EQ(split(64, 2, 12e3).size(), 1U) << "a layer of ResNet-20";
-  EXPECT_EQ(split(64, 2, 15e3).size(), 1U);
-  EXPECT_EQ(split(64, 2, 17e3).size(), 2U);
-  EXPECT_EQ(split(64, 8, 42e3).size(), 5U);
+TEST(SplitRows, EveryThreadGetsFourMicrosecondsOfWork) {
+  EXPECT_EQ(split(64, 2, 6e3).size(), 1U);
+  EXPECT_EQ(split(64, 2, 7.5e3).size(), 1U);
+  EXPECT_EQ(split(64, 2, 8.5e3).size(), 2U);
+  EXPECT_EQ(split(64, 8, 21e3).size(), 5U);
   EXPECT_EQ(split(64, 8, 1e9).size(), 8U);
   EXPECT_EQ(split(3, 8, 1e9).size(), 3U) << "no more chunks than rows";
 }

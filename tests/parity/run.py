@@ -15,7 +15,7 @@ For each model:
   wide      with some values of 16 bits: onnx.checker, uint16 in the file, octet's simulation equal to its integer engine,
             and top-1 and outputs as ONNX Runtime's: equal but where a float operator rounds otherwise and a code falls the
             other way, on average within 1e-3 of the largest
-Unless models are named, the networks of networks.py follow. Exits with 1 if any of it fails.
+Exits with 1 if any of it fails.
 """
 
 import argparse
@@ -30,7 +30,6 @@ import onnx
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import common  # noqa: E402
 import layers  # noqa: E402
-import networks  # noqa: E402
 
 FLOAT_IMAGES, FLOAT_TOLERANCE = 100, 1e-4
 LEAST_AGREEMENT, LEAST_EQUAL, LARGEST_MEAN = 0.995, 0.999, 1e-3
@@ -164,8 +163,6 @@ def main():
             check_top1(checks, octet, model, int8, x, labels)
             step = max(1, len(x) // options.layer_images)
             check_layers(checks, octet, model, int8, x[::step][:options.layer_images], folder, options.verbose)
-    if not options.models:
-        networks.check_networks(checks, octet)
     print(f"parity: {checks.passed} checks passed, {checks.failed} failed")
     sys.exit(1 if checks.failed else 0)
 

@@ -360,8 +360,7 @@ class Lowering {
     input = forms_.converted(input, output, id);
     const int buffer = forms_.add_codes(placement.output, output);
     if (node.is("Transpose") || node.is("Slice") || node.is("Pad")) {
-      OCTET_ASSIGN(const auto fill, fill_code(node, output));
-      OCTET_ASSIGN(auto step, make_move_step(model_.graph, id, fill, input, buffer));
+      OCTET_ASSIGN(auto step, make_move_step(out_.graph, id, output, input, buffer));
       forms_.add_step(std::move(step));
       return buffer;
     }
@@ -389,18 +388,6 @@ class Lowering {
     forms_.add_step(make_gather_step(id, model_.graph.node(id).int_attribute("axis", 0), input,
                                      indices, buffer));
     return buffer;
-  }
-
-  [[nodiscard]] Result<std::uint8_t> fill_code(const Node& node,
-                                               const kernels::CodeParams& output) const {
-    float fill = 0;
-    if (node.is("Pad") && node.input(2) != ValueId::none) {
-      OCTET_ASSIGN(const auto value, to_f32(*out_.graph.constant(node.input(2))));
-      if (value.size() == 1) fill = value.data<float>()[0];
-    }
-    std::uint8_t code = 0;
-    kernels::quantize_codes(output, &fill, &code, 1);
-    return code;
   }
 
   Result<int> lower_join(NodeId id, const NodePlacement& placement,

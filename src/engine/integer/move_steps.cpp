@@ -288,14 +288,28 @@ class PartsStep final : public Step {
   std::int64_t axis_;
 };
 
+/// The code of a Pad's padding; of 0 where none is given.
+Result<std::uint8_t> fill_code(const Graph& graph, const Node& node,
+                               const kernels::CodeParams& params) {
+  float fill = 0;
+  if (node.is("Pad") && node.input(2) != ValueId::none) {
+    OCTET_ASSIGN(const auto value, to_f32(*graph.constant(node.input(2))));
+    if (value.size() == 1) fill = value.data<float>()[0];
+  }
+  std::uint8_t code = 0;
+  kernels::quantize_codes(params, &fill, &code, 1);
+  return code;
+}
+
 }  // namespace
 
 StepPointer make_reshape_step(NodeId node, int input, int output) {
   return std::make_unique<ReshapeStep>(node, input, output);
 }
 
-Result<StepPointer> make_move_step(const Graph& graph, NodeId node, std::uint8_t fill, int input,
-                                   int output) {
+Result<StepPointer> make_move_step(const Graph& graph, NodeId node,
+                                   const kernels::CodeParams& params, int input, int output) {
+  OCTET_ASSIGN(const auto fill, fill_code(graph, graph.node(node), params));
   auto step = std::make_unique<MoveStep>(node, graph.node(node), fill, input, output);
   OCTET_TRY(step->read_constants(graph));
   return StepPointer(std::move(step));

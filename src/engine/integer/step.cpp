@@ -44,8 +44,8 @@ bool is_plain(const StoredShape& stored) {
 namespace {
 // What a thread must have to do. Handing work to a thread of a team that is awake costs less than
 // a microsecond, but the codes that it reads and writes then move between the caches of cores. With
-// a quarter of this, models of small layers run slower on two threads than on one.
-constexpr double worth_a_thread = 8000;
+// half of this, models of small layers run slower on two threads than on one.
+constexpr double worth_a_thread = 4000;
 }  // namespace
 
 bool pays_to_split(double nanoseconds, int threads) {

@@ -154,9 +154,10 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
 [[nodiscard]] StepPointer make_dynamic_fake_quantize_step(NodeId node, int input, int output);
 /// The same elements in logical order under another shape or in another order in memory.
 [[nodiscard]] StepPointer make_reshape_step(NodeId node, int input, int output);
-/// Transpose, Slice, Pad of `graph`'s node; `fill` is the code of padding.
-[[nodiscard]] Result<StepPointer> make_move_step(const Graph& graph, NodeId node, std::uint8_t fill,
-                                                 int input, int output);
+/// Transpose, Slice, Pad of `graph`'s node, on codes under `params`.
+[[nodiscard]] Result<StepPointer> make_move_step(const Graph& graph, NodeId node,
+                                                 const kernels::CodeParams& params, int input,
+                                                 int output);
 [[nodiscard]] StepPointer make_concat_step(NodeId node, std::int64_t axis, std::vector<int> inputs,
                                            int output);
 [[nodiscard]] StepPointer make_split_step(NodeId node, std::int64_t axis, int input,

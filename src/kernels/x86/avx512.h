@@ -31,13 +31,6 @@ OCTET_AVX512VNNI inline __m512i broadcast4(const std::uint8_t* from) {
   return _mm512_set1_epi32(word);
 }
 
-/// Sums to rounded codes minus the output zero point; values below the range are left as they are.
-OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multiplier, __m512 high) {
-  const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(multiplier));
-  // min returns its second operand when one is NaN, and NaN converts to INT32_MIN.
-  return _mm512_cvtps_epi32(_mm512_min_ps(high, scaled));
-}
-
 /// Bytes a, b, c, d of each channel side by side.
 OCTET_AVX512VNNI inline void interleave(__m512i a, __m512i b, __m512i c, __m512i d,
                                         __m512i (&quads)[4]) {
@@ -71,51 +64,85 @@ OCTET_AVX512VNNI inline void store_floats(void* output, __mmask16 mask, __m512i 
   _mm512_mask_storeu_ps(output, mask, _mm512_add_ps(scaled, bias));
 }
 
+/// The tail of codes, see RequantizeParams.
+struct Tail {
+  __m512 high;
+  __m512i zero_point;
+  __m512i low;
+};
+
+OCTET_AVX512VNNI inline Tail make_tail(const RequantizeParams& params) {
+  return {_mm512_set1_ps(params.high), _mm512_set1_epi16(params.zero_point),
+          _mm512_set1_epi8(static_cast<char>(params.low))};
+}
+
+/// Sums to rounded codes minus the output zero point; values below the range are left as they are.
+template <bool saturating>
+OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multiplier,
+                                                const Tail& tail) {
+  const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(multiplier));
+  if constexpr (saturating) return _mm512_cvtps_epi32(scaled);
+  // min returns its second operand when one is NaN, and NaN converts to INT32_MIN.
+  return _mm512_cvtps_epi32(_mm512_min_ps(tail.high, scaled));
+}
+
+/// Words of two registers of sums, the output zero point included. Without saturation they lie in
+/// [INT16_MIN, 255 - zero point] before it is added: the addition cannot wrap.
+template <bool saturating>
+OCTET_AVX512VNNI inline __m512i code_words(__m512i first, __m512i second, const float* multiplier,
+                                           const Tail& tail) {
+  const __m512i words =
+      _mm512_packs_epi32(scale_and_round<saturating>(first, multiplier, tail),
+                         scale_and_round<saturating>(second, multiplier + 16, tail));
+  return saturating ? _mm512_adds_epi16(words, tail.zero_point)
+                    : _mm512_add_epi16(words, tail.zero_point);
+}
+
 /// 64 codes in channel order from 4 registers in pack order (see packing.h).
+template <bool saturating>
 OCTET_AVX512VNNI inline __m512i requantize64(const __m512i (&sum)[4], const float* multiplier,
-                                             __m512 high, __m512i zero_point, __m512i low) {
-  const __m512i first = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
-                                           scale_and_round(sum[1], multiplier + 16, high));
-  const __m512i second = _mm512_packs_epi32(scale_and_round(sum[2], multiplier + 32, high),
-                                            scale_and_round(sum[3], multiplier + 48, high));
-  // Words lie in [INT16_MIN, 255 - zero point]: the addition cannot wrap.
-  const __m512i codes = _mm512_packus_epi16(_mm512_add_epi16(first, zero_point),
-                                            _mm512_add_epi16(second, zero_point));
-  return _mm512_max_epu8(codes, low);
+                                             const Tail& tail) {
+  const __m512i codes =
+      _mm512_packus_epi16(code_words<saturating>(sum[0], sum[1], multiplier, tail),
+                          code_words<saturating>(sum[2], sum[3], multiplier + 32, tail));
+  return saturating ? codes : _mm512_max_epu8(codes, tail.low);
 }
 
 /// 32 codes in channel order from 2 registers in pack order.
+template <bool saturating>
 OCTET_AVX512VNNI inline __m256i requantize32(const __m512i (&sum)[2], const float* multiplier,
-                                             __m512 high, __m512i zero_point, __m256i low) {
-  const __m512i words = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
-                                           scale_and_round(sum[1], multiplier + 16, high));
-  const __m512i shifted = _mm512_add_epi16(words, zero_point);
-  const __m512i positive = _mm512_max_epi16(shifted, _mm512_setzero_si512());
-  return _mm256_max_epu8(_mm512_cvtusepi16_epi8(positive), low);
+                                             const Tail& tail) {
+  const __m512i words = code_words<saturating>(sum[0], sum[1], multiplier, tail);
+  const __m256i codes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(words, _mm512_setzero_si512()));
+  return saturating ? codes : _mm256_max_epu8(codes, _mm512_castsi512_si256(tail.low));
 }
 
 /// 48 codes in channel order from 3 registers in pack order; the last 16 bytes are anything.
+template <bool saturating>
 OCTET_AVX512VNNI inline __m512i requantize48(const __m512i (&sum)[3], const float* multiplier,
-                                             __m512 high, __m512i zero_point, __m512i low) {
-  const __m512i third = scale_and_round(sum[2], multiplier + 32, high);
-  const __m512i first = _mm512_packs_epi32(scale_and_round(sum[0], multiplier, high),
-                                           scale_and_round(sum[1], multiplier + 16, high));
-  const __m512i second = _mm512_packs_epi32(third, third);
+                                             const Tail& tail) {
+  const __m512i third = scale_and_round<saturating>(sum[2], multiplier + 32, tail);
+  const __m512i words = _mm512_packs_epi32(third, third);
   // Of each 128-bit part the first 12 bytes.
-  const __m512i codes = _mm512_packus_epi16(_mm512_add_epi16(first, zero_point),
-                                            _mm512_add_epi16(second, zero_point));
-  return _mm512_max_epu8(_mm512_maskz_compress_epi32(0x7777, codes), low);
+  const __m512i codes =
+      _mm512_packus_epi16(code_words<saturating>(sum[0], sum[1], multiplier, tail),
+                          saturating ? _mm512_adds_epi16(words, tail.zero_point)
+                                     : _mm512_add_epi16(words, tail.zero_point));
+  const __m512i together = _mm512_maskz_compress_epi32(0x7777, codes);
+  return saturating ? together : _mm512_max_epu8(together, tail.low);
 }
 
 /// 16 codes from one register.
-OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplier, __m512 high,
-                                             __m512i zero_point, __m128i low) {
-  const __m512i rounded = scale_and_round(sum, multiplier, high);
-  const __m256i words =
-      _mm256_add_epi16(_mm512_cvtsepi32_epi16(rounded), _mm512_castsi512_si256(zero_point));
+template <bool saturating>
+OCTET_AVX512VNNI inline __m128i requantize16(__m512i sum, const float* multiplier,
+                                             const Tail& tail) {
+  const __m256i words = _mm512_cvtsepi32_epi16(scale_and_round<saturating>(sum, multiplier, tail));
+  const __m256i zero_point = _mm512_castsi512_si256(tail.zero_point);
+  const __m256i moved =
+      saturating ? _mm256_adds_epi16(words, zero_point) : _mm256_add_epi16(words, zero_point);
   const __m128i codes =
-      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-  return _mm_max_epu8(codes, low);
+      _mm_packus_epi16(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
+  return saturating ? codes : _mm_max_epu8(codes, _mm512_castsi512_si128(tail.low));
 }
 
 /// The `count` (0 to 64) lowest bits.

@@ -1,5 +1,5 @@
-// Depthwise kernels for AVX2: 16 channels, taps taken in pairs, widened to 16 bits and interleaved
-// for vpmaddwd.
+// Depthwise kernels for AVX2: taps taken in pairs, widened to 16 bits and interleaved for vpmaddwd;
+// 3x3 for 8 channels of two output rows at a time, others for 16 channels of one.
 
 #if defined(__x86_64__)
 
@@ -13,6 +13,7 @@ namespace octet::kernels {
 namespace {
 
 using Row = DepthwiseRow<std::int16_t>;
+constexpr int row_weights = 12 * 8;  ///< of a 3x3 kernel for one output row
 
 OCTET_AVX2 inline __m256i widen16(const std::uint8_t* from) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
@@ -20,7 +21,7 @@ OCTET_AVX2 inline __m256i widen16(const std::uint8_t* from) {
 
 /// From pack order to plain order: the 128-bit parts lie crosswise.
 OCTET_AVX2 inline avx2::Numbers plain_numbers(const Row& row) {
-  avx2::Numbers numbers = avx2::make_numbers(row);
+  avx2::Numbers numbers = avx2::make_numbers<2>(row);
   for (auto* values : {numbers.multiplier, numbers.bias}) {
     const __m256 first = values[0];
     values[0] = _mm256_permute2f128_ps(first, values[1], 0x20);
@@ -29,7 +30,7 @@ OCTET_AVX2 inline avx2::Numbers plain_numbers(const Row& row) {
   return numbers;
 }
 
-/// Where the sums of a row go.
+/// Codes or numbers of 16 channels of an output row.
 class Output {
  public:
   OCTET_AVX2 explicit Output(const Row& row)
@@ -38,15 +39,17 @@ class Output {
         codes_(row.requantize.output == ConvOutput::codes),
         numbers_(codes_ ? avx2::Numbers{} : plain_numbers(row)) {}
 
-  /// Two registers in pack order, to output pixel `x`.
-  OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t x) const {
-    const std::int64_t at = x * row_.output_stride;
+  /// Two registers in pack order, to elements `at` and on.
+  OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t at) const {
     if (codes_) {
-      avx2::store(static_cast<std::uint8_t*>(row_.output) + at,
-                  avx2::requantize16(first, second, row_.multiplier, tail_), row_.channels);
+      const __m128i codes = row_.requantize.saturating
+                                ? avx2::requantize16<true>(first, second, row_.multiplier, tail_)
+                                : avx2::requantize16<false>(first, second, row_.multiplier, tail_);
+      avx2::store(static_cast<std::uint8_t*>(row_.output) + at, codes, row_.channels);
     } else {
-      avx2::store_numbers(numbers_, _mm256_permute2x128_si256(first, second, 0x20),
-                          _mm256_permute2x128_si256(first, second, 0x31), row_.output, at);
+      const __m256i plain[2] = {_mm256_permute2x128_si256(first, second, 0x20),
+                                _mm256_permute2x128_si256(first, second, 0x31)};
+      avx2::store_numbers(numbers_, plain, row_.output, at);
     }
   }
 
@@ -60,105 +63,170 @@ class Output {
 OCTET_AVX2 void run_any(const Row& row) {
   const Output output(row);
   const std::int64_t step = row.pixel_stride * row.stride;
-  for (std::int64_t x = 0; x < row.pixels; ++x) {
+  std::int64_t from = row.offset;
+  for (std::int64_t x = 0; x < row.pixels; ++x, from += step) {
     __m256i first = avx2::load(row.bias);
     __m256i second = avx2::load(row.bias + 8);
     const std::int16_t* weights = row.weights;
     const std::uint8_t* const* taps = row.taps;
     for (int group = 0; group < row.tap_groups; ++group) {
-      const __m256i a = widen16(taps[0] + x * step);
-      const __m256i b = widen16(taps[1] + x * step);
+      const __m256i a = widen16(taps[0] + from);
+      const __m256i b = widen16(taps[1] + from);
       avx2::dot2(first, _mm256_unpacklo_epi16(a, b), avx2::load(weights));
       avx2::dot2(second, _mm256_unpackhi_epi16(a, b), avx2::load(weights + 16));
       weights += 32;
       taps += 2;
     }
-    output.store(first, second, x);
+    output.store(first, second, x * row.output_stride);
   }
 }
 
-/// One input column of 3 rows: rows 0 and 1 in pairs, row 2 with zeros.
-struct Column {
-  __m256i pair_low, pair_high, last_low, last_high;
+/// Codes or numbers of 8 channels of one or two output rows.
+class Output8 {
+ public:
+  OCTET_AVX2 explicit Output8(const Row& row)
+      : row_(row),
+        tail_(avx2::make_tail(row.requantize)),
+        codes_(row.requantize.output == ConvOutput::codes) {}
+
+  /// A register in plain order for each row, to elements `at` and on of the row.
+  OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t at) const {
+    if (!codes_) return store_numbers(first, second, at);
+    const __m128i codes = row_.requantize.saturating
+                              ? avx2::requantize8x2<true>(first, second, row_.multiplier, tail_)
+                              : avx2::requantize8x2<false>(first, second, row_.multiplier, tail_);
+    auto* output = static_cast<std::uint8_t*>(row_.output) + at;
+    auto* below = output + row_.output_row_stride;
+    if (row_.channels == 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(output), codes);
+      if (row_.rows == 2) _mm_storeh_pi(reinterpret_cast<__m64*>(below), _mm_castsi128_ps(codes));
+      return;
+    }
+    avx2::store(output, codes, row_.channels);
+    if (row_.rows == 2) avx2::store(below, _mm_unpackhi_epi64(codes, codes), row_.channels);
+  }
+
+ private:
+  OCTET_AVX2 void store_numbers(__m256i first, __m256i second, std::int64_t at) const {
+    const avx2::Numbers numbers = avx2::make_numbers<1>(row_);
+    const __m256i sums[2][1] = {{first}, {second}};
+    for (int r = 0; r < row_.rows; ++r) {
+      avx2::store_numbers(numbers, sums[r], row_.output, at + r * row_.output_row_stride);
+    }
+  }
+
+  Row row_;  // stores to the output cannot change a copy
+  avx2::Tail tail_;
+  bool codes_;
 };
 
-/// Tap slots 0, 1 and 2 are the rows at the leftmost column.
-OCTET_AVX2 inline Column load_column(const Row& row, std::int64_t column) {
-  const std::int64_t at = column * row.pixel_stride;
-  const __m256i a = widen16(row.taps[0] + at);
-  const __m256i b = widen16(row.taps[1] + at);
-  const __m256i c = widen16(row.taps[2] + at);
-  const __m256i zero = _mm256_setzero_si256();
-  return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b), _mm256_unpacklo_epi16(c, zero),
-          _mm256_unpackhi_epi16(c, zero)};
+/// 8 channels of two input rows, widened and side by side.
+OCTET_AVX2 inline __m256i load_pair(const std::uint8_t* above, const std::uint8_t* below) {
+  const __m128i a = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(above));
+  const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(below));
+  return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
 }
 
-OCTET_AVX2 inline void accumulate(__m256i& first, __m256i& second, const Column& column,
+/// One input column of the taps' rows in pairs: 0 and 1, 2 and 3; with a stride of 2 also row 4 and
+/// zeros.
+template <bool strided>
+struct Column {
+  __m256i pairs[strided ? 3 : 2];
+};
+
+template <bool strided>
+OCTET_AVX2 inline Column<strided> load_column(const Row& row, std::int64_t at) {
+  Column<strided> column;
+  column.pairs[0] = load_pair(row.taps[0] + at, row.taps[1] + at);
+  column.pairs[1] = load_pair(row.taps[2] + at, row.taps[3] + at);
+  if constexpr (strided) {
+    column.pairs[2] =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(row.taps[4] + at)));
+  }
+  return column;
+}
+
+/// Adds one column of the kernel to the sums of both output rows. With a stride of 2 the second has
+/// the weights of the first, one pair further down.
+template <bool strided>
+OCTET_AVX2 inline void accumulate(__m256i& first, __m256i& second, const Column<strided>& column,
                                   const std::int16_t* weights) {
-  avx2::dot2(first, column.pair_low, avx2::load(weights));
-  avx2::dot2(second, column.pair_high, avx2::load(weights + 16));
-  avx2::dot2(first, column.last_low, avx2::load(weights + 32));
-  avx2::dot2(second, column.last_high, avx2::load(weights + 48));
+  avx2::dot2(first, column.pairs[0], avx2::load(weights));
+  avx2::dot2(first, column.pairs[1], avx2::load(weights + 16));
+  if constexpr (strided) {
+    avx2::dot2(second, column.pairs[1], avx2::load(weights));
+    avx2::dot2(second, column.pairs[2], avx2::load(weights + 16));
+  } else {
+    avx2::dot2(second, column.pairs[0], avx2::load(weights + row_weights));
+    avx2::dot2(second, column.pairs[1], avx2::load(weights + row_weights + 16));
+  }
 }
 
-/// Each interleaved column serves all output pixels that read it.
-template <int stride>
+/// 3x3. `fresh`: columns that the output pixel before did not read, 1 or 2 by the stride, 3 where
+/// several pixels count as one. An interleaved column also serves both output rows.
+template <int fresh>
 OCTET_AVX2 void run_3x3(const Row& shared) {
   const Row row = shared;
-  const Output output(row);
-  Column left;
-  Column middle{};
-  Column right = load_column(row, 0);
-  if constexpr (stride == 1) {
-    middle = right;
-    right = load_column(row, 1);
-  }
+  const Output8 output(row);
+  constexpr bool strided = fresh == 2;
+  const std::int64_t step = row.column_stride;
+  std::int64_t from = row.offset;
+  Column<strided> left{};
+  Column<strided> middle{};
+  Column<strided> right{};
+  if constexpr (fresh == 1) middle = load_column<strided>(row, from);
+  if constexpr (fresh < 3) right = load_column<strided>(row, from + (fresh == 1 ? step : 0));
   for (std::int64_t x = 0; x < row.pixels; ++x) {
-    left = stride == 1 ? middle : right;
-    middle = stride == 1 ? right : load_column(row, 2 * x + 1);
-    right = load_column(row, stride * x + 2);
+    if constexpr (fresh == 1) {
+      left = middle;
+      middle = right;
+    } else {
+      left = fresh == 2 ? right : load_column<strided>(row, from);
+      middle = load_column<strided>(row, from + step);
+    }
+    right = load_column<strided>(row, from + 2 * step);
     __m256i first = avx2::load(row.bias);
-    __m256i second = avx2::load(row.bias + 8);
-    accumulate(first, second, left, row.weights);
-    accumulate(first, second, middle, row.weights + 64);
-    accumulate(first, second, right, row.weights + 128);
-    output.store(first, second, x);
+    __m256i second = first;
+    accumulate<strided>(first, second, left, row.weights);
+    accumulate<strided>(first, second, middle, row.weights + 32);
+    accumulate<strided>(first, second, right, row.weights + 64);
+    output.store(first, second, x * row.output_stride);
+    from += row.stride * row.pixel_stride;
   }
 }
 
-constexpr int block_lanes = 16;
+struct Backend3x3 {
+  using Weight = std::int16_t;
+  static constexpr LaneOrder order{8, 2, 1, plain_order8};
+  static constexpr int vectors = 1;
+  static std::vector<int> slots(const ConvGeometry& /*geometry*/) { return column_slots(); }
+  static std::vector<int> taps(const ConvGeometry& /*geometry*/) { return column_taps(); }
+  static int rows(const ConvGeometry& geometry) { return rows_together(geometry, 2); }
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, 8); }
+  static void run_row(const Row& row) {
+    if (row.pixel_stride != row.column_stride) return run_3x3<3>(row);
+    row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row);
+  }
+};
 
-struct Backend {
+struct BackendAny {
   using Weight = std::int16_t;
   static constexpr LaneOrder order{8, 2, 2, pack_order};
   static constexpr int vectors = 2;
-};
-
-struct Backend3x3 : Backend {
-  /// Two groups are a column.
-  static std::vector<int> taps(const ConvGeometry& /*geometry*/) {
-    return {0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8, -1};
-  }
-  static int repeat(const ConvGeometry& /*geometry*/) { return 1; }
-  static void run_row(const Row& row) { row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row); }
-};
-
-struct BackendAny : Backend {
-  static std::vector<int> taps(const ConvGeometry& geometry) { return taps_in_order(geometry, 2); }
-  static int repeat(const ConvGeometry& geometry) {
-    return pixels_as_one(geometry, block_lanes, is_depthwise_3x3(geometry));
-  }
+  static std::vector<int> slots(const ConvGeometry& geometry) { return taps_in_order(geometry, 2); }
+  static std::vector<int> taps(const ConvGeometry& geometry) { return slots(geometry); }
+  static int rows(const ConvGeometry& /*geometry*/) { return 1; }
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, 16); }
   static void run_row(const Row& row) { run_any(row); }
 };
 
-constexpr std::string_view name_3x3 = "u8s8_depthwise3x3_perchannel_onnx_1x16__avx2";
+constexpr std::string_view name_3x3 = "u8s8_depthwise3x3_perchannel_onnx_2x8__avx2";
 constexpr std::string_view name_any = "u8s8_depthwise_perchannel_onnx_1x16__avx2";
 
 constexpr std::array<ConvKernel, 2> rows = {{
     {name_3x3, Isa::avx2,
      [](const ConvParams& params) {
-       return well_formed(params) && is_depthwise_3x3(params.geometry) &&
-              BackendAny::repeat(params.geometry) == 1;
+       return well_formed(params) && is_depthwise_3x3(params.geometry);
      },
      [](const ConvParams& params) -> std::unique_ptr<Conv> {
        return std::make_unique<DepthwiseConv<Backend3x3>>(params, name_3x3);

@@ -16,23 +16,13 @@ namespace {
 using avx512::dot4;
 using avx512::interleave;
 using Row = DepthwiseRow<std::int8_t>;
+constexpr int block_lanes = 64;
+constexpr int row_weights = 12 * block_lanes;  ///< of a 3x3 kernel for one output row
 
 OCTET_AVX512VNNI inline void accumulate(__m512i (&sum)[4], const __m512i (&quads)[4],
                                         const std::int8_t* weights) {
   OCTET_UNROLL
   for (int v = 0; v < 4; ++v) dot4(sum[v], quads[v], _mm512_loadu_si512(weights + 64 * v));
-}
-
-struct Tail {
-  __m512 high;
-  __m512i zero_point;
-  __m512i low;
-  std::uint64_t mask;
-};
-
-OCTET_AVX512VNNI inline Tail make_tail(const Row& row) {
-  return {_mm512_set1_ps(row.requantize.high), _mm512_set1_epi16(row.requantize.zero_point),
-          _mm512_set1_epi8(static_cast<char>(row.requantize.low)), avx512::low_bits(row.channels)};
 }
 
 /// Register `vector` of plain order from four registers of floats in pack order.
@@ -63,19 +53,16 @@ OCTET_AVX512VNNI void store_numbers(const Row& row, const __m512i (&sum)[4], std
   }
 }
 
-OCTET_AVX512VNNI inline void store(const Row& row, const Tail& tail, const __m512i (&sum)[4],
-                                   std::int64_t at) {
+OCTET_AVX512VNNI inline void store(const Row& row, const avx512::Tail& tail, std::uint64_t mask,
+                                   const __m512i (&sum)[4], std::int64_t at) {
   if (row.requantize.output != ConvOutput::codes) [[unlikely]] {
-    return store_numbers(row, sum, at);
+    const __m512i in_memory[4] = {sum[0], sum[1], sum[2], sum[3]};  // leaves the sums in registers
+    return store_numbers(row, in_memory, at);
   }
-  const __m512i codes =
-      avx512::requantize64(sum, row.multiplier, tail.high, tail.zero_point, tail.low);
-  auto* output = static_cast<std::uint8_t*>(row.output) + at;
-  if (row.channels == 64) {
-    _mm512_storeu_si512(output, codes);
-  } else {
-    _mm512_mask_storeu_epi8(output, tail.mask, codes);
-  }
+  const __m512i codes = row.requantize.saturating
+                            ? avx512::requantize64<true>(sum, row.multiplier, tail)
+                            : avx512::requantize64<false>(sum, row.multiplier, tail);
+  _mm512_mask_storeu_epi8(static_cast<std::uint8_t*>(row.output) + at, mask, codes);
 }
 
 OCTET_AVX512VNNI inline void load_bias(const Row& row, __m512i (&sum)[4]) {
@@ -83,62 +70,82 @@ OCTET_AVX512VNNI inline void load_bias(const Row& row, __m512i (&sum)[4]) {
   for (int v = 0; v < 4; ++v) sum[v] = _mm512_loadu_si512(row.bias + 16 * v);
 }
 
-/// The three rows at one input column; tap slots 0, 1 and 2 are the rows at the leftmost column.
-OCTET_AVX512VNNI inline void load_column(const Row& row, std::int64_t column, __m512i (&quads)[4]) {
-  const std::int64_t at = column * row.pixel_stride;
+/// The taps' 4 rows at one input column, or 3 rows and zeros.
+template <bool four_rows>
+OCTET_AVX512VNNI inline void load_column(const Row& row, std::int64_t at, __m512i (&quads)[4]) {
   interleave(_mm512_loadu_si512(row.taps[0] + at), _mm512_loadu_si512(row.taps[1] + at),
-             _mm512_loadu_si512(row.taps[2] + at), _mm512_setzero_si512(), quads);
+             _mm512_loadu_si512(row.taps[2] + at),
+             four_rows ? _mm512_loadu_si512(row.taps[3] + at) : _mm512_setzero_si512(), quads);
 }
 
-/// Each interleaved column serves all output pixels that read it.
-template <int stride>
+OCTET_AVX512VNNI inline void copy(__m512i (&to)[4], const __m512i (&from)[4]) {
+  OCTET_UNROLL
+  for (int v = 0; v < 4; ++v) to[v] = from[v];
+}
+
+/// 3x3. `fresh`: columns that the output pixel before did not read, 1 or 2 by the stride, 3 where
+/// several pixels count as one. An interleaved column also serves both output rows.
+template <int fresh>
 OCTET_AVX512VNNI void run_3x3(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
-  const Tail tail = make_tail(row);
+  const avx512::Tail tail = avx512::make_tail(row.requantize);
+  const std::uint64_t mask = avx512::low_bits(row.channels);
+  constexpr bool four_rows = fresh != 2;
+  const std::int64_t column = row.column_stride;
+  std::int64_t from = row.offset;
   std::int64_t at = 0;
   __m512i first[4], second[4], third[4];
-  load_column(row, 0, stride == 1 ? second : third);
-  if constexpr (stride == 1) load_column(row, 1, third);
+  if constexpr (fresh == 1) {
+    load_column<four_rows>(row, from, second);
+    load_column<four_rows>(row, from + column, third);
+  } else if constexpr (fresh == 2) {
+    load_column<four_rows>(row, from, third);
+  }
   for (std::int64_t x = 0; x < row.pixels; ++x) {
-    OCTET_UNROLL
-    for (int v = 0; v < 4; ++v) first[v] = stride == 1 ? second[v] : third[v];
-    if constexpr (stride == 1) {
-      OCTET_UNROLL
-      for (int v = 0; v < 4; ++v) second[v] = third[v];
+    if constexpr (fresh == 1) {
+      copy(first, second);
+      copy(second, third);
     } else {
-      load_column(row, 2 * x + 1, second);
+      if constexpr (fresh == 2) copy(first, third);
+      if constexpr (fresh == 3) load_column<four_rows>(row, from, first);
+      load_column<four_rows>(row, from + column, second);
     }
-    load_column(row, stride * x + 2, third);
-    __m512i sum[4];
-    load_bias(row, sum);
-    accumulate(sum, first, row.weights);
-    accumulate(sum, second, row.weights + 256);
-    accumulate(sum, third, row.weights + 512);
-    store(row, tail, sum, at);
+    load_column<four_rows>(row, from + 2 * column, third);
+    for (int r = 0; r < row.rows; ++r) {
+      const std::int8_t* weights = row.weights + r * row_weights;
+      __m512i sum[4];
+      load_bias(row, sum);
+      accumulate(sum, first, weights);
+      accumulate(sum, second, weights + 256);
+      accumulate(sum, third, weights + 512);
+      store(row, tail, mask, sum, at + r * row.output_row_stride);
+    }
+    from += row.stride * row.pixel_stride;
     at += row.output_stride;
   }
 }
 
 OCTET_AVX512VNNI void run_any(const Row& shared) {
   const Row row = shared;  // stores to the output cannot change a copy
-  const Tail tail = make_tail(row);
+  const avx512::Tail tail = avx512::make_tail(row.requantize);
+  const std::uint64_t mask = avx512::low_bits(row.channels);
   std::int64_t at = 0;
   const std::int64_t step = row.pixel_stride * row.stride;
-  for (std::int64_t x = 0; x < row.pixels; ++x) {
+  std::int64_t from = row.offset;
+  for (std::int64_t x = 0; x < row.pixels; ++x, from += step) {
     __m512i sum[4];
     load_bias(row, sum);
     const std::int8_t* weights = row.weights;
     const std::uint8_t* const* taps = row.taps;
     for (int group = 0; group < row.tap_groups; ++group) {
       __m512i quads[4];
-      interleave(_mm512_loadu_si512(taps[0] + x * step), _mm512_loadu_si512(taps[1] + x * step),
-                 _mm512_loadu_si512(taps[2] + x * step), _mm512_loadu_si512(taps[3] + x * step),
-                 quads);
+      interleave(_mm512_loadu_si512(taps[0] + from), _mm512_loadu_si512(taps[1] + from),
+                 _mm512_loadu_si512(taps[2] + from), _mm512_loadu_si512(taps[3] + from), quads);
       accumulate(sum, quads, weights);
       weights += 256;
       taps += 4;
     }
-    store(row, tail, sum, at);
+    store(row, tail, mask, sum, at);
     at += row.output_stride;
   }
 }
@@ -151,24 +158,25 @@ struct Backend {
 };
 
 struct Backend3x3 : Backend {
-  /// A group is a column.
-  static std::vector<int> taps(const ConvGeometry& /*geometry*/) {
-    return {0, 3, 6, -1, 1, 4, 7, -1, 2, 5, 8, -1};
+  static std::vector<int> slots(const ConvGeometry& /*geometry*/) { return column_slots(); }
+  static std::vector<int> taps(const ConvGeometry& /*geometry*/) { return column_taps(); }
+  static int rows(const ConvGeometry& geometry) { return rows_together(geometry, 1); }
+  static void run_row(const Row& row) {
+    if (row.pixel_stride != row.column_stride) return run_3x3<3>(row);
+    row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row);
   }
-  static void run_row(const Row& row) { row.stride == 1 ? run_3x3<1>(row) : run_3x3<2>(row); }
 };
 
 struct BackendAny : Backend {
-  static std::vector<int> taps(const ConvGeometry& geometry) { return taps_in_order(geometry, 4); }
+  static std::vector<int> slots(const ConvGeometry& geometry) { return taps_in_order(geometry, 4); }
+  static std::vector<int> taps(const ConvGeometry& geometry) { return slots(geometry); }
+  static int rows(const ConvGeometry& /*geometry*/) { return 1; }
   static void run_row(const Row& row) { run_any(row); }
 };
 
-constexpr int block_lanes = 64;
-
-struct BackendFlat : BackendAny {
-  static int repeat(const ConvGeometry& geometry) {
-    return pixels_as_one(geometry, block_lanes, is_depthwise_3x3(geometry));
-  }
+template <class Whole>
+struct Flat : Whole {
+  static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, block_lanes); }
 };
 
 constexpr std::string_view name_flat = "u8s8_depthwise_perchannel_onnx_flat64__avx512vnni";
@@ -179,10 +187,13 @@ constexpr std::array<ConvKernel, 3> rows = {{
     {name_flat, Isa::avx512vnni,
      [](const ConvParams& params) {
        return well_formed(params) && is_depthwise(params.geometry) &&
-              BackendFlat::repeat(params.geometry) > 1;
+              pixels_as_one(params.geometry, block_lanes) > 1;
      },
      [](const ConvParams& params) -> std::unique_ptr<Conv> {
-       return std::make_unique<DepthwiseConv<BackendFlat>>(params, name_flat);
+       if (!is_depthwise_3x3(params.geometry)) {
+         return std::make_unique<DepthwiseConv<Flat<BackendAny>>>(params, name_flat);
+       }
+       return std::make_unique<DepthwiseConv<Flat<Backend3x3>>>(params, name_flat);
      }},
     {name_3x3, Isa::avx512vnni,
      [](const ConvParams& params) {

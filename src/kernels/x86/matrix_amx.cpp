@@ -48,24 +48,20 @@ struct alignas(64) Sums {
   std::int32_t values[sum_tiles][tile_pixels][tile_lanes];
 };
 
-template <int vectors>
+template <bool saturating, int vectors>
 OCTET_AVX512VNNI void store_codes(const Tile& tile, const Sums& sums, int group_tile, int pixels,
                                   std::uint8_t* output) {
-  const __m512 high = _mm512_set1_ps(tile.requantize.high);
-  const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
-  const auto low = static_cast<char>(tile.requantize.low);
+  const avx512::Tail tail = avx512::make_tail(tile.requantize);
   const auto mask = static_cast<__mmask32>(avx512::low_bits(tile.channels));
   for (int p = 0; p < pixels; ++p, output += tile.output_stride) {
     const __m512i first = _mm512_load_si512(sums.values[group_tile][p]);
     if constexpr (vectors == 2) {
       const __m512i pair[2] = {first, _mm512_load_si512(sums.values[group_tile + 1][p])};
-      _mm256_mask_storeu_epi8(
-          output, mask,
-          avx512::requantize32(pair, tile.multiplier, high, zero_point, _mm256_set1_epi8(low)));
+      _mm256_mask_storeu_epi8(output, mask,
+                              avx512::requantize32<saturating>(pair, tile.multiplier, tail));
     } else {
-      _mm_mask_storeu_epi8(
-          output, static_cast<__mmask16>(mask),
-          avx512::requantize16(first, tile.multiplier, high, zero_point, _mm_set1_epi8(low)));
+      _mm_mask_storeu_epi8(output, static_cast<__mmask16>(mask),
+                           avx512::requantize16<saturating>(first, tile.multiplier, tail));
     }
   }
 }
@@ -147,9 +143,11 @@ void run_group(const Tile& tile, const PixelGroup& group) {
   for (int t = 0; t < tall; ++t) {
     const auto i = static_cast<std::size_t>(t);
     const std::int64_t at = (group.row[i] * group.row_pixels + group.first[i]) * tile.output_stride;
-    if (tile.requantize.output == ConvOutput::codes) {
-      store_codes<vectors>(tile, sums, t * vectors, group.pixels,
-                           static_cast<std::uint8_t*>(tile.output) + at);
+    auto* codes = static_cast<std::uint8_t*>(tile.output) + at;
+    if (tile.requantize.output == ConvOutput::codes && tile.requantize.saturating) {
+      store_codes<true, vectors>(tile, sums, t * vectors, group.pixels, codes);
+    } else if (tile.requantize.output == ConvOutput::codes) {
+      store_codes<false, vectors>(tile, sums, t * vectors, group.pixels, codes);
     } else {
       store_numbers<vectors>(tile, sums, t * vectors, group.pixels,
                              static_cast<std::int32_t*>(tile.output) + at);

@@ -1,16 +1,129 @@
 #pragma once
-// The AVX2 tile: up to 6 pixels by 16 output channels, sums in registers.
+// Matrix tiles on 256-bit registers: up to 6 pixels by 16 output channels or 12 by 8, sums in
+// registers, the tail that of AVX2. A `Dot` has: types Element of the codes and Weight; depth, the
+// inputs that one step sums for each lane; broadcast(codes), those of one pixel in every lane;
+// add(sum, codes, weights).
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <utility>
 
+#include "kernels/x86/avx2.h"
 #include "kernels/x86/matrix_conv.h"
 
 namespace octet::kernels::avx2 {
 
-using Tile = MatrixTile<std::int16_t, std::int16_t>;
-inline constexpr int max_pixels = 6;
+/// Pixels of a full tile of `vectors` registers across.
+constexpr int matrix_pixels(int vectors) { return vectors == 2 ? 6 : 12; }
 
-/// Computes `pixels` (at most max_pixels) pixels.
-void run_matrix_tile(int pixels, const Tile& tile);
+/// Codes of registers in pack order.
+template <bool saturating, class Tile, int pixels>
+OCTET_AVX2 inline void store_codes(const Tile& tile, const __m256i (&sum)[pixels][2]) {
+  const Tail tail = make_tail(tile.requantize);
+  auto* output = static_cast<std::uint8_t*>(tile.output);
+  OCTET_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    store(output + p * tile.output_stride,
+          requantize16<saturating>(sum[p][0], sum[p][1], tile.multiplier, tail), tile.channels);
+  }
+}
+
+template <bool saturating, class Tile, int pixels>
+OCTET_AVX2 inline void store_codes(const Tile& tile, const __m256i (&sum)[pixels][1]) {
+  const Tail tail = make_tail(tile.requantize);
+  auto* output = static_cast<std::uint8_t*>(tile.output);
+  OCTET_UNROLL
+  for (int p = 0; p < pixels; p += 2) {
+    const int next = std::min(p + 1, pixels - 1);
+    const __m128i codes = requantize8x2<saturating>(sum[p][0], sum[next][0], tile.multiplier, tail);
+    store(output + p * tile.output_stride, codes, tile.channels);
+    store(output + next * tile.output_stride, _mm_unpackhi_epi64(codes, codes), tile.channels);
+  }
+}
+
+/// Codes from registers in pack order, numbers from registers in plain order.
+template <class Tile, int pixels, int vectors>
+OCTET_AVX2 inline void store_tile(const Tile& tile, const __m256i (&sum)[pixels][vectors]) {
+  if (tile.requantize.output != ConvOutput::codes) {
+    const Numbers numbers = make_numbers<vectors>(tile);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      store_numbers(numbers, sum[p], tile.output, p * tile.output_stride);
+    }
+  } else if (tile.requantize.saturating) {
+    store_codes<true>(tile, sum);
+  } else {
+    store_codes<false>(tile, sum);
+  }
+}
+
+template <class Dot, int pixels, int vectors>
+OCTET_AVX2 void run_tile(const MatrixTile<typename Dot::Element, typename Dot::Weight>& tile) {
+  constexpr int vector_weights = 8 * Dot::depth;
+  __m256i sum[pixels][vectors];
+  OCTET_UNROLL
+  for (int p = 0; p < pixels; ++p) {
+    OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) sum[p][v] = load(tile.bias + 8 * v);
+  }
+  const typename Dot::Weight* weights = tile.weights;
+  for (int s = 0; s < tile.segment_count; ++s) {
+    const typename Dot::Element* codes = tile.segments[s] + tile.offset;
+    for (int step = 0; step < tile.steps; ++step) {
+      __m256i w[vectors];
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) w[v] = load(weights + vector_weights * v);
+      OCTET_UNROLL
+      for (int p = 0; p < pixels; ++p) {
+        const __m256i x = Dot::broadcast(codes + p * tile.pixel_stride);
+        OCTET_UNROLL
+        for (int v = 0; v < vectors; ++v) Dot::add(sum[p][v], x, w[v]);
+      }
+      weights += vector_weights * vectors;
+      codes += Dot::depth;
+    }
+  }
+  store_tile(tile, sum);
+}
+
+/// `pixels` (at most matrix_pixels(vectors)) by `vectors` registers.
+template <class Dot>
+void run_matrix_tile(int pixels, int vectors,
+                     const MatrixTile<typename Dot::Element, typename Dot::Weight>& tile) {
+  using Function = void (*)(const MatrixTile<typename Dot::Element, typename Dot::Weight>&);
+  const auto tiles = []<int across, int... i>(std::integer_sequence<int, i...>) {
+    return std::array<Function, sizeof...(i)>{run_tile<Dot, i + 1, across>...};
+  };
+  static constexpr auto narrow =
+      tiles.template operator()<1>(std::make_integer_sequence<int, matrix_pixels(1)>{});
+  static constexpr auto wide =
+      tiles.template operator()<2>(std::make_integer_sequence<int, matrix_pixels(2)>{});
+  const auto i = static_cast<std::size_t>(pixels - 1);
+  vectors == 1 ? narrow[i](tile) : wide[i](tile);
+}
+
+/// A Backend of MatrixConv.
+template <class Dot>
+struct MatrixBackend {
+  using Element = typename Dot::Element;
+  using Weight = typename Dot::Weight;
+  using Scope = EqualTiles<MatrixTile<Element, Weight>, matrix_pixels, run_matrix_tile<Dot>>;
+  static LaneOrder order(ConvOutput output) {
+    return {8, Dot::depth, 1, output == ConvOutput::codes ? pack_order : plain_order8};
+  }
+  static int full_vectors(int /*channels*/) { return 2; }
+};
+
+/// vpmaddwd, for codes and weights of 16 bits.
+struct Dot2 {
+  using Element = std::int16_t;
+  using Weight = std::int16_t;
+  static constexpr int depth = 2;
+  OCTET_AVX2 static __m256i broadcast(const Element* codes) { return broadcast2(codes); }
+  OCTET_AVX2 static void add(__m256i& sum, __m256i codes, __m256i weights) {
+    dot2(sum, codes, weights);
+  }
+};
 
 }  // namespace octet::kernels::avx2

@@ -9,49 +9,51 @@
 namespace octet::kernels::avx512 {
 namespace {
 
-/// Codes of registers in plain order.
-template <int pixels, int vectors>
+/// Codes; registers are in plain order.
+template <bool saturating, int pixels, int vectors>
 OCTET_AVX512VNNI inline void store_plain(const Tile& tile, const __m512i (&sum)[pixels][vectors]) {
-  const __m512 high = _mm512_set1_ps(tile.requantize.high);
-  const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
-  const __m128i low = _mm_set1_epi8(static_cast<char>(tile.requantize.low));
+  const Tail tail = make_tail(tile.requantize);
   const std::uint64_t mask = low_bits(tile.channels);
   auto* output = static_cast<std::uint8_t*>(tile.output);
   OCTET_UNROLL
   for (int p = 0; p < pixels; ++p) {
     OCTET_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      const __m128i codes =
-          requantize16(sum[p][v], tile.multiplier + 16 * v, high, zero_point, low);
+      const __m128i codes = requantize16<saturating>(sum[p][v], tile.multiplier + 16 * v, tail);
       _mm_mask_storeu_epi8(output + 16 * v, static_cast<__mmask16>(mask >> (16 * v)), codes);
     }
     output += tile.output_stride;
   }
 }
 
-/// Codes of registers in pack order.
-template <int pixels, int vectors>
+/// Codes; registers are in pack order.
+template <bool saturating, int pixels, int vectors>
 OCTET_AVX512VNNI inline void store_packed(const Tile& tile, const __m512i (&sum)[pixels][vectors]) {
-  const __m512 high = _mm512_set1_ps(tile.requantize.high);
-  const __m512i zero_point = _mm512_set1_epi16(tile.requantize.zero_point);
-  const __m512i low = _mm512_set1_epi8(static_cast<char>(tile.requantize.low));
+  const Tail tail = make_tail(tile.requantize);
   const std::uint64_t mask = low_bits(tile.channels);
   auto* output = static_cast<std::uint8_t*>(tile.output);
   OCTET_UNROLL
   for (int p = 0; p < pixels; ++p) {
     if constexpr (vectors == 4) {
-      const __m512i codes = requantize64(sum[p], tile.multiplier, high, zero_point, low);
-      _mm512_mask_storeu_epi8(output, mask, codes);
+      _mm512_mask_storeu_epi8(output, mask,
+                              requantize64<saturating>(sum[p], tile.multiplier, tail));
     } else if constexpr (vectors == 3) {
-      const __m512i codes = requantize48(sum[p], tile.multiplier, high, zero_point, low);
-      _mm512_mask_storeu_epi8(output, mask, codes);
+      _mm512_mask_storeu_epi8(output, mask,
+                              requantize48<saturating>(sum[p], tile.multiplier, tail));
     } else {
-      const __m256i codes =
-          requantize32(sum[p], tile.multiplier, high, zero_point, _mm512_castsi512_si256(low));
-      _mm256_mask_storeu_epi8(output, static_cast<__mmask32>(mask), codes);
+      _mm256_mask_storeu_epi8(output, static_cast<__mmask32>(mask),
+                              requantize32<saturating>(sum[p], tile.multiplier, tail));
     }
     output += tile.output_stride;
   }
+}
+
+template <bool saturating, int pixels, int vectors>
+OCTET_AVX512VNNI inline void store_codes(const Tile& tile, const __m512i (&sum)[pixels][vectors]) {
+  if constexpr (vectors > 1) {
+    if (!tile.plain_lanes) return store_packed<saturating, pixels, vectors>(tile, sum);
+  }
+  store_plain<saturating, pixels, vectors>(tile, sum);
 }
 
 /// Accumulators and floats; registers are in plain order.
@@ -116,12 +118,11 @@ OCTET_AVX512VNNI void run_tile(const Tile& tile) {
   }
   if (tile.requantize.output != ConvOutput::codes) {
     store_numbers<pixels, vectors>(tile, sum);
-    return;
+  } else if (tile.requantize.saturating) {
+    store_codes<true, pixels, vectors>(tile, sum);
+  } else {
+    store_codes<false, pixels, vectors>(tile, sum);
   }
-  if constexpr (vectors > 1) {
-    if (!tile.plain_lanes) return store_packed<pixels, vectors>(tile, sum);
-  }
-  store_plain<pixels, vectors>(tile, sum);
 }
 
 using TileFunction = void (*)(const Tile&);

@@ -70,7 +70,7 @@ void run(const ProductParams& params, const ProductShape& shape, const std::uint
   std::fill_n(multiplier, block_columns, params.multiplier);
   std::fill_n(output_bias, block_columns, -0.0F);
   const std::int16_t* segment = rows;
-  avx2::Tile tile;
+  MatrixTile<std::int16_t, std::int16_t> tile;
   tile.segments = &segment;
   tile.steps = static_cast<int>(padded_depth(shape) / 2);
   tile.pixel_stride = padded_depth(shape);
@@ -79,18 +79,19 @@ void run(const ProductParams& params, const ProductShape& shape, const std::uint
   tile.multiplier = multiplier;
   tile.output_bias = output_bias;
   tile.output_stride = shape.columns;
-  tile.requantize =
-      RequantizeParams(params.output, params.output_zero_point, params.low, params.high);
+  tile.requantize = RequantizeParams(params.output, params.output_zero_point, params.low,
+                                     params.high, std::span(&params.multiplier, 1));
   const bool codes = params.output == ConvOutput::codes;
   const auto element = static_cast<std::int64_t>(element_bytes(params.output));
   for (std::int64_t first = 0; first < shape.columns; first += block_columns) {
     tile.channels = static_cast<int>(std::min<std::int64_t>(shape.columns - first, block_columns));
     pack_block(shape, b, first, tile.channels, params.b_zero_point, codes, packed);
-    for (std::int64_t row = 0; row < shape.rows; row += avx2::max_pixels) {
-      const auto pixels = std::min<std::int64_t>(shape.rows - row, avx2::max_pixels);
+    constexpr int full = avx2::matrix_pixels(2);
+    for (std::int64_t row = 0; row < shape.rows; row += full) {
+      const auto pixels = std::min<std::int64_t>(shape.rows - row, full);
       tile.offset = row * tile.pixel_stride;
       tile.output = static_cast<std::byte*>(output) + (row * shape.columns + first) * element;
-      avx2::run_matrix_tile(static_cast<int>(pixels), tile);
+      avx2::run_matrix_tile<avx2::Dot2>(static_cast<int>(pixels), 2, tile);
     }
   }
 }

@@ -128,8 +128,8 @@ void run(const ProductParams& params, const ProductShape& shape, const std::uint
   tile.multiplier = s.multiplier;
   tile.output_bias = s.output_bias;
   tile.output_stride = shape.columns;
-  tile.requantize =
-      RequantizeParams(params.output, params.output_zero_point, params.low, params.high);
+  tile.requantize = RequantizeParams(params.output, params.output_zero_point, params.low,
+                                     params.high, std::span(&params.multiplier, 1));
   for (std::int64_t first = 0; first < shape.columns; first += block_columns) {
     tile.channels = static_cast<int>(std::min<std::int64_t>(shape.columns - first, block_columns));
     const int vectors = (tile.channels + 15) / 16;
