@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Weights of 4 bits, activations of 8: nearest and second-order rounding over three draws of 200 samples.
+"""Weights of 2 to 4 bits, activations of 8: nearest and second-order rounding over three draws of 200 samples.
 
     bench/low_bits.py OCTET [MODEL...] [--seeds 0 1 2] [--rows PATTERN]
 
@@ -19,6 +19,8 @@ ROWS = [
     ("nearest +bias +equalize", "--no-adaround"),
     ("second order", "--no-equalize"),
     ("second order +equalize", ""),
+    *[(f"{bits} bits by {scope}", f"--bits-weights {bits} --adaround-scope {scope}")
+      for bits in (2, 3, 4) for scope in ("layer", "block")],
 ]
 MODELS = ["resnet20", "resnet56", "mobilenet_v1_075_224"]
 

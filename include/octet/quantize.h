@@ -43,8 +43,10 @@ struct QuantizeRequest {
                                         ///< bias; default: as optimize says
   std::optional<bool> learn_rounding;   ///< round weights by what layers give on samples;
                                         ///< default: with less than 8 bits
-  int weight_bits = 0;                  ///< 2 to 8; 0: 8, or 4 with weights int4
-  int edge_weight_bits = 0;             ///< of first and last layers; 0: 8
+  /// layer or block: behind what that compares with the float model; "": layer.
+  std::string rounding_scope;
+  int weight_bits = 0;       ///< 2 to 8; 0: 8, or 4 with weights int4
+  int edge_weight_bits = 0;  ///< of first and last layers; 0: 8
   int activation_bits = 8;
   /// int8, uint8 or int16 (symmetric, targets tflite and tflite-micro); "": what the target takes.
   std::string activation_storage;

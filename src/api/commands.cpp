@@ -105,7 +105,8 @@ std::string quantize_command(const QuantizeRequest& r) {
       .either("equalize", r.equalize)
       .either("absorb-bias", r.absorb_bias)
       .either("bias-correction", r.bias_correction)
-      .either("adaround", r.learn_rounding);
+      .either("adaround", r.learn_rounding)
+      .option("--adaround-scope", r.rounding_scope);
   add_scheme(line, r);
   line.each("--int16", r.wide).each("--skip", r.skip);
   return line.text();

@@ -229,6 +229,7 @@ Result<std::vector<LayerEffect>> ModelTrials::study(const TrialPlan& plan) {
   if (plain.optimize == "best") plain.optimize = "fast";
   auto request = quantize_request(setting_.request, plain, file.path());
   request.learn_rounding = false;
+  request.rounding_scope.clear();
   request.input_layout.clear();
   OCTET_ASSIGN(const auto options, parse_options(request));
   OCTET_TRY(quantize_sharing(request, &setting_.calibration));

@@ -39,6 +39,9 @@ nlohmann::ordered_json options_json(const Provenance& provenance) {
     if (options.absorb_bias) json["absorb_bias"] = true;
     json["refine_bias"] = options.refine_bias;
     json["adaround"] = options.learn_rounding;
+    if (options.rounding_scope != RoundingScope::layer) {
+      json["adaround_scope"] = name(options.rounding_scope);
+    }
     if (request.data_free) json["data_free"] = true;
     json["bias_correction"] = std::find(skip.begin(), skip.end(), "correct_bias") == skip.end();
   }

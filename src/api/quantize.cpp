@@ -64,6 +64,7 @@ std::string unused_options(const QuantizeRequest& request, const QuantizeOptions
   if (request.equalize.value_or(false)) unused.emplace_back("--equalize");
   if (request.absorb_bias.value_or(false)) unused.emplace_back("--absorb-bias");
   if (request.learn_rounding.value_or(false)) unused.emplace_back("--adaround");
+  if (!request.rounding_scope.empty()) unused.emplace_back("--adaround-scope");
   if (options.weights == WeightType::float16) {
     if (request.weight_bits != 0) unused.emplace_back("--bits-weights");
     if (request.per_channel) unused.emplace_back("--per-channel and --per-tensor");

@@ -100,6 +100,7 @@ QuantizeRequest request_from_provenance(const std::map<std::string, std::string>
   r.refine_bias = unusual(flag(json, "refine_bias"), false);
   r.bias_correction = unusual(flag(json, "bias_correction"), true);
   r.learn_rounding = unusual(flag(json, "adaround"), few_bits);
+  r.rounding_scope = text(json, "adaround_scope");
   return r;
 }
 
@@ -130,6 +131,7 @@ void apply_advice(std::span<const std::string> options, QuantizeRequest& request
     request.reduce_range = false;
     request.narrow.clear();
     request.learn_rounding.reset();
+    request.rounding_scope.clear();
     request.equalize.reset();
   }
 }

@@ -192,6 +192,7 @@ Status check_samples(const QuantizeRequest& request) {
   const bool from_file = !request.statistics.empty();
   std::string_view asked;
   if (request.learn_rounding.value_or(false)) asked = "--adaround";
+  if (request.rounding_scope == "block") asked = "--adaround-scope block";
   if (request.refine_bias.value_or(false)) asked = "--refine-bias";
   if (from_file && request.equalize.value_or(false)) asked = "--equalize";
   if (from_file && request.absorb_bias.value_or(false)) asked = "--absorb-bias";
@@ -199,6 +200,20 @@ Status check_samples(const QuantizeRequest& request) {
   if (asked.empty() || (!from_file && !request.data_free)) return {};
   return fail(ErrorKind::usage, "{} needs the samples themselves: give --data, not {}", asked,
               from_file ? "--stats" : "--data-free");
+}
+
+Status parse_rounding_scope(const QuantizeRequest& request, QuantizeOptions& options) {
+  if (request.rounding_scope.empty()) return {};
+  const auto scope = rounding_scope_from_name(request.rounding_scope);
+  if (!scope) {
+    return fail(ErrorKind::usage, "no scope of rounding '{}'; there are layer and block",
+                request.rounding_scope);
+  }
+  options.rounding_scope = *scope;
+  if (options.learn_rounding || *scope == RoundingScope::layer) return {};
+  return fail(ErrorKind::usage,
+              "--adaround-scope block is for rounding by samples, which is off: --adaround turns "
+              "it on");
 }
 
 /// What --optimize and the single switches choose.
@@ -220,7 +235,7 @@ Status parse_optimizations(const QuantizeRequest& request, QuantizeOptions& opti
   options.refine_bias = samples && request.refine_bias.value_or(corrected && level == "best");
   options.learn_rounding = samples && request.learn_rounding.value_or(level != "none" && few_bits);
   if (!corrected) options.skip.emplace_back("correct_bias");
-  return {};
+  return parse_rounding_scope(request, options);
 }
 
 }  // namespace

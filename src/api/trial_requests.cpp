@@ -20,7 +20,8 @@ constexpr std::int64_t training_batch = 32;
 bool can_train(const QuantizeRequest& r) {
   return r.weights == "int8" && !r.reduce_range && r.input_layout.empty() && r.rule.empty() &&
          r.wide.empty() && r.skip.empty() && r.weight_observer == "minmax" && !r.requantize &&
-         !r.refine_bias && !r.equalize && !r.absorb_bias && !r.bias_correction && !r.learn_rounding;
+         !r.refine_bias && !r.equalize && !r.absorb_bias && !r.bias_correction &&
+         !r.learn_rounding && r.rounding_scope.empty();
 }
 
 }  // namespace

@@ -173,6 +173,8 @@ void add_pipeline_options(CLI::App& command, Options& options) {
   options.rounding_option = command.add_flag(
       "--adaround,!--no-adaround", options.learn_rounding,
       "Round weights by what each layer gives on samples (default: with less than 8 bits)");
+  command.add_option("--adaround-scope", request.rounding_scope,
+                     "layer|block: and then by what blocks of layers give (default: layer)");
   command.add_option("--keep-float", request.keep_float,
                      "Keep nodes whose name fits the pattern in float");
   command.add_option("--int16", request.wide,

@@ -261,6 +261,16 @@ std::optional<Method> method_from_name(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view name(RoundingScope scope) {
+  return scope == RoundingScope::block ? "block" : "layer";
+}
+
+std::optional<RoundingScope> rounding_scope_from_name(std::string_view text) {
+  if (text == "layer") return RoundingScope::layer;
+  if (text == "block") return RoundingScope::block;
+  return std::nullopt;
+}
+
 std::vector<std::string_view> pass_names(const QuantizeOptions& options) {
   std::vector<std::string_view> names;
   for (const auto& pass : pipeline_of(options)) names.push_back(pass.name);

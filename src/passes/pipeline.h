@@ -28,6 +28,15 @@ enum class Method : std::uint8_t {
 /// with weight-only models.
 enum class WeightType : std::uint8_t { int8, int4, float16 };
 
+/// Behind what learned rounding compares the quantized model with the float one.
+enum class RoundingScope : std::uint8_t {
+  layer,  ///< each layer, or the sum that it goes into
+  block,  ///< and then each block of layers
+};
+
+[[nodiscard]] std::string_view name(RoundingScope scope);
+[[nodiscard]] std::optional<RoundingScope> rounding_scope_from_name(std::string_view name);
+
 struct QuantizeOptions {
   Method method = Method::static_ranges;
   WeightType weights = WeightType::int8;  ///< float16: weight-only
@@ -41,8 +50,9 @@ struct QuantizeOptions {
   std::optional<int> edge_weight_bits;       ///< of first and last layers; default: weight_bits
   std::optional<int> depthwise_weight_bits;  ///< of depthwise convolutions; default: weight_bits
   bool learn_rounding = false;               ///< needs samples
-  int activation_bits = 8;                   ///< 16: symmetric, where the target has them
-  std::optional<DType> activation_storage;   ///< i8 or u8 in the file; default: the target's
+  RoundingScope rounding_scope = RoundingScope::layer;
+  int activation_bits = 8;                  ///< 16: symmetric, where the target has them
+  std::optional<DType> activation_storage;  ///< i8 or u8 in the file; default: the target's
   std::optional<DType> io;    ///< i8, u8 or i16: inputs and outputs are such codes in the file
   bool reduce_range = false;  ///< 7-bit weights, for x86 without VNNI
   bool equalize = false;      ///< needs samples or moments

@@ -10,6 +10,7 @@
 #include "passes/layer_bits.h"
 #include "passes/layer_rows.h"
 #include "passes/passes.h"
+#include "passes/refine_blocks.h"
 #include "passes/round_layer.h"
 #include "passes/sample_store.h"
 
@@ -19,7 +20,8 @@
 // they have been rounded, so that each layer also makes up for what those got wrong (asymmetric
 // reconstruction: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training
 // Quantization", section 3.4). Where a layer's result is added to another value, the sum is what is
-// reconstructed.
+// reconstructed. With RoundingScope::block the layers of a block are decided once more together, by
+// the error behind it.
 
 namespace octet::passes {
 namespace {
@@ -61,6 +63,7 @@ class Rounder {
     OCTET_TRY(find_layers());
     if (!layers_.empty()) {
       OCTET_ASSIGN(samples_, store_.read());
+      OCTET_TRY(find_blocks());
     }
     for (std::size_t first = 0; first < layers_.size();) {
       const auto last = first + layers_of_one_sweep(first);
@@ -71,6 +74,7 @@ class Rounder {
           const auto& name = context_.model.graph.node(layers_[first].id).name;
           return tl::unexpected(status.error().with_context(name));
         }
+        if (blocks_) OCTET_TRY(blocks_->layer_done(layers_[first].id));
         layers_[first].outputs = {};
       }
     }
@@ -79,10 +83,19 @@ class Rounder {
           "{} layer{} not rounded by samples, whose kind, few rows or large biases do not allow it",
           left_, left_ == 1 ? "" : "s"));
     }
+    if (blocks_) blocks_->report();
     return {};
   }
 
  private:
+  Status find_blocks() {
+    if (context_.options.rounding_scope != RoundingScope::block) return {};
+    std::vector<NodeId> ids;
+    for (const auto& layer : layers_) ids.push_back(layer.id);
+    blocks_.emplace(context_, float_graph_, store_, samples_);
+    return blocks_->find(ids);
+  }
+
   Status find_layers() {
     const Graph& graph = context_.model.graph;
     OCTET_ASSIGN(const auto order, graph.topological_order());
@@ -357,6 +370,7 @@ class Rounder {
   SampleStore store_;
   std::vector<Layer> layers_;
   std::set<NodeId> pending_;  ///< layers that are still to be rounded
+  std::optional<BlockRefiner> blocks_;
   std::int64_t samples_ = 0;
   int left_ = 0;
 };

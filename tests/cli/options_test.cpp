@@ -80,6 +80,9 @@ TEST(Method, RefusalsSayWhatThereIs) {
   refuse({"--bits-first-last", "9", "--data", train}, "2 to 8");
   refuse({"--stats", "s", "--adaround"}, "samples");
   refuse({"--data-free", "--adaround"}, "samples");
+  refuse({"--stats", "s", "--adaround-scope", "block"}, "samples");
+  refuse({"--adaround-scope", "x", "--data", train}, "layer and block");
+  refuse({"--adaround-scope", "block", "--data", train}, "--adaround turns it on");
   refuse({"--weights", "float16", "--method", "dynamic"}, "weight-only");
   refuse({"--dynamic-form", "qdq", "--data", train}, "dynamic");
   refuse({"--dynamic-form", "x"}, "integer");
