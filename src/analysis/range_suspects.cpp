@@ -154,7 +154,8 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
   const auto cut = cut_ranges(pairs);
   if (cut.empty()) return;
   const auto count = telling_ranges(cut);
-  const auto limit = std::max(1.0, few * static_cast<double>(telling_ranges(pairs)));
+  const auto all = telling_ranges(pairs);
+  const auto limit = std::max(1.0, few * static_cast<double>(all));
   const auto covered = coverage(input, cut);
   Suspect suspect;
   for (std::size_t i = 0; i < std::min(cut.size(), most_named); ++i) {
@@ -163,7 +164,7 @@ void find_narrow_ranges(const DiagnosisInput& input, const std::vector<RangePair
   suspect.evidence.push_back(
       fmt::format("{} of {} ranges that depend on the samples are narrower than {:g} of what these "
                   "data give, and cut off values worth speaking of",
-                  count, telling_ranges(pairs), narrow));
+                  count, all, narrow));
   // An observer cuts off values of all samples; what one class of them made covers that class.
   constexpr double spared = 0.1;
   const bool some_fit = covered.least < spared * covered.mean;

@@ -1,6 +1,7 @@
 #include "passes/block_graph.h"
 
 #include "arithmetic/quantize.h"
+#include "engine/gradient/fake_quant.h"
 #include "graph/shape_inference.h"
 
 namespace octet {
@@ -32,22 +33,6 @@ Result<Graph> cut_out(const QuantizedGraph& model, const Block& block) {
     }
   }
   return graph;
-}
-
-Node fake_quant(const std::string& name, ValueId value, ValueId scale,
-                const Quantization& quantization) {
-  Node node;
-  node.op = "FakeQuant";
-  node.domain = "octet";
-  node.name = name + "_fake_quant";
-  node.inputs = {value, scale};
-  node.attributes = {
-      {"zero_point", std::vector<std::int64_t>(quantization.params.zero_point.begin(),
-                                               quantization.params.zero_point.end())},
-      {"axis", std::int64_t{quantization.params.axis}},
-      {"qmin", quantization.scheme.qmin()},
-      {"qmax", quantization.scheme.qmax()}};
-  return node;
 }
 
 }  // namespace
@@ -84,7 +69,7 @@ ValueId BlockGraph::fake_quant_of(ValueId value, const Quantization& quantizatio
   Value image;
   image.name = name + "_fake";
   image.dtype = DType::f32;
-  auto node = fake_quant(name, value, scale, quantization);
+  auto node = gradient::fake_quant_node(name, {value, scale}, quantization);
   const auto output = graph_.add_value(std::move(image));
   const auto known = like_.find(value);
   like_[output] = known == like_.end() ? value : known->second;

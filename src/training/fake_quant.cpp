@@ -9,6 +9,7 @@
 
 #include "arithmetic/bias.h"
 #include "arithmetic/quantize.h"
+#include "engine/gradient/fake_quant.h"
 #include "training/batch_norm.h"
 
 namespace octet {
@@ -145,24 +146,16 @@ class Inserter {
   /// A FakeQuant of `read`, which is the value `id` or an image of it.
   ValueId add_node(ValueId id, const Quantization& quantization, const TrainedScale& known,
                    ValueId read) {
-    const auto& [scheme, params, origin, storage] = quantization;
-    const std::int64_t largest = std::max<std::int64_t>(scheme.qmax() - params.zero_point[0], 1);
+    const std::int64_t largest =
+        std::max<std::int64_t>(quantization.scheme.qmax() - quantization.params.zero_point[0], 1);
     const auto elements = static_cast<double>(elements_of(id, quantization));
-    Node node;
-    node.op = "FakeQuant";
-    node.domain = "octet";
-    node.name = model_.graph.value(id).name + "_fake_quant";
-    node.inputs = {read, known.constant};
-    if (known.offset != ValueId::none) node.inputs.push_back(known.offset);
-    node.attributes = {
-        {"zero_point",
-         std::vector<std::int64_t>(params.zero_point.begin(), params.zero_point.end())},
-        {"axis", std::int64_t{params.axis}},
-        {"qmin", scheme.qmin()},
-        {"qmax", scheme.qmax()},
-        {"estimator", std::string(method_ == ScaleMethod::pact ? "pact" : "lsq")},
-        {"gradient_scale",
-         static_cast<float>(1 / std::sqrt(elements * static_cast<double>(largest)))}};
+    std::vector<ValueId> inputs = {read, known.constant};
+    if (known.offset != ValueId::none) inputs.push_back(known.offset);
+    auto node =
+        gradient::fake_quant_node(model_.graph.value(id).name, std::move(inputs), quantization);
+    node.attributes["estimator"] = std::string(method_ == ScaleMethod::pact ? "pact" : "lsq");
+    node.attributes["gradient_scale"] =
+        static_cast<float>(1 / std::sqrt(elements * static_cast<double>(largest)));
     Value value;
     value.name = model_.graph.value(id).name + "_fake";
     value.dtype = DType::f32;

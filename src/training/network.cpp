@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/gradient/fake_quant.h"
 #include "graph/shape_inference.h"
 #include "training/samples.h"
 
 namespace octet {
 namespace {
 
-bool is_fake_quant(const Node& node) { return node.domain == "octet" && node.op == "FakeQuant"; }
+using gradient::is_fake_quant;
 
 /// The constant behind a use, through the fake-quant that may stand between.
 ValueId constant_behind(const Graph& graph, const std::vector<NodeId>& producers, ValueId id) {

@@ -101,6 +101,12 @@ class AdviceTrial : public ::testing::Test {
     return made ? std::move(*made) : nullptr;
   }
 
+  QuantizeRequest coarse_request() const {
+    auto coarse = request();
+    coarse.weight_bits = 3;
+    return coarse;
+  }
+
   /// KL of two files on samples.
   double kl(const std::string& quantized, const DataSource& data) const {
     CompareRequest compared;
@@ -143,9 +149,7 @@ TEST_F(AdviceTrial, KnowsItsObstacles) {
 
 /// The same by hand: quantized by the one part of the data as arrays, compared on the other.
 TEST_F(AdviceTrial, QuantizesBySamplesThatItDoesNotJudgeBy) {
-  auto coarse = request();
-  coarse.weight_bits = 3;
-  make(coarse);
+  make(coarse_request());
   const auto tried = trials();
   ASSERT_NE(tried, nullptr);
   const auto graph = open_model(model)->model.graph;
@@ -158,7 +162,7 @@ TEST_F(AdviceTrial, QuantizesBySamplesThatItDoesNotJudgeBy) {
   const double now = kl(int8, judged);
   EXPECT_NEAR(tried->now().distance.kl.value_or(0), now, 1e-9 * now);
 
-  auto by_hand = coarse;
+  auto by_hand = coarse_request();
   by_hand.data = arrays("calibration.npy", *data, parts.calibration);
   by_hand.output = (folder / "by_hand.onnx").string();
   make(by_hand);
@@ -192,9 +196,7 @@ TEST_F(AdviceTrial, TakesMoreSamplesThanATooSmallCalibration) {
 /// The answers that outcomes are measured from are the float model's: with one layer of 8 bits
 /// left, little stands between them.
 TEST_F(AdviceTrial, OfNearlyAllLayersInFloatComesNearTheFloatModelsAnswers) {
-  auto coarse = request();
-  coarse.weight_bits = 3;
-  make(coarse);
+  make(coarse_request());
   const auto tried = trials();
   ASSERT_NE(tried, nullptr);
   const auto quantized = open_model(int8);

@@ -13,6 +13,7 @@ float pick_multiplier(Random& random, Multipliers kind, int taps) {
     case Multipliers::real:
       return random.real(0.2F, 2.0F) / (60.0F * std::sqrt(static_cast<float>(taps)));
     case Multipliers::ties: return random.of({0.5F, 0.25F, 0.125F, 0x1p-6F, 0x1p-9F});
+    case Multipliers::large: return random.of({0x1.fffffep-1F, 0.75F, -0.75F, 0x1p-9F});
     case Multipliers::wild:
       return random.of({0.0F, 1e-30F, 1e30F, 0.75F, std::numeric_limits<float>::infinity(),
                         std::numeric_limits<float>::quiet_NaN()});
@@ -53,7 +54,7 @@ Problem make_problem(const ConvGeometry& g, Random& random, Values values,
   }
   for (int o = 0; o < g.out_channels; ++o) {
     p.bias.push_back(
-        multipliers == Multipliers::wild
+        multipliers == Multipliers::wild || multipliers == Multipliers::large
             ? random.of({std::numeric_limits<int>::max(), std::numeric_limits<int>::min(), 0, 77})
             : random.in(-3000, 3000));
     p.multiplier.push_back(pick_multiplier(random, multipliers, taps));

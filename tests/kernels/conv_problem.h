@@ -32,7 +32,8 @@ class Random {
 };
 
 enum class Values { random, extreme };
-enum class Multipliers { real, ties, wild };
+/// large: below 1, with biases at the ends of their range.
+enum class Multipliers { real, ties, large, wild };
 
 struct Problem {
   ConvParams params;

@@ -183,9 +183,9 @@ void sweep(const Sweep& s, unsigned seed) {
     if (random.in(0, 3) == 0) g.pad_top = g.pad_left = 0;
     const bool none = g.pad_left == 0 && random.in(0, 1) == 0;
     if (!fit_outputs(g, none ? 0 : random.in(0, 2), none ? 0 : random.in(0, 2))) continue;
-    const auto problem =
-        make_problem(g, random, random.of({Values::random, Values::extreme}),
-                     random.of({Multipliers::real, Multipliers::ties, Multipliers::wild}));
+    const auto problem = make_problem(
+        g, random, random.of({Values::random, Values::extreme}),
+        random.of({Multipliers::real, Multipliers::ties, Multipliers::large, Multipliers::wild}));
     const auto rows = static_cast<int>(g.batch) * g.out_height;
     const int split = random.in(0, rows);
     fast += check(problem, split) - 1;

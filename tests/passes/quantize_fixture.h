@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/float/float_program.h"
 #include "graph/graph_builder.h"
 #include "passes/pipeline.h"
 
@@ -26,6 +27,28 @@ inline StatisticsSource statistics_of(const Ranges& ranges) {
       statistics.values[name].histogram.observe_range(std::vector<float>{low, high});
     }
     return statistics;
+  };
+}
+
+/// Min-max statistics and means of what the float graph computes from sample(0) to sample(count -
+/// 1).
+inline StatisticsSource statistics_over(int count, Tensor (*sample)(int i)) {
+  return [count, sample](const Graph& graph,
+                         const std::vector<ValueId>& values) -> Result<Statistics> {
+    Statistics all;
+    all.observer = ObserverKind::minmax;
+    OCTET_ASSIGN(const auto program, compile_float(graph, values));
+    OCTET_ASSIGN(const auto session, program->session());
+    TapRequest taps{values, [&](const TapView& view) {
+                      auto& seen = all.values[graph.value(view.value).name];
+                      seen.histogram.observe_range(view.values);
+                      seen.means.observe(view);
+                    }};
+    for (int i = 0; i < count; ++i) {
+      const std::vector<Tensor> inputs{sample(i)};
+      OCTET_TRY(session->run(inputs, &taps));
+    }
+    return all;
   };
 }
 

@@ -44,27 +44,7 @@ Graph network() {
   return b.graph;
 }
 
-StatisticsSource statistics() {
-  return [](const Graph& graph, const std::vector<ValueId>& values) -> Result<Statistics> {
-    Statistics all;
-    all.observer = ObserverKind::minmax;
-    const auto program = compile_float(graph, values);
-    if (!program) return tl::unexpected(program.error());
-    const auto session = (*program)->session();
-    TapRequest taps{values, [&](const TapView& view) {
-                      auto& seen = all.values[graph.value(view.value).name];
-                      seen.histogram.observe_range(view.values);
-                      seen.means.observe(view);
-                    }};
-    for (int i = 0; i < sample_count; ++i) {
-      const std::vector<Tensor> inputs{sample(i)};
-      if (auto result = (*session)->run(inputs, &taps); !result) {
-        return tl::unexpected(result.error());
-      }
-    }
-    return all;
-  };
-}
+StatisticsSource statistics() { return testing::statistics_over(sample_count, sample); }
 
 SampleSource samples() {
   return testing::samples_of(sample_count, [](int i) { return std::vector<Tensor>{sample(i)}; });

@@ -22,6 +22,7 @@
 
 #include "arithmetic/quantize.h"
 #include "engine/float/vector_clones.h"
+#include "engine/gradient/fake_quant.h"
 #include "engine/gradient/gradient_op.h"
 
 namespace octet::gradient {
@@ -174,6 +175,22 @@ MadeOp make_fake_quant(const OpSource& source) {
 constexpr auto entries = std::to_array<OpEntry>({{"FakeQuant", make_fake_quant}});
 
 }  // namespace
+
+Node fake_quant_node(const std::string& name, std::vector<ValueId> inputs,
+                     const Quantization& quantization) {
+  const auto& [scheme, params, origin, storage] = quantization;
+  Node node;
+  node.op = "FakeQuant";
+  node.domain = "octet";
+  node.name = name + "_fake_quant";
+  node.inputs = std::move(inputs);
+  node.attributes = {
+      {"zero_point", std::vector<std::int64_t>(params.zero_point.begin(), params.zero_point.end())},
+      {"axis", std::int64_t{params.axis}},
+      {"qmin", scheme.qmin()},
+      {"qmax", scheme.qmax()}};
+  return node;
+}
 
 std::span<const OpEntry> fake_quant_entries() { return entries; }
 

@@ -86,16 +86,21 @@ OCTET_AVX512VNNI inline __m512i scale_and_round(__m512i sum, const float* multip
   return _mm512_cvtps_epi32(_mm512_min_ps(tail.high, scaled));
 }
 
-/// Words of two registers of sums, the output zero point included. Without saturation they lie in
-/// [INT16_MIN, 255 - zero point] before it is added: the addition cannot wrap.
+/// Without saturation words lie in [INT16_MIN, 255 - zero point]: the addition cannot wrap.
+template <bool saturating>
+OCTET_AVX512VNNI inline __m512i add_zero_point(__m512i words, const Tail& tail) {
+  return saturating ? _mm512_adds_epi16(words, tail.zero_point)
+                    : _mm512_add_epi16(words, tail.zero_point);
+}
+
+/// Words of two registers of sums, the output zero point included.
 template <bool saturating>
 OCTET_AVX512VNNI inline __m512i code_words(__m512i first, __m512i second, const float* multiplier,
                                            const Tail& tail) {
-  const __m512i words =
+  return add_zero_point<saturating>(
       _mm512_packs_epi32(scale_and_round<saturating>(first, multiplier, tail),
-                         scale_and_round<saturating>(second, multiplier + 16, tail));
-  return saturating ? _mm512_adds_epi16(words, tail.zero_point)
-                    : _mm512_add_epi16(words, tail.zero_point);
+                         scale_and_round<saturating>(second, multiplier + 16, tail)),
+      tail);
 }
 
 /// 64 codes in channel order from 4 registers in pack order (see packing.h).
@@ -126,8 +131,7 @@ OCTET_AVX512VNNI inline __m512i requantize48(const __m512i (&sum)[3], const floa
   // Of each 128-bit part the first 12 bytes.
   const __m512i codes =
       _mm512_packus_epi16(code_words<saturating>(sum[0], sum[1], multiplier, tail),
-                          saturating ? _mm512_adds_epi16(words, tail.zero_point)
-                                     : _mm512_add_epi16(words, tail.zero_point));
+                          add_zero_point<saturating>(words, tail));
   const __m512i together = _mm512_maskz_compress_epi32(0x7777, codes);
   return saturating ? together : _mm512_max_epu8(together, tail.low);
 }

@@ -87,7 +87,8 @@ class Output8 {
   OCTET_AVX2 explicit Output8(const Row& row)
       : row_(row),
         tail_(avx2::make_tail(row.requantize)),
-        codes_(row.requantize.output == ConvOutput::codes) {}
+        codes_(row.requantize.output == ConvOutput::codes),
+        numbers_(codes_ ? avx2::Numbers{} : avx2::make_numbers<1>(row)) {}
 
   /// A register in plain order for each row, to elements `at` and on of the row.
   OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t at) const {
@@ -108,16 +109,16 @@ class Output8 {
 
  private:
   OCTET_AVX2 void store_numbers(__m256i first, __m256i second, std::int64_t at) const {
-    const avx2::Numbers numbers = avx2::make_numbers<1>(row_);
     const __m256i sums[2][1] = {{first}, {second}};
     for (int r = 0; r < row_.rows; ++r) {
-      avx2::store_numbers(numbers, sums[r], row_.output, at + r * row_.output_row_stride);
+      avx2::store_numbers(numbers_, sums[r], row_.output, at + r * row_.output_row_stride);
     }
   }
 
   Row row_;  // stores to the output cannot change a copy
   avx2::Tail tail_;
   bool codes_;
+  avx2::Numbers numbers_;
 };
 
 /// 8 channels of two input rows, widened and side by side.

@@ -50,17 +50,18 @@ struct alignas(64) Sums {
 
 template <bool saturating, int vectors>
 OCTET_AVX512VNNI void store_codes(const Tile& tile, const Sums& sums, int group_tile, int pixels,
-                                  std::uint8_t* output) {
+                                  void* output) {
+  auto* codes = static_cast<std::uint8_t*>(output);
   const avx512::Tail tail = avx512::make_tail(tile.requantize);
   const auto mask = static_cast<__mmask32>(avx512::low_bits(tile.channels));
-  for (int p = 0; p < pixels; ++p, output += tile.output_stride) {
+  for (int p = 0; p < pixels; ++p, codes += tile.output_stride) {
     const __m512i first = _mm512_load_si512(sums.values[group_tile][p]);
     if constexpr (vectors == 2) {
       const __m512i pair[2] = {first, _mm512_load_si512(sums.values[group_tile + 1][p])};
-      _mm256_mask_storeu_epi8(output, mask,
+      _mm256_mask_storeu_epi8(codes, mask,
                               avx512::requantize32<saturating>(pair, tile.multiplier, tail));
     } else {
-      _mm_mask_storeu_epi8(output, static_cast<__mmask16>(mask),
+      _mm_mask_storeu_epi8(codes, static_cast<__mmask16>(mask),
                            avx512::requantize16<saturating>(first, tile.multiplier, tail));
     }
   }
@@ -69,7 +70,7 @@ OCTET_AVX512VNNI void store_codes(const Tile& tile, const Sums& sums, int group_
 /// Accumulators and floats; lanes are in plain order.
 template <int vectors>
 OCTET_AVX512VNNI void store_numbers(const Tile& tile, const Sums& sums, int group_tile, int pixels,
-                                    std::int32_t* output) {
+                                    void* output) {
   const std::uint64_t lanes = avx512::low_bits(tile.channels);
   const bool floats = tile.requantize.output == ConvOutput::floats;
   for (int v = 0; v < vectors; ++v) {
@@ -77,7 +78,7 @@ OCTET_AVX512VNNI void store_numbers(const Tile& tile, const Sums& sums, int grou
     const __m512 multiplier = _mm512_mul_ps(_mm512_set1_ps(tile.input_scale),
                                             _mm512_loadu_ps(tile.multiplier + tile_lanes * v));
     const __m512 bias = _mm512_loadu_ps(tile.output_bias + tile_lanes * v);
-    auto* to = output + tile_lanes * v;
+    auto* to = static_cast<std::int32_t*>(output) + tile_lanes * v;
     for (int p = 0; p < pixels; ++p, to += tile.output_stride) {
       const __m512i sum = _mm512_load_si512(sums.values[group_tile + v][p]);
       if (floats) {
@@ -87,6 +88,14 @@ OCTET_AVX512VNNI void store_numbers(const Tile& tile, const Sums& sums, int grou
       }
     }
   }
+}
+
+using StoreFunction = void (*)(const Tile&, const Sums&, int, int, void*);
+
+template <int vectors>
+StoreFunction store_function(const RequantizeParams& params) {
+  if (params.output != ConvOutput::codes) return store_numbers<vectors>;
+  return params.saturating ? store_codes<true, vectors> : store_codes<false, vectors>;
 }
 
 /// Some tiles, of one row of pixels or several.
@@ -140,18 +149,14 @@ template <int tall, int vectors>
 void run_group(const Tile& tile, const PixelGroup& group) {
   Sums sums;
   multiply<tall, vectors>(tile, group, sums);
+  const auto store = store_function<vectors>(tile.requantize);
+  const std::int64_t pixel_bytes =
+      tile.output_stride * static_cast<std::int64_t>(element_bytes(tile.requantize.output));
   for (int t = 0; t < tall; ++t) {
     const auto i = static_cast<std::size_t>(t);
-    const std::int64_t at = (group.row[i] * group.row_pixels + group.first[i]) * tile.output_stride;
-    auto* codes = static_cast<std::uint8_t*>(tile.output) + at;
-    if (tile.requantize.output == ConvOutput::codes && tile.requantize.saturating) {
-      store_codes<true, vectors>(tile, sums, t * vectors, group.pixels, codes);
-    } else if (tile.requantize.output == ConvOutput::codes) {
-      store_codes<false, vectors>(tile, sums, t * vectors, group.pixels, codes);
-    } else {
-      store_numbers<vectors>(tile, sums, t * vectors, group.pixels,
-                             static_cast<std::int32_t*>(tile.output) + at);
-    }
+    const std::int64_t pixel = group.row[i] * group.row_pixels + group.first[i];
+    store(tile, sums, t * vectors, group.pixels,
+          static_cast<std::byte*>(tile.output) + pixel * pixel_bytes);
   }
 }
 
