@@ -62,7 +62,7 @@ void BlockGraph::quantize_values(const QuantPlan& plan) {
 }
 
 ValueId BlockGraph::fake_quant_of(ValueId value, const Quantization& quantization) {
-  const auto& name = graph_.value(value).name;
+  const std::string name = graph_.value(value).name;  // values move when some are added
   const auto& scales = quantization.params.scale;
   const auto scale = graph_.add_constant(
       name + "_scale", Tensor::from<float>(scales, {static_cast<std::int64_t>(scales.size())}));
