@@ -13,6 +13,7 @@ Collecting the cases takes a while: they are kept in DIR (default: build/node_ca
 import argparse
 import collections
 import concurrent.futures
+import fcntl
 import json
 import pathlib
 import re
@@ -97,12 +98,16 @@ def prepare(folder):
 
 
 def load(folder):
-    index = folder / "index.json"
-    if index.exists():
-        result = json.loads(index.read_text())
-        if result["operators"] == sorted(known_operators()):
-            return result
-    return prepare(folder)
+    """The index; of scripts that run side by side one writes the cases, the others wait for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(folder.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        index = folder / "index.json"
+        if index.exists():
+            result = json.loads(index.read_text())
+            if result["operators"] == sorted(known_operators()):
+                return result
+        return prepare(folder)
 
 
 def compare(ours, theirs, case):
