@@ -93,6 +93,7 @@ void run_layer(benchmark::State& state, const Layer& layer, Isa isa, double peak
 
 void run_onednn(benchmark::State& state, const Layer& layer) {
   const ConvParams params = make_params(layer);
+  octet::set_thread_count(1);
   octet::bench::OnednnConv conv(params.geometry);
   for (auto _ : state) conv.run();
   const auto& g = params.geometry;

@@ -99,12 +99,13 @@ bool Team::run(std::int64_t count, Loop loop) {
 void Team::post(std::int64_t count, const Loop& loop) {
   const auto helpers =
       static_cast<std::uint64_t>(std::clamp<std::int64_t>(count - 1, 0, size_ - 1));
-  loop_ = &loop;
-  count_ = count;
-  next_.store(size_, std::memory_order_relaxed);
+  const auto threads = static_cast<int>(helpers) + 1;
+  if (count > threads) next_.value.store(helpers + 1, std::memory_order_relaxed);
   ticket_ += 1;
+  posted_.loop = loop;
+  posted_.count = count;
   posted_.value.store(ticket_ << helper_bits | helpers, std::memory_order_release);
-  take_items(0);
+  take_items(0, threads);
   for (std::size_t thread = 1; thread <= helpers; ++thread) {
     const auto& report = reports_[thread].value;
     wait_until(spins_, [&] { return report.load(std::memory_order_acquire) == ticket_; });
@@ -123,17 +124,21 @@ void Team::serve(int thread) {
     seen = now;
     // Whoever is not waited for must not look at the loop: it may be over.
     if (thread > helpers_of(now)) continue;
-    take_items(thread);
+    take_items(thread, helpers_of(now) + 1);
     reports_[static_cast<std::size_t>(thread)].value.store(ticket_of(now),
                                                            std::memory_order_release);
   }
 }
 
-void Team::take_items(int thread) {
-  const std::int64_t count = count_;
-  for (std::int64_t i = thread; i < count; i = next_.fetch_add(1, std::memory_order_relaxed)) {
-    (*loop_)(thread, i);
-  }
+void Team::take_items(int thread, int threads) {
+  const Loop loop = *posted_.loop;
+  const std::int64_t count = posted_.count;
+  if (thread < count) loop(thread, thread);
+  if (count <= threads) return;
+  const auto take = [this] {
+    return static_cast<std::int64_t>(next_.value.fetch_add(1, std::memory_order_relaxed));
+  };
+  for (std::int64_t i = take(); i < count; i = take()) loop(thread, i);
 }
 
 }  // namespace octet

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/function_ref.h"
@@ -32,22 +33,26 @@ class Team {
   [[nodiscard]] static bool run(std::int64_t count, Loop loop);
 
  private:
-  /// On a cache line of its own, because another thread spins on it.
+  // What one thread writes and another spins on has a cache line of its own, and a loop travels in
+  // that of the word which announces it: lines that move between cores are what a loop costs.
   struct alignas(64) Shared {
     std::atomic<std::uint64_t> value{0};
+  };
+  struct alignas(64) Post {
+    std::atomic<std::uint64_t> value{0};  ///< see team.cpp
+    std::optional<Loop> loop;
+    std::int64_t count = 0;
   };
 
   void post(std::int64_t count, const Loop& loop);
   void serve(int thread);
-  void take_items(int thread);
+  void take_items(int thread, int threads);
 
-  const Loop* loop_ = nullptr;
-  std::int64_t count_ = 0;
   int size_ = 1;  ///< threads that OpenMP gave
   int spins_ = 0;
   std::uint64_t ticket_ = 0;
-  std::atomic<std::int64_t> next_{0};
-  Shared posted_;                ///< the loop to run, see post() in team.cpp
+  Post posted_;
+  Shared next_;                  ///< item that nobody has taken, where items outnumber the threads
   std::vector<Shared> reports_;  ///< by thread: the last loop it has finished
 };
 

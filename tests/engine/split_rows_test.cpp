@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "engine/integer/step.h"
@@ -46,11 +47,33 @@ TEST(SplitRows, CoversEveryRowOnceInOrder) {
   }
 }
 
-TEST(SplitRows, EveryThreadGetsFourMicrosecondsOfWork) {
-  EXPECT_EQ(split(64, 2, 6e3).size(), 1U);
-  EXPECT_EQ(split(64, 2, 7.5e3).size(), 1U);
-  EXPECT_EQ(split(64, 2, 8.5e3).size(), 2U);
-  EXPECT_EQ(split(64, 8, 21e3).size(), 5U);
+TEST(SplitRows, BlocksCoverEachChunkInOrder) {
+  for (const std::int64_t block : {1, 3, 64, 1000}) {
+    std::mutex mutex;
+    std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> chunks(4);
+    split_blocks(100, block, 4, 1e9, [&](int chunk, std::int64_t first, std::int64_t last) {
+      const std::lock_guard lock(mutex);
+      chunks[static_cast<std::size_t>(chunk)].emplace_back(first, last);
+    });
+    std::int64_t next = 0;
+    for (const auto& blocks : chunks) {
+      const std::int64_t rows = blocks.back().second - blocks.front().first;
+      EXPECT_EQ(std::ssize(blocks), (rows + block - 1) / block);
+      for (const auto& [first, last] : blocks) {
+        EXPECT_EQ(first, next);
+        EXPECT_LE(last - first, block);
+        next = last;
+      }
+    }
+    EXPECT_EQ(next, 100);
+  }
+}
+
+TEST(SplitRows, EveryThreadGetsThreeMicrosecondsOfWork) {
+  EXPECT_EQ(split(64, 2, 4e3).size(), 1U);
+  EXPECT_EQ(split(64, 2, 5.5e3).size(), 1U);
+  EXPECT_EQ(split(64, 2, 6.5e3).size(), 2U);
+  EXPECT_EQ(split(64, 8, 16e3).size(), 5U);
   EXPECT_EQ(split(64, 8, 1e9).size(), 8U);
   EXPECT_EQ(split(3, 8, 1e9).size(), 3U) << "no more chunks than rows";
 }

@@ -113,18 +113,14 @@ class HybridStep final : public FloatLayerStep {
                            prepared_bytes + thread_bytes * static_cast<std::size_t>(threads))}));
     const auto* input = layer().prepared(geometry, codes, scratch.mutable_raw(), params);
     std::byte* const memory = scratch.mutable_raw() + prepared_bytes;
-    split_rows(rows.count, threads, geometry.nanoseconds,
-               [&](int chunk, std::int64_t first, std::int64_t last) {
-                 auto* mine = memory + thread_bytes * static_cast<std::size_t>(chunk);
-                 auto* sums = reinterpret_cast<std::int32_t*>(mine + kernel_bytes);
-                 for (std::int64_t row = first; row < last; row += block) {
-                   kernels::ConvCall call{input, sums,  row, std::min(row + block, last),
-                                          mine,  params};
-                   call.output_row = row;
+    split_blocks(rows.count, block, threads, geometry.nanoseconds,
+                 [&](int chunk, std::int64_t first, std::int64_t last) {
+                   auto* mine = memory + thread_bytes * static_cast<std::size_t>(chunk);
+                   kernels::ConvCall call{input, mine + kernel_bytes, first, last, mine, params};
+                   call.output_row = first;
                    layer().run_rows(rows, call);
                    finish(rows, call, units, by_row, output);
-                 }
-               });
+                 });
     return {};
   }
 

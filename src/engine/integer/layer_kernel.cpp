@@ -26,11 +26,10 @@ LayerGeometry with_cost(LayerGeometry geometry, kernels::Isa isa) {
   geometry.macs = geometry.phases.empty() ? kernels::macs(g) : geometry.phases.macs();
   const auto macs = static_cast<double>(geometry.macs);
   if (g.groups != 1) {
-    geometry.nanoseconds = macs / per_nanosecond::depthwise_macs;
+    geometry.nanoseconds = macs / per_nanosecond::of(per_nanosecond::depthwise_macs, isa);
     return geometry;
   }
-  const double rate =
-      isa == kernels::Isa::amx ? per_nanosecond::dense_macs_amx : per_nanosecond::dense_macs;
+  const double rate = per_nanosecond::of(per_nanosecond::dense_macs, isa);
   const std::int64_t weights =
       std::int64_t{g.out_channels} * g.in_channels * g.kernel_height * g.kernel_width;
   geometry.nanoseconds =

@@ -80,14 +80,11 @@ class LayerStep final : public Step {
         parts_[0]->prepared(plan.geometry, context.codes[at(inputs[0])], context.scratch, {});
     std::byte* const scratch = context.scratch + plan.prepared_bytes;
     auto* codes = context.codes[at(outputs[0])];
-    split_rows(plan.rows.count, plan.threads, plan.nanoseconds,
-               [&](int chunk, std::int64_t first, std::int64_t last) {
-                 auto* mine = scratch + thread_bytes(plan) * static_cast<std::size_t>(chunk);
-                 for (std::int64_t row = first; row < last; row += plan.block_rows) {
-                   const std::int64_t next = std::min(row + plan.block_rows, last);
-                   run_block(plan, input, codes, row, next, mine);
-                 }
-               });
+    split_blocks(plan.rows.count, plan.block_rows, plan.threads, plan.nanoseconds,
+                 [&](int chunk, std::int64_t first, std::int64_t last) {
+                   auto* mine = scratch + thread_bytes(plan) * static_cast<std::size_t>(chunk);
+                   run_block(plan, input, codes, first, last, mine);
+                 });
   }
 
   void run_block(const Plan& plan, const std::uint8_t* input, std::uint8_t* codes,

@@ -26,7 +26,8 @@ class ProductStep final : public Step {
     BoundStep bound;
     bound.macs = element_count(batch.output) * batch.shape.depth;
     bound.scratch_bytes = scratch * static_cast<std::size_t>(threads);
-    bound.nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
+    bound.nanoseconds =
+        static_cast<double>(bound.macs) / per_nanosecond::of(per_nanosecond::product_macs, isa_);
     bound.run = [this, batch = std::move(batch), products, scratch, threads,
                  nanoseconds = bound.nanoseconds](RunContext& context) -> Status {
       OCTET_ASSIGN(auto* output, output_memory(batch, context));
@@ -87,7 +88,8 @@ class ScaledProductStep final : public Step {
     BoundStep bound;
     bound.macs = element_count(batch.output) * batch.shape.depth;
     bound.scratch_bytes = (scratch + sums) * static_cast<std::size_t>(threads);
-    bound.nanoseconds = static_cast<double>(bound.macs) / per_nanosecond::product_macs;
+    bound.nanoseconds =
+        static_cast<double>(bound.macs) / per_nanosecond::of(per_nanosecond::product_macs, isa_);
     bound.run = [this, batch = std::move(batch), products, block, scratch, sums, threads,
                  nanoseconds = bound.nanoseconds](RunContext& context) -> Status {
       split_rows(

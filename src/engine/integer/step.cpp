@@ -45,7 +45,7 @@ namespace {
 // What a thread must have to do. Handing work to a thread of a team that is awake costs less than
 // a microsecond, but the codes that it reads and writes then move between the caches of cores. With
 // half of this, models of small layers run slower on two threads than on one.
-constexpr double worth_a_thread = 4000;
+constexpr double worth_a_thread = 3000;
 }  // namespace
 
 bool pays_to_split(double nanoseconds, int threads) {
@@ -63,6 +63,15 @@ void split_rows(std::int64_t rows, int threads, double nanoseconds,
   }
   parallel_for(chunks, [&](std::int64_t chunk) {
     fn(static_cast<int>(chunk), rows * chunk / chunks, rows * (chunk + 1) / chunks);
+  });
+}
+
+void split_blocks(std::int64_t rows, std::int64_t block, int threads, double nanoseconds,
+                  FunctionRef<void(int, std::int64_t, std::int64_t)> fn) {
+  split_rows(rows, threads, nanoseconds, [&](int chunk, std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; row += block) {
+      fn(chunk, row, std::min(row + block, last));
+    }
   });
 }
 

@@ -5,6 +5,8 @@
 // other numbers, or codes that are quantized at run time (a u8 tensor). Codes of rank-4 values are
 // stored channels-last where their buffer says so, all others row-major.
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -200,15 +202,19 @@ enum class Reduce : std::uint8_t { maximum, mean, sum };
 /// image that a convolution or pooling reads or makes, at once or through elementwise operators.
 [[nodiscard]] std::vector<bool> channels_last_values(const Graph& graph);
 
-/// What a nanosecond of one core does with the fast kernels: measured on a 3.7 GHz Zen 4, rounded.
-/// They only decide about splitting; elsewhere, a slower core is split later than would be best.
+/// What a nanosecond of one core does, rounded. These only decide about splitting; elsewhere, a
+/// slower core is split later than would be best. Where an instruction set matters, in the order of
+/// kernels::all_isas: AVX2 measured at 3.0 GHz (Zen 3), the VNNIs at 3.7 (Zen 4).
 namespace per_nanosecond {
-inline constexpr double dense_macs = 200;
-inline constexpr double dense_macs_amx = 1000;
-inline constexpr double weights = 30;         ///< that come from beyond the second-level cache
-inline constexpr double layer_outputs = 20;   ///< of a layer with a dense product
-inline constexpr double depthwise_macs = 40;  ///< and other grouped convolutions
-inline constexpr double product_macs = 100;
+using ByIsa = std::array<double, kernels::all_isas.size()>;
+inline constexpr ByIsa dense_macs{1, 60, 130, 200, 1000};
+inline constexpr ByIsa depthwise_macs{0.5, 12, 12, 40, 40};  ///< and other grouped convolutions
+inline constexpr ByIsa product_macs{1, 40, 40, 100, 100};
+constexpr double of(const ByIsa& rates, kernels::Isa isa) {
+  return rates[static_cast<std::size_t>(isa)];
+}
+inline constexpr double weights = 30;        ///< that come from beyond the second-level cache
+inline constexpr double layer_outputs = 20;  ///< of a layer with a dense product
 inline constexpr double binary_elements = 6;
 inline constexpr double quantized = 3;
 inline constexpr double pool_taps = 40;
@@ -225,5 +231,9 @@ inline constexpr double resampled = 0.3;
 /// the same results however the rows are split.
 void split_rows(std::int64_t rows, int threads, double nanoseconds,
                 FunctionRef<void(int, std::int64_t, std::int64_t)> fn);
+
+/// The same with calls of at most `block` (at least 1) rows, one after the other in each chunk.
+void split_blocks(std::int64_t rows, std::int64_t block, int threads, double nanoseconds,
+                  FunctionRef<void(int, std::int64_t, std::int64_t)> fn);
 
 }  // namespace octet::integer

@@ -114,28 +114,25 @@ class WideLayerStep final : public FloatLayerStep {
                            kernels::InputParams{Bytes::zero_points[p], 1});
     }
     auto* output = result.mutable_data<float>();
-    split_rows(rows.count, threads, 2 * geometry.nanoseconds,
-               [&](int chunk, std::int64_t first, std::int64_t last) {
-                 auto* mine = scratch.mutable_raw() + 2 * prepared + thread_bytes * chunk;
-                 auto* sums = reinterpret_cast<std::int64_t*>(mine + kernel_bytes);
-                 auto* part =
-                     reinterpret_cast<std::int32_t*>(mine + kernel_bytes + whole_lines(count * 8));
-                 for (std::int64_t row = first; row < last; row += block) {
-                   const std::int64_t next = std::min(row + block, last);
-                   const std::int64_t elements = (next - row) * rows.elements;
+    split_blocks(rows.count, block, threads, 2 * geometry.nanoseconds,
+                 [&](int chunk, std::int64_t first, std::int64_t last) {
+                   auto* mine = scratch.mutable_raw() + 2 * prepared + thread_bytes * chunk;
+                   auto* sums = reinterpret_cast<std::int64_t*>(mine + kernel_bytes);
+                   auto* part = reinterpret_cast<std::int32_t*>(mine + kernel_bytes +
+                                                                whole_lines(count * 8));
+                   const std::int64_t elements = (last - first) * rows.elements;
                    std::fill_n(sums, elements, 0);
                    for (std::size_t p = 0; p < 2; ++p) {
                      kernels::ConvCall call{
-                         inputs_of[p], part, row,
-                         next,         mine, kernels::InputParams{Bytes::zero_points[p], 1}};
-                     call.output_row = row;
+                         inputs_of[p], part, first,
+                         last,         mine, kernels::InputParams{Bytes::zero_points[p], 1}};
+                     call.output_row = first;
                      layer().run_rows(rows, call);
                      for (std::int64_t i = 0; i < elements; ++i)
                        sums[i] += part[i] * Bytes::weights[p];
                    }
-                   scale_.finish(sums, output + row * rows.elements, elements);
-                 }
-               });
+                   scale_.finish(sums, output + first * rows.elements, elements);
+                 });
     return result;
   }
 
@@ -186,8 +183,8 @@ class WideProductStep final : public Step {
     OCTET_ASSIGN(auto scratch, float_engine::new_tensor(DType::u8, {thread_bytes * threads}));
     auto* output = result.mutable_data<float>();
     const auto products = static_cast<std::int64_t>(batch.offsets.size());
-    const double nanoseconds =
-        static_cast<double>(result.size() * batch.shape.depth) * 4 / per_nanosecond::product_macs;
+    const double nanoseconds = static_cast<double>(result.size() * batch.shape.depth) * 4 /
+                               per_nanosecond::of(per_nanosecond::product_macs, isa_);
     split_rows(products, threads, nanoseconds,
                [&](int chunk, std::int64_t first, std::int64_t last) {
                  auto* mine = scratch.mutable_raw() + thread_bytes * chunk;
