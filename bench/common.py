@@ -143,15 +143,19 @@ class Octet:
         return np.concatenate(results)
 
 
-def ort_session(model, optimized=True, threads=0):
-    """ONNX Runtime session of a path or of serialized bytes."""
+def ort_session(model, optimized=True, threads=0, exact=None):
+    """ONNX Runtime session of a path or of serialized bytes. `threads` for sessions that are timed.
+
+    On CPUs without VNNI its fastest kernels saturate sums of two products. `exact` gives the results of CPUs that have
+    it; by default what is timed is what runs by default, and all else is exact.
+    """
     import onnxruntime as ort
     ort.set_default_logger_severity(3)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     if threads == 0:  # nobody measures: waiting threads leave the cores to others
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without VNNI its fastest kernels saturate sums of two products; this gives the results of CPUs that have it.
+    if threads == 0 if exact is None else exact:
         options.add_session_config_entry("session.x64quantprecision", "1")
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
@@ -159,8 +163,8 @@ def ort_session(model, optimized=True, threads=0):
     return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def ort_outputs(model, x, optimized=True, batch=100):
-    session = ort_session(model, optimized)
+def ort_outputs(model, x, optimized=True, batch=100, exact=True):
+    session = ort_session(model, optimized, exact=exact)
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: x[i:i + batch]})[0] for i in range(0, len(x), batch)])
 

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Latency of batch 1, int8: octet and the runtimes that people deploy, interleaved in one run.
 
-    bench/peers.py OCTET [MODEL...] [--rounds 5] [--seconds 0.5] [--threads 1 2] [--json FILE]
+    bench/peers.py OCTET [MODEL...] [--rounds 5] [--seconds 0.5] [--threads 1 2] [--json FILE] [--exact]
 
 A round measures every runtime once, in turn; a figure is the median over the rounds of the medians within one, and the
 ratio is octet over the fastest peer of the same round: median, least and largest. Every runtime has the file that octet
 made for it: ONNX Runtime and OpenVINO the .onnx of their target, LiteRT (XNNPACK) the .tflite. `f32` is ONNX Runtime with
 the float model; its column says how many times octet is faster than it. Needs onnxruntime, openvino and ai-edge-litert;
 a runtime that is not installed has no column. Besides the models of ../shared, MODEL may be an architecture of
-architectures.py, with random weights (--all: those too). Idle machine only.
+architectures.py, with random weights (--all: those too). --exact: beside the runtimes that compute exactly on any CPU,
+ONNX Runtime told to and LiteRT (without VNNI, ONNX Runtime and OpenVINO saturate sums of two products). Idle machine only.
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import pathlib
@@ -27,8 +29,8 @@ import common
 TINY = common.SHARED / "models/mlperf_tiny"
 
 
-def onnxruntime_call(path, threads):
-    session = common.ort_session(path, threads=threads)
+def onnxruntime_call(path, threads, exact=False):
+    session = common.ort_session(path, threads=threads, exact=exact)
     source = session.get_inputs()[0]
     feed = {source.name: np.random.default_rng(0).uniform(-1, 1, [1, *source.shape[1:]]).astype(np.float32)}
     return lambda: session.run(None, feed)
@@ -81,18 +83,24 @@ def files_of(octet, folder, name):
             "LiteRT": made["tflite"], "f32": path}
 
 
-def calls_of(octet, files, threads, seconds):
+def peers_of(options):
+    if not options.exact:
+        return PEERS
+    return {"ORT": ("onnxruntime", functools.partial(onnxruntime_call, exact=True)), "LiteRT": PEERS["LiteRT"]}
+
+
+def calls_of(octet, files, threads, options):
     """{runtime: function that measures it once, in ms}."""
     def octet_ms():
-        return octet("bench", files["octet"], "--threads", threads, "--seconds", seconds)["median_ms"]
+        return octet("bench", files["octet"], "--threads", threads, "--seconds", options.seconds)["median_ms"]
     calls = {"octet": octet_ms}
-    for name, (package, make) in PEERS.items():
+    for name, (package, make) in peers_of(options).items():
         if name in files and importlib.util.find_spec(package):
             call = make(files[name], threads)
-            calls[name] = lambda call=call: common.median_ms(call, seconds)
+            calls[name] = lambda call=call: common.median_ms(call, options.seconds)
     if "f32" in files:
         call = onnxruntime_call(files["f32"], threads)
-        calls["f32"] = lambda: common.median_ms(call, seconds)
+        calls["f32"] = lambda: common.median_ms(call, options.seconds)
     return calls
 
 
@@ -101,7 +109,7 @@ def spread(values):
 
 
 def measure(octet, files, threads, options):
-    calls = calls_of(octet, files, threads, options.seconds)
+    calls = calls_of(octet, files, threads, options)
     rounds = []
     for _ in range(options.rounds):
         rounds.append({})
@@ -124,6 +132,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
     octet = common.Octet(options.octet)
     names = options.models or ["resnet20", "resnet56", "mobilenet_v1_075_224", "mobilenet_v2_100_224"] + sorted(
