@@ -87,14 +87,9 @@ def joined(parts):
     return [np.concatenate(arrays) for arrays in zip(*parts)]
 
 
-def ort_outputs(path, feeds, size, optimized=True, exact=True):
-    session = common.ort_session(path, optimized, exact=exact)
+def ort_outputs(path, feeds, size, optimized=True):
+    session = common.ort_session(path, optimized)
     return joined([session.run(None, part) for part in batches(feeds, size)])
-
-
-def can_be_exact(method):
-    """Told to be exact, ONNX Runtime 1.32 makes a DequantizeLinear of weights with one zero point that it refuses to run."""
-    return method != "dynamic-qdq"
 
 
 class Runner:
@@ -239,7 +234,7 @@ class Network:
         self.check_float_nodes(method, report)
         integer = method in ("static", "dynamic", "dynamic-qdq")
         # Optimized, ONNX Runtime quantizes the activations too where int8 weights meet a MatMul (MatMulNBits).
-        theirs = ort_outputs(path, self.x, self.runner.batch, optimized=method != "weight-only", exact=can_be_exact(method))
+        theirs = ort_outputs(path, self.x, self.runner.batch, optimized=method != "weight-only")
         ours = self.runner.outputs(path, self.x, "integer" if integer else "float")
         self.row[f"{method}_sqnr"] = sqnr = decibels(noise_ratio(self.reference, ours))
         self.row[f"{method}_ort_engine_sqnr"] = decibels(noise_ratio(self.reference, theirs))
@@ -260,7 +255,7 @@ class Network:
         """Inputs of another size than those of calibration."""
         reference = ort_outputs(self.path, self.network.other, self.runner.batch)
         ours = self.runner.outputs(path, self.network.other, "integer")
-        theirs = ort_outputs(path, self.network.other, self.runner.batch, exact=can_be_exact(method))
+        theirs = ort_outputs(path, self.network.other, self.runner.batch)
         sqnr, between = decibels(noise_ratio(reference, ours)), decibels(noise_ratio(theirs, ours))
         if method == "static":  # open extents are what its speed measurement has to cope with
             self.runner.octet("compare", self.path, path, "--data", self.runner.save_data(), "--samples", 8)
