@@ -243,6 +243,39 @@ TEST(ConvKernels, GroupsEqualTheNaiveLoop) {
   }
 }
 
+/// Weights of which `large_in_1000` are at the ends of the range, or else whole runs of four.
+void enlarge_weights(ConvParams& params, int large_in_1000, Random& random) {
+  const std::size_t filter = params.weights.size() / params.bias.size();
+  const bool runs = random.in(0, 2) == 0;
+  const auto ends = random.of({std::pair{-128, 127}, {-128, -128}, {127, 127}});
+  for (std::size_t i = 0; i < params.weights.size(); ++i) {
+    const bool large = runs ? i % filter / 4 % 6 == 0 : random.in(1, 1000) <= large_in_1000;
+    const int end = random.in(0, 1) == 0 ? ends.first : ends.second;
+    params.weights[i] = static_cast<std::int8_t>(large ? end : random.in(-30, 30));
+  }
+}
+
+/// Pairs of weights that are too large for 16-bit sums with codes of 255: none, few, many, all.
+TEST(ConvKernels, SumsOfPairsDoNotSaturate) {
+  Random random(13);
+  for (int i = 0; i < 80 && !HasFailure(); ++i) {
+    ConvGeometry g;
+    g.groups = random.of({1, 1, 2});
+    g.in_channels = g.groups * random.in(1, 90);
+    g.out_channels = g.groups * random.in(1, 40);
+    g.in_height = g.in_width = random.in(1, 9);
+    g.kernel_height = g.kernel_width = random.of({1, 1, 3});
+    g.pad_top = g.pad_left = g.kernel_width / 2;
+    g.dilation_width = random.of({1, 1, 2});
+    if (!fit_outputs(g, g.pad_top, g.pad_left)) continue;
+    auto problem = make_problem(g, random, Values::extreme, Multipliers::real);
+    enlarge_weights(problem.params, random.of({0, 30, 80, 150, 1000}), random);
+    if (random.in(0, 1) == 0) std::fill(problem.input.begin(), problem.input.end(), 255);
+    check(problem, g.out_height / 2);
+    check_numbers(problem, g.out_height / 2);
+  }
+}
+
 TEST(ConvKernels, PointwiseInSeveralChunks) {
   Random random(8);
   ConvGeometry g;

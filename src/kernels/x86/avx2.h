@@ -1,8 +1,9 @@
 #pragma once
 // Register-level pieces that the AVX2 kernels share.
 //
-// vpmaddubsw would sum two u8 * s8 products in 16 bits and saturate, so codes and weights are
-// widened to 16 bits and multiplied by vpmaddwd, whose sums of two products are exact.
+// vpmaddubsw sums two u8 * s8 products in 16 bits and saturates. Unless weights are split so that
+// it cannot (excess.h), they and the codes are widened to 16 bits and multiplied by vpmaddwd, whose
+// sums of two products are exact.
 
 #include <immintrin.h>
 
@@ -25,6 +26,13 @@ OCTET_AVX2 inline __m256i load(const void* from) {
 
 /// Two 16-bit codes from any address in every lane.
 OCTET_AVX2 inline __m256i broadcast2(const std::int16_t* from) {
+  std::int32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return _mm256_set1_epi32(word);
+}
+
+/// Four codes from any address in every lane.
+OCTET_AVX2 inline __m256i broadcast4(const std::uint8_t* from) {
   std::int32_t word;
   std::memcpy(&word, from, sizeof word);
   return _mm256_set1_epi32(word);

@@ -1,8 +1,8 @@
 #pragma once
 // Matrix tiles on 256-bit registers: up to 6 pixels by 16 output channels or 12 by 8, sums in
 // registers, the tail that of AVX2. A `Dot` has: types Element of the codes and Weight; depth, the
-// inputs that one step sums for each lane; broadcast(codes), those of one pixel in every lane;
-// add(sum, codes, weights).
+// inputs that one step sums for each lane; split, whether its weights have an excess;
+// broadcast(codes), those of one pixel in every lane; add(sum, codes, weights).
 
 #include <algorithm>
 #include <array>
@@ -58,6 +58,16 @@ OCTET_AVX2 inline void store_tile(const Tile& tile, const __m256i (&sum)[pixels]
   }
 }
 
+OCTET_AVX2 inline __m128i load16(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+
+/// The control of a shuffle that puts the codes of a window into 16 bits each.
+OCTET_AVX2 inline __m256i excess_places(const ExcessWindow& window) {
+  const __m256i clear_high_byte = _mm256_set1_epi16(static_cast<short>(0x8000));
+  return _mm256_or_si256(_mm256_cvtepu8_epi16(load16(window.offsets)), clear_high_byte);
+}
+
 template <class Dot, int pixels, int vectors>
 OCTET_AVX2 void run_tile(const MatrixTile<typename Dot::Element, typename Dot::Weight>& tile) {
   constexpr int vector_weights = 8 * Dot::depth;
@@ -66,6 +76,23 @@ OCTET_AVX2 void run_tile(const MatrixTile<typename Dot::Element, typename Dot::W
   for (int p = 0; p < pixels; ++p) {
     OCTET_UNROLL
     for (int v = 0; v < vectors; ++v) sum[p][v] = load(tile.bias + 8 * v);
+  }
+  if constexpr (Dot::split) {
+    const ExcessWindow* window = tile.excess;
+    OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const ExcessWindow* end = window + tile.excess_windows[static_cast<std::size_t>(v)];
+      for (; window != end; ++window) {
+        const __m256i places = excess_places(*window);
+        const __m256i excess = _mm256_cvtepi8_epi16(load16(window->excess));
+        const auto* codes = tile.segments[window->segment] + tile.offset + window->input;
+        OCTET_UNROLL
+        for (int p = 0; p < pixels; ++p) {
+          const __m256i x = _mm256_broadcastsi128_si256(load16(codes + p * tile.pixel_stride));
+          dot2(sum[p][v], _mm256_shuffle_epi8(x, places), excess);
+        }
+      }
+    }
   }
   const typename Dot::Weight* weights = tile.weights;
   for (int s = 0; s < tile.segment_count; ++s) {
@@ -110,9 +137,22 @@ struct MatrixBackend {
   using Weight = typename Dot::Weight;
   using Scope = EqualTiles<MatrixTile<Element, Weight>, matrix_pixels, run_matrix_tile<Dot>>;
   static LaneOrder order(ConvOutput output) {
-    return {8, Dot::depth, 1, output == ConvOutput::codes ? pack_order : plain_order8};
+    return {8, Dot::depth, 1, output == ConvOutput::codes ? pack_order : plain_order8,
+            0, Dot::split};
   }
   static int full_vectors(int /*channels*/) { return 2; }
+};
+
+/// vpmaddubsw for weights that are split, so that it does not saturate.
+struct SplitDot4 {
+  using Element = std::uint8_t;
+  using Weight = std::int8_t;
+  static constexpr int depth = 4;
+  static constexpr bool split = true;
+  OCTET_AVX2 static __m256i broadcast(const Element* codes) { return broadcast4(codes); }
+  OCTET_AVX2 static void add(__m256i& sum, __m256i codes, __m256i weights) {
+    dot2(sum, _mm256_maddubs_epi16(codes, weights), _mm256_set1_epi16(1));
+  }
 };
 
 /// vpmaddwd, for codes and weights of 16 bits.
@@ -120,6 +160,7 @@ struct Dot2 {
   using Element = std::int16_t;
   using Weight = std::int16_t;
   static constexpr int depth = 2;
+  static constexpr bool split = false;
   OCTET_AVX2 static __m256i broadcast(const Element* codes) { return broadcast2(codes); }
   OCTET_AVX2 static void add(__m256i& sum, __m256i codes, __m256i weights) {
     dot2(sum, codes, weights);

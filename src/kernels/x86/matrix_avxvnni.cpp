@@ -4,7 +4,6 @@
 #if defined(__x86_64__)
 
 #include <array>
-#include <cstring>
 
 #include "kernels/x86/kernel_rows.h"
 #include "kernels/x86/matrix_avx2.h"
@@ -17,11 +16,8 @@ struct Dot4 {
   using Element = std::uint8_t;
   using Weight = std::int8_t;
   static constexpr int depth = 4;
-  OCTET_AVX2 static __m256i broadcast(const Element* codes) {
-    std::int32_t word;
-    std::memcpy(&word, codes, sizeof word);
-    return _mm256_set1_epi32(word);
-  }
+  static constexpr bool split = false;
+  OCTET_AVX2 static __m256i broadcast(const Element* codes) { return avx2::broadcast4(codes); }
   OCTET_AVX2 static void add(__m256i& sum, __m256i codes, __m256i weights) {
     asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "x"(weights));
   }

@@ -5,6 +5,7 @@
 // computes them with its instruction set.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -29,6 +30,8 @@ struct MatrixTile {
   std::int64_t offset = 0;
   std::int64_t pixel_stride = 0;
   const Weight* weights = nullptr;
+  const ExcessWindow* excess = nullptr;  ///< one register's after the other's
+  std::array<int, 2> excess_windows{};   ///< of each register
   const std::int32_t* bias = nullptr;
   const std::int32_t* row_bias = nullptr;  ///< one for each pixel, or nullptr (AVX512-VNNI only)
   const float* multiplier = nullptr;
@@ -126,6 +129,8 @@ class MatrixConv final : public Conv {
   [[nodiscard]] int channel_step() const override { return channel_step_; }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
+
+  [[nodiscard]] const PackedMatrix<typename Backend::Weight>& packed() const { return packed_; }
 
  private:
   static constexpr bool widens = !std::is_same_v<Element, std::uint8_t>;
@@ -235,6 +240,8 @@ class MatrixConv final : public Conv {
       if (block.first_channel < call.channels.first || block.first_channel >= call.channels.last)
         continue;
       tile.weights = packed_.weights.data() + block.weights;
+      tile.excess = packed_.excess.data() + block.excess;
+      tile.excess_windows = block.excess_windows;
       tile.bias = bias + block.lanes;
       tile.multiplier = packed_.lanes.multiplier.data() + block.lanes;
       tile.output_bias = packed_.lanes.output_bias.data() + block.lanes;

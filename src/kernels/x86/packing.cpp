@@ -1,6 +1,7 @@
 #include "kernels/x86/packing.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "arithmetic/dynamic.h"
 
@@ -85,6 +86,22 @@ void pack_segment(const ConvParams& params, const LaneOrder& order, const Output
   }
 }
 
+/// Takes the excess of all blocks off their weights.
+void split_blocks(PackedMatrix<std::int8_t>& packed) {
+  const std::size_t vector_weights = size_of(packed.segments.count) * size_of(packed.steps) * 32;
+  for (auto& block : packed.blocks) {
+    block.excess = packed.excess.size();
+    const std::span weights(&packed.weights[block.weights],
+                            vector_weights * size_of(block.vectors));
+    for (int v = 0; v < block.vectors; ++v) {
+      const std::size_t before = packed.excess.size();
+      split_weights(weights, {packed.segments.count, packed.steps, block.vectors}, v,
+                    packed.excess);
+      block.excess_windows[size_of(v)] = static_cast<int>(packed.excess.size() - before);
+    }
+  }
+}
+
 }  // namespace
 
 PackedLanes::PackedLanes(ConvOutput output, std::size_t lanes)
@@ -162,6 +179,9 @@ PackedMatrix<Weight> pack_matrix(const ConvParams& params, const LaneOrder& orde
       pack_segment(params, order, block, packed.segments, segment, packed.steps, to);
       to += size_of(packed.steps) * size_of(block.vectors * order.lanes * order.depth);
     }
+  }
+  if constexpr (std::is_same_v<Weight, std::int8_t>) {
+    if (order.split) split_blocks(packed);
   }
   return packed;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Weights, biases and multipliers in the order in which the x86 kernels consume them.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "kernels/conv.h"
+#include "kernels/x86/excess.h"
 
 namespace octet::kernels {
 
@@ -49,12 +51,14 @@ struct SegmentShape {
 
 /// A run of output channels of one group that one tile covers.
 struct OutputBlock {
-  int first_channel = 0;    ///< among all output channels
-  int channels = 0;         ///< at most lanes * vectors
-  int vectors = 1;          ///< registers across
-  int first_input = 0;      ///< first input channel of the group
-  std::size_t weights = 0;  ///< offset into the packed weights
-  std::size_t lanes = 0;    ///< offset into the packed biases and multipliers
+  int first_channel = 0;                ///< among all output channels
+  int channels = 0;                     ///< at most lanes * vectors
+  int vectors = 1;                      ///< registers across
+  int first_input = 0;                  ///< first input channel of the group
+  std::size_t weights = 0;              ///< offset into the packed weights
+  std::size_t lanes = 0;                ///< offset into the packed biases and multipliers
+  std::size_t excess = 0;               ///< offset into PackedMatrix::excess
+  std::array<int, 2> excess_windows{};  ///< of each register
 };
 
 /// How a vector kernel lays channels over the lanes of its `vectors` registers.
@@ -66,6 +70,7 @@ struct LaneOrder {
   int (*channel)(int vectors, int vector, int lane) = nullptr;
   /// Multiply steps of one tile instruction at most; 0 where an instruction is one step.
   int max_tile_steps = 0;
+  bool split = false;  ///< weights in two parts (excess.h), for 8 lanes and a depth of 4
 };
 
 /// What a kernel has for each lane, zeros in lanes without a channel. A block's begin at its
@@ -104,6 +109,7 @@ struct PackedMatrix {
   int steps = 0;  ///< multiply steps per segment: ceil(length / depth), whole tiles of tile_steps
   int tile_steps = 1;
   AlignedArray<Weight> weights;
+  std::vector<ExcessWindow> excess;  ///< [block][register], where the order splits weights
   PackedLanes lanes;
 };
 
