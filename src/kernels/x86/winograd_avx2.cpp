@@ -46,8 +46,7 @@ OCTET_AVX2 inline void transform_column(const std::array<const std::uint8_t*, 4>
   __m256i d[4];
   OCTET_UNROLL
   for (std::size_t i = 0; i < 4; ++i) {
-    d[i] =
-        _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at)));
+    d[i] = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at)));
   }
   column[0] = _mm256_sub_epi16(d[0], d[2]);
   column[1] = _mm256_add_epi16(d[1], d[2]);
@@ -85,8 +84,8 @@ OCTET_AVX2 void transform_strip(const Strip& strip, const Chunk& chunk, std::int
                                 std::int64_t channel, std::int16_t* codes) {
   const std::int64_t stride = chunk.position_stride();
   std::int64_t slot = index % chunk.group;
-  std::int16_t* to = codes + index / chunk.group * winograd::positions * stride +
-                     slot * chunk.channels + channel;
+  std::int16_t* to =
+      codes + index / chunk.group * winograd::positions * stride + slot * chunk.channels + channel;
   __m256i columns[4][4];
   transform_column(strip.rows, channel, columns[0]);
   transform_column(strip.rows, strip.in_channels + channel, columns[1]);
@@ -293,7 +292,8 @@ void run_tiles(std::int64_t tiles, const Group& group) {
   using Function = void (*)(const Group&);
   static constexpr auto functions = []<int... i>(std::integer_sequence<int, i...>) {
     return std::array<Function, sizeof...(i)>{run_group<i + 1>...};
-  }(std::make_integer_sequence<int, group_tiles>{});
+  }
+  (std::make_integer_sequence<int, group_tiles>{});
   functions[static_cast<std::size_t>(tiles - 1)](group);
 }
 
@@ -314,8 +314,7 @@ class WinogradConv final : public Conv {
         input_scale_(params.input_scale),
         requantize_(params),
         packed_(winograd::pack(
-            params,
-            {8, 2, vectors, params.output == ConvOutput::codes ? pack_order : plain_order8},
+            params, {8, 2, vectors, params.output == ConvOutput::codes ? pack_order : plain_order8},
             vectors)) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
@@ -369,8 +368,8 @@ class WinogradConv final : public Conv {
   /// Tiles of a chunk at most: whole groups.
   [[nodiscard]] static std::int64_t chunk_tiles(const ConvGeometry& geometry) {
     const std::int64_t groups = chunk_bytes / (group_tiles * tile_bytes(geometry));
-    const std::int64_t image = ceil_divide(geometry.out_height, 2) *
-                               ceil_divide(geometry.out_width, 2);
+    const std::int64_t image =
+        ceil_divide(geometry.out_height, 2) * ceil_divide(geometry.out_width, 2);
     return std::clamp<std::int64_t>(groups, 1, ceil_divide(image, group_tiles)) * group_tiles;
   }
   [[nodiscard]] static std::size_t code_bytes(const ConvGeometry& geometry) {
@@ -438,9 +437,9 @@ class WinogradConv final : public Conv {
       group.multiplier = packed_.lanes.multiplier.data() + block.lanes;
       group.output_bias = packed_.lanes.output_bias.data() + block.lanes;
       group.channels = block.channels;
-      group.output = static_cast<std::byte*>(call.output) +
-                     ((part.first_row - call.output_row) * group.row_stride + block.first_channel) *
-                         bytes;
+      group.output =
+          static_cast<std::byte*>(call.output) +
+          ((part.first_row - call.output_row) * group.row_stride + block.first_channel) * bytes;
       group.codes = codes;
       for (std::int64_t index = 0; index < chunk.tiles; index += chunk.group) {
         const std::int64_t tiles = std::min(chunk.group, chunk.tiles - index);
@@ -482,8 +481,7 @@ bool pays(const ConvGeometry& g) {
   constexpr std::int64_t transform_inputs = 60;  // 16 channels of a tile
   constexpr std::int64_t store_outputs = 120;    // likewise
   const std::int64_t steps = ceil_divide(g.in_channels, 2);
-  const std::int64_t tiles =
-      g.batch * ceil_divide(g.out_height, 2) * ceil_divide(g.out_width, 2);
+  const std::int64_t tiles = g.batch * ceil_divide(g.out_height, 2) * ceil_divide(g.out_width, 2);
   const std::int64_t pixels = g.batch * g.out_height * g.out_width;
   const std::int64_t blocks = ceil_divide(g.out_channels, 16);
   const std::int64_t direct = 9 * steps * ceil_divide(g.out_channels, 8) * (pixels + fetch);
