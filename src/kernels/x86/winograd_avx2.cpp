@@ -136,66 +136,21 @@ struct Group {
 template <int tiles>
 using Sums = __m256i[tiles][vectors];
 
-/// What a group has of A^T (U .* V) A so far. Along a row of positions the sum and the difference
-/// of the first two products are what the sums of the third and the fourth begin with, each of
-/// which completes a column; the sum and the difference of the first two rows of a column are
-/// added to the third and the fourth, which completes an output.
+/// Position `position` on top of `from`, or of nothing. A function by itself without any other work
+/// on the sums, so that they stay in registers.
 template <int tiles>
-struct Partial {
-  Sums<tiles> sum, difference;  ///< of a row
-  Sums<tiles> column_sum[2], column_difference[2];
-};
-
-/// Takes a complete row r (of `sequence`) of column `column`.
-template <int tiles>
-OCTET_AVX2 inline void take_row(const Sums<tiles>& sums, int r, int column,
-                                Partial<tiles>& partial) {
-  auto& sum = partial.column_sum[column];
-  auto& difference = partial.column_difference[column];
-  if (r == 0) {
-    OCTET_UNROLL
-    for (int t = 0; t < tiles; ++t) {
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) sum[t][v] = sums[t][v];
-    }
-  } else if (r == 1) {
-    OCTET_UNROLL
-    for (int t = 0; t < tiles; ++t) {
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) {
-        difference[t][v] = _mm256_sub_epi32(sum[t][v], sums[t][v]);
-        sum[t][v] = _mm256_add_epi32(sum[t][v], sums[t][v]);
-      }
-    }
-  } else {
-    auto& output = r == 2 ? sum : difference;
-    OCTET_UNROLL
-    for (int t = 0; t < tiles; ++t) {
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) {
-        output[t][v] = _mm256_add_epi32(output[t][v], sums[t][v]);
-      }
-    }
-  }
-}
-
-/// Position c of row r. A function by itself, so that the sums stay in registers.
-template <int tiles, int c>
-OCTET_AVX2 __attribute__((noinline)) void run_position(const Group& group, int r,
-                                                       Partial<tiles>& partial) {
+OCTET_AVX2 __attribute__((noinline)) void run_position(const Group& group, int position,
+                                                       const Sums<tiles>* from, Sums<tiles>& to) {
   Sums<tiles> sums;
   OCTET_UNROLL
   for (int t = 0; t < tiles; ++t) {
     OCTET_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      sums[t][v] = c < 2    ? _mm256_setzero_si256()
-                   : c == 2 ? partial.sum[t][v]
-                            : partial.difference[t][v];
+      sums[t][v] = from != nullptr ? (*from)[t][v] : _mm256_setzero_si256();
     }
   }
-  const std::int64_t position = 4 * r + c;
   const std::int16_t* codes = group.codes + position * group.position_stride;
-  const std::int16_t* weights = group.weights + position * group.steps * step_weights;
+  const std::int16_t* weights = group.weights + std::int64_t{position} * group.steps * step_weights;
   for (int step = 0; step < group.steps; ++step) {
     __m256i w[vectors];
     OCTET_UNROLL
@@ -209,82 +164,98 @@ OCTET_AVX2 __attribute__((noinline)) void run_position(const Group& group, int r
     weights += step_weights;
     codes += 2;
   }
-  if constexpr (c >= 2) {
-    take_row<tiles>(sums, r, c - 2, partial);
-    return;
-  }
   OCTET_UNROLL
   for (int t = 0; t < tiles; ++t) {
     OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) to[t][v] = sums[t][v];
+  }
+}
+
+/// (first, second) to (first + second, first - second).
+template <int tiles>
+OCTET_AVX2 inline void butterfly(Sums<tiles>& first, Sums<tiles>& second) {
+  for (int t = 0; t < tiles; ++t) {
+    OCTET_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      __m256i& sum = partial.sum[t][v];
-      if constexpr (c == 1) {
-        partial.difference[t][v] = _mm256_sub_epi32(sum, sums[t][v]);
-        sum = _mm256_add_epi32(sum, sums[t][v]);
-      } else {
-        sum = sums[t][v];
-      }
+      const __m256i sum = _mm256_add_epi32(first[t][v], second[t][v]);
+      second[t][v] = _mm256_sub_epi32(first[t][v], second[t][v]);
+      first[t][v] = sum;
     }
   }
 }
 
-/// Output (row, column) of tiles whose `sums` are 4 times those of the products.
+/// Row r of the positions times A. The sum and the difference of the first two products are what
+/// the sums of the third and the fourth begin with.
+template <int tiles>
+OCTET_AVX2 inline void run_row(const Group& group, int r, Sums<tiles> (&columns)[2]) {
+  run_position<tiles>(group, 4 * r, nullptr, columns[0]);
+  run_position<tiles>(group, 4 * r + 1, nullptr, columns[1]);
+  butterfly<tiles>(columns[0], columns[1]);
+  run_position<tiles>(group, 4 * r + 2, &columns[0], columns[0]);
+  run_position<tiles>(group, 4 * r + 3, &columns[1], columns[1]);
+}
+
+/// Accumulators from two parts of 4 times the sum of products.
+OCTET_AVX2 inline __m256i accumulator(__m256i part, __m256i other, __m256i bias) {
+  return _mm256_add_epi32(_mm256_srai_epi32(_mm256_add_epi32(part, other), 2), bias);
+}
+
+/// Parts of output (row, column) of each tile.
+struct Parts {
+  const __m256i (*first)[vectors];
+  const __m256i (*second)[vectors];
+  int tiles, row, column;
+};
+
 template <bool saturating>
-OCTET_AVX2 void store_codes(const Group& group, const __m256i (*sums)[vectors], int tiles, int row,
-                            int column) {
+OCTET_AVX2 void store_codes(const Group& group, const Parts& parts) {
   const Tail tail = make_tail(group.requantize);
-  const std::int64_t shift = row * group.row_stride + column * group.column_stride;
+  const std::int64_t shift = parts.row * group.row_stride + parts.column * group.column_stride;
   auto* output = static_cast<std::uint8_t*>(group.output) + shift;
   const __m256i bias[vectors] = {load(group.bias), load(group.bias + 8)};
-  for (int t = 0; t < tiles; ++t) {
+  for (int t = 0; t < parts.tiles; ++t) {
     const Place& place = group.places[static_cast<std::size_t>(t)];
-    if (row >= place.rows || column >= place.columns) continue;
-    store(output + place.element,
-          requantize16<saturating>(_mm256_add_epi32(_mm256_srai_epi32(sums[t][0], 2), bias[0]),
-                                   _mm256_add_epi32(_mm256_srai_epi32(sums[t][1], 2), bias[1]),
-                                   group.multiplier, tail),
-          group.channels);
+    if (parts.row >= place.rows || parts.column >= place.columns) continue;
+    const __m128i codes = requantize16<saturating>(
+        accumulator(parts.first[t][0], parts.second[t][0], bias[0]),
+        accumulator(parts.first[t][1], parts.second[t][1], bias[1]), group.multiplier, tail);
+    store(output + place.element, codes, group.channels);
   }
 }
 
-OCTET_AVX2 void store_all_numbers(const Group& group, const __m256i (*sums)[vectors], int tiles,
-                                  int row, int column) {
+OCTET_AVX2 void store_all_numbers(const Group& group, const Parts& parts) {
   const Numbers numbers = make_numbers<vectors>(group);
-  const std::int64_t shift = row * group.row_stride + column * group.column_stride;
+  const std::int64_t shift = parts.row * group.row_stride + parts.column * group.column_stride;
   const __m256i bias[vectors] = {load(group.bias), load(group.bias + 8)};
-  for (int t = 0; t < tiles; ++t) {
+  for (int t = 0; t < parts.tiles; ++t) {
     const Place& place = group.places[static_cast<std::size_t>(t)];
-    if (row >= place.rows || column >= place.columns) continue;
-    const __m256i accumulators[vectors] = {
-        _mm256_add_epi32(_mm256_srai_epi32(sums[t][0], 2), bias[0]),
-        _mm256_add_epi32(_mm256_srai_epi32(sums[t][1], 2), bias[1])};
-    store_numbers(numbers, accumulators, group.output, shift + place.element);
+    if (parts.row >= place.rows || parts.column >= place.columns) continue;
+    const __m256i sums[vectors] = {accumulator(parts.first[t][0], parts.second[t][0], bias[0]),
+                                   accumulator(parts.first[t][1], parts.second[t][1], bias[1])};
+    store_numbers(numbers, sums, group.output, shift + place.element);
   }
 }
 
-void store_outputs(const Group& group, const __m256i (*sums)[vectors], int tiles, int row,
-                   int column) {
+void store_outputs(const Group& group, const Parts& parts) {
   if (group.requantize.output != ConvOutput::codes) {
-    store_all_numbers(group, sums, tiles, row, column);
+    store_all_numbers(group, parts);
   } else if (group.requantize.saturating) {
-    store_codes<true>(group, sums, tiles, row, column);
+    store_codes<true>(group, parts);
   } else {
-    store_codes<false>(group, sums, tiles, row, column);
+    store_codes<false>(group, parts);
   }
 }
 
+/// A^T of the rows likewise: the sum of the first two completes the third, their difference the
+/// fourth.
 template <int tiles>
 OCTET_AVX2 void run_group(const Group& group) {
-  Partial<tiles> partial;
-  for (int r = 0; r < 4; ++r) {
-    run_position<tiles, 0>(group, r, partial);
-    run_position<tiles, 1>(group, r, partial);
-    run_position<tiles, 2>(group, r, partial);
-    run_position<tiles, 3>(group, r, partial);
-  }
+  Sums<tiles> rows[4][2];
+  for (int r = 0; r < 4; ++r) run_row<tiles>(group, r, rows[r]);
   for (int column = 0; column < 2; ++column) {
-    store_outputs(group, partial.column_sum[column], tiles, 0, column);
-    store_outputs(group, partial.column_difference[column], tiles, 1, column);
+    butterfly<tiles>(rows[0][column], rows[1][column]);
+    store_outputs(group, {rows[0][column], rows[2][column], tiles, 0, column});
+    store_outputs(group, {rows[1][column], rows[3][column], tiles, 1, column});
   }
 }
 
