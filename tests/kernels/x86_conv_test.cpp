@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -338,6 +339,92 @@ TEST(ConvKernels, ExtentsMayChangeBetweenCalls) {
       for (auto& x : other.input) x = static_cast<std::uint8_t>(random.in(0, 255));
       EXPECT_EQ(run_conv(*conv, other, 4), naive(other)) << kernel.name;
       EXPECT_EQ(run_conv(*conv, problem, 1), naive(problem)) << kernel.name;
+    }
+  }
+}
+
+constexpr std::string_view winograd = "u8s8_conv3x3_perchannel_onnx_winograd2x2__avx2";
+
+bool takes(std::string_view name, const ConvParams& params) {
+  return std::ranges::any_of(conv_kernels(), [&](const ConvKernel& kernel) {
+    return kernel.name == name && kernel.accepts(params);
+  });
+}
+
+/// Both extents even and odd, groups of tiles that begin and end within rows, rows that begin with
+/// the second of a tile, channels that are no whole registers.
+TEST(ConvKernels, WinogradEqualsTheNaiveLoop) {
+  if (!isa_available(Isa::avx2)) GTEST_SKIP();
+  Random random(13);
+  int taken = 0;
+  for (int i = 0; i < 120 && !HasFailure(); ++i) {
+    ConvGeometry g;
+    g.batch = random.in(1, 3);
+    g.in_height = random.in(1, 9);
+    g.in_width = random.in(1, 13);
+    g.in_channels = random.in(8, 40);
+    g.out_channels = random.of({8, 15, 16, 24, 31, 32, 33});
+    if (random.in(0, 9) == 0) {
+      g.in_channels = random.in(41, 80);
+      g.out_channels = random.in(34, 80);
+    }
+    g.kernel_height = g.kernel_width = 3;
+    g.pad_top = random.in(0, 2);
+    g.pad_left = random.in(0, 2);
+    if (!fit_outputs(g, random.in(0, 2), random.in(0, 2))) continue;
+    const auto problem = make_problem(
+        g, random, random.of({Values::random, Values::extreme}),
+        random.of({Multipliers::real, Multipliers::ties, Multipliers::large, Multipliers::wild}));
+    taken += takes(winograd, problem.params) ? 1 : 0;
+    const int split = random.in(0, static_cast<int>(g.batch) * g.out_height);
+    check(problem, split);
+    check_numbers(problem, split);
+  }
+  EXPECT_GT(taken, 50);
+}
+
+TEST(ConvKernels, WinogradInSeveralChunks) {
+  if (!isa_available(Isa::avx2)) GTEST_SKIP();
+  Random random(14);
+  ConvGeometry g;
+  g.batch = 2;
+  g.in_height = 5;
+  g.in_width = 37;
+  g.in_channels = 130;
+  g.out_channels = 17;
+  g.kernel_height = g.kernel_width = 3;
+  g.pad_top = g.pad_left = 1;
+  ASSERT_TRUE(fit_outputs(g, 1, 1));
+  const auto problem = make_problem(g, random, Values::extreme, Multipliers::large);
+  ASSERT_TRUE(takes(winograd, problem.params));
+  check(problem, 5);
+  check_numbers(problem, 8);
+}
+
+/// Four times a sum of products must fit 32 bits: 255 * 128 * 9 * 1827 < 2^29, not with 1828.
+TEST(ConvKernels, WinogradIsLeftOutWhereSumsCouldOverflow) {
+  if (!isa_available(Isa::avx2)) GTEST_SKIP();
+  Random random(15);
+  for (const int inputs : {1827, 1828}) {
+    for (const int weight : {-128, 127}) {
+      ConvGeometry g;
+      g.in_height = g.in_width = 6;
+      g.in_channels = inputs;
+      g.out_channels = 16;
+      g.kernel_height = g.kernel_width = 3;
+      ASSERT_TRUE(fit_outputs(g, 0, 0));
+      auto problem = make_problem(g, random, Values::random, Multipliers::real);
+      for (auto& w : problem.params.weights) w = static_cast<std::int8_t>(random.of({-1, 0, 1}));
+      const auto filter = problem.params.weights.end() - 9 * inputs;
+      std::fill(filter, problem.params.weights.end(), static_cast<std::int8_t>(weight));
+      EXPECT_EQ(takes(winograd, problem.params), inputs == 1827 || weight == 127);
+      std::fill(problem.input.begin(), problem.input.end(), 255);
+      problem.params.output = ConvOutput::accumulators;
+      const auto conv = make_conv(problem.params, Isa::avx2);
+      EXPECT_EQ(conv->name() == winograd, inputs == 1827 || weight == 127);
+      const auto sums = naive_sums(problem, problem.params.input_zero_point);
+      const auto ints = run_numbers<std::int32_t>(*conv, problem, {}, 3);
+      for (std::size_t i = 0; i < sums.size(); ++i) ASSERT_EQ(ints[i], wrapped(sums[i]));
     }
   }
 }

@@ -13,5 +13,6 @@ namespace octet::kernels {
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avxvnni();
 [[nodiscard]] std::span<const ConvKernel> matrix_kernels_avx2();
 [[nodiscard]] std::span<const ConvKernel> depthwise_kernels_avx2();
+[[nodiscard]] std::span<const ConvKernel> winograd_kernels_avx2();
 
 }  // namespace octet::kernels

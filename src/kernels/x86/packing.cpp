@@ -11,26 +11,6 @@ namespace {
 std::size_t size_of(std::int64_t n) { return static_cast<std::size_t>(n); }
 int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
-/// Blocks of at most max_vectors registers, never across groups.
-std::vector<OutputBlock> split_outputs(const ConvGeometry& g, const LaneOrder& order,
-                                       int max_vectors) {
-  const int group_outputs = g.out_channels / g.groups;
-  const int group_inputs = g.in_channels / g.groups;
-  std::vector<OutputBlock> blocks;
-  for (int group = 0; group < g.groups; ++group) {
-    for (int o = 0; o < group_outputs;) {
-      OutputBlock block;
-      block.first_channel = group * group_outputs + o;
-      block.channels = std::min(group_outputs - o, order.lanes * max_vectors);
-      block.vectors = std::max((block.channels + order.lanes - 1) / order.lanes, order.narrowest);
-      block.first_input = group * group_inputs;
-      blocks.push_back(block);
-      o += block.channels;
-    }
-  }
-  return blocks;
-}
-
 /// Sum of the weights of each output channel, modulo 2^32.
 std::vector<std::uint32_t> weight_sums(const ConvParams& params) {
   const auto outputs = size_of(params.geometry.out_channels);
@@ -40,30 +20,6 @@ std::vector<std::uint32_t> weight_sums(const ConvParams& params) {
     sums[i / filter] += static_cast<std::uint32_t>(int{params.weights[i]});
   }
   return sums;
-}
-
-/// Fills the lanes of all blocks.
-PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
-                       const std::vector<OutputBlock>& blocks, std::size_t count) {
-  PackedLanes packed(params.output, count);
-  const auto bias = compensated_bias(params);
-  const auto sums = weight_sums(params);
-  for (const auto& block : blocks) {
-    for (int v = 0; v < block.vectors; ++v) {
-      for (int lane = 0; lane < order.lanes; ++lane) {
-        const int channel = order.channel(block.vectors, v, lane);
-        if (channel >= block.channels) continue;
-        const auto o = size_of(block.first_channel + channel);
-        const std::size_t to = block.lanes + size_of(v * order.lanes + lane);
-        packed.bias[to] = bias[o];
-        packed.multiplier[to] = params.multiplier[o];
-        if (params.output == ConvOutput::codes) continue;
-        packed.weight_sum[to] = static_cast<std::int32_t>(sums[o]);
-        packed.output_bias[to] = params.output_bias.empty() ? no_bias : params.output_bias[o];
-      }
-    }
-  }
-  return packed;
 }
 
 /// One segment of one block: [step][vector][lane][depth].
@@ -104,12 +60,54 @@ void split_blocks(PackedMatrix<std::int8_t>& packed) {
 
 }  // namespace
 
+std::vector<OutputBlock> split_outputs(const ConvGeometry& g, const LaneOrder& order,
+                                       int max_vectors) {
+  const int group_outputs = g.out_channels / g.groups;
+  const int group_inputs = g.in_channels / g.groups;
+  std::vector<OutputBlock> blocks;
+  for (int group = 0; group < g.groups; ++group) {
+    for (int o = 0; o < group_outputs;) {
+      OutputBlock block;
+      block.first_channel = group * group_outputs + o;
+      block.channels = std::min(group_outputs - o, order.lanes * max_vectors);
+      block.vectors = std::max((block.channels + order.lanes - 1) / order.lanes, order.narrowest);
+      block.first_input = group * group_inputs;
+      blocks.push_back(block);
+      o += block.channels;
+    }
+  }
+  return blocks;
+}
+
 PackedLanes::PackedLanes(ConvOutput output, std::size_t lanes)
     : bias(lanes),
       weight_sum(output == ConvOutput::codes ? 0 : lanes),
       multiplier(lanes),
       output_bias(output == ConvOutput::codes ? 0 : lanes),
       count(lanes) {}
+
+PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
+                       const std::vector<OutputBlock>& blocks, std::size_t count) {
+  PackedLanes packed(params.output, count);
+  const auto bias = compensated_bias(params);
+  const auto sums = weight_sums(params);
+  for (const auto& block : blocks) {
+    for (int v = 0; v < block.vectors; ++v) {
+      for (int lane = 0; lane < order.lanes; ++lane) {
+        const int channel = order.channel(block.vectors, v, lane);
+        if (channel >= block.channels) continue;
+        const auto o = size_of(block.first_channel + channel);
+        const std::size_t to = block.lanes + size_of(v * order.lanes + lane);
+        packed.bias[to] = bias[o];
+        packed.multiplier[to] = params.multiplier[o];
+        if (params.output == ConvOutput::codes) continue;
+        packed.weight_sum[to] = static_cast<std::int32_t>(sums[o]);
+        packed.output_bias[to] = params.output_bias.empty() ? no_bias : params.output_bias[o];
+      }
+    }
+  }
+  return packed;
+}
 
 void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
                      std::uint8_t zero_point, std::int32_t* bias) {

@@ -86,6 +86,15 @@ struct PackedLanes {
   PackedLanes(ConvOutput output, std::size_t lanes);
 };
 
+/// Blocks of at most max_vectors registers, never across groups; their offsets are left to the
+/// caller.
+[[nodiscard]] std::vector<OutputBlock> split_outputs(const ConvGeometry& geometry,
+                                                     const LaneOrder& order, int max_vectors);
+
+/// Fills the lanes of all blocks, `count` in all.
+[[nodiscard]] PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
+                                     const std::vector<OutputBlock>& blocks, std::size_t count);
+
 /// The biases for an input whose zero point is `zero_point` rather than `packed_zero_point`.
 void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
                      std::uint8_t zero_point, std::int32_t* bias);

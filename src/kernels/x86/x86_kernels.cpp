@@ -13,7 +13,8 @@ std::span<const ConvKernel> x86_conv_kernels() {
     std::vector<ConvKernel> all;
     for (const auto part :
          {matrix_kernels_amx(), depthwise_kernels_avx512vnni(), matrix_kernels_avx512vnni(),
-          matrix_kernels_avxvnni(), depthwise_kernels_avx2(), matrix_kernels_avx2()}) {
+          matrix_kernels_avxvnni(), depthwise_kernels_avx2(), winograd_kernels_avx2(),
+          matrix_kernels_avx2()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;
