@@ -143,21 +143,39 @@ class Octet:
         return np.concatenate(results)
 
 
-def with_zero_points(model):
-    """Serialized, zero points of weights spelled out for each channel: where they are left out, ONNX Runtime 1.32, told to
-    be exact, makes one that it cannot run."""
+WEIGHTS = {"DequantizeLinear": (0, 2), "MatMulInteger": (1, 3), "ConvInteger": (1, 3)}  # inputs: weights, zero point
+
+
+def with_own_weights(model):
+    """Serialized; every node that reads int8 weights has its own, and zero points for each channel. ONNX Runtime 1.32, told
+    to be exact, neither loads weights nor zero points that nodes share, nor runs what it makes of zero points left out."""
     import onnx
     model = onnx.load(str(model)) if isinstance(model, (str, pathlib.Path)) else onnx.load_from_string(model)
-    graph = model.graph
-    arrays = {i.name: i for i in graph.initializer}
-    for node in graph.node:
-        if node.op_type != "DequantizeLinear" or len(node.input) != 2 or node.input[0] not in arrays:
+    arrays = {i.name: i for i in model.graph.initializer}
+
+    def own(node, at, array):
+        copy = onnx.numpy_helper.from_array(array, f"{node.output[0]}/own_{at}")
+        model.graph.initializer.append(copy)
+        node.input.extend([""] * (at + 1 - len(node.input)))
+        node.input[at] = copy.name
+
+    for node in [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in arrays]:
+        readers = [(n, k) for n in model.graph.node for k, name in enumerate(n.input) if name == node.output[0]]
+        for reader, k in readers[1:]:
+            model.graph.node.insert(0, node)
+            copy = model.graph.node[0]
+            copy.name = copy.output[0] = reader.input[k] = f"{node.output[0]}/of_{reader.output[0]}"
+    for node in model.graph.node:
+        weights, zero_point = WEIGHTS.get(node.op_type, (0, 0))
+        codes = arrays.get(node.input[weights]) if zero_point else None
+        if codes is None or codes.data_type != onnx.TensorProto.INT8:
             continue
-        codes, scale = arrays[node.input[0]], arrays.get(node.input[1])
-        if scale is not None and list(scale.dims) not in ([], [1]) and codes.data_type == onnx.TensorProto.INT8:
-            zeros = onnx.numpy_helper.from_array(np.zeros(scale.dims, np.int8), node.output[0] + "/zero_points")
-            graph.initializer.append(zeros)
-            node.input.append(zeros.name)
+        own(node, weights, onnx.numpy_helper.to_array(codes))
+        zeros = node.input[zero_point] if len(node.input) > zero_point else ""
+        if zeros in arrays:
+            own(node, zero_point, onnx.numpy_helper.to_array(arrays[zeros]))
+        elif node.op_type == "DequantizeLinear" and not zeros and node.input[1] in arrays:
+            own(node, zero_point, np.zeros(arrays[node.input[1]].dims, np.int8))
     return model.SerializeToString()
 
 
@@ -175,7 +193,7 @@ def ort_session(model, optimized=True, threads=0, exact=None):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads == 0 if exact is None else exact:
         options.add_session_config_entry("session.x64quantprecision", "1")
-        model = with_zero_points(model)
+        model = with_own_weights(model)
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
     source = str(model) if isinstance(model, (str, pathlib.Path)) else model
