@@ -12,10 +12,11 @@ import tflite_fed
 
 RULES = {"tflite": "reference", "xnnpack": "xnnpack"}
 TARGETS = ("tflite", "tflite-micro")
-# Network, rule: (operators, share of the codes that may differ, largest difference): a fifth more than was measured.
+# Network, rule: (operators, share of the codes that may differ, largest difference): a fifth more than was measured, with
+# AVX-512 or with AVX2, where last bits of floats are others.
 FLOATS = "MEAN, SQRT, SOFTMAX"
 LIMITS = {("encoder", "tflite"): (FLOATS, .069, 11), ("encoder", "xnnpack"): (FLOATS, .0004, 3),
-          ("encoder_dynamo", "tflite"): (FLOATS, .035, 5), ("encoder_dynamo", "xnnpack"): (FLOATS, .0004, 3)}
+          ("encoder_dynamo", "tflite"): (FLOATS, .035, 5), ("encoder_dynamo", "xnnpack"): (FLOATS, .0007, 3)}
 
 
 def coded(feed, detail):
