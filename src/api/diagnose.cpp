@@ -256,7 +256,7 @@ class Diagnoser {
     OCTET_ASSIGN(auto suspects, weight_suspects(input));
     OCTET_ASSIGN(auto of_ranges, range_suspects(input));
     suspects.insert(suspects.end(), of_ranges.begin(), of_ranges.end());
-    judge_classes(suspects);
+    judge_coverage(suspects);
     const auto faults = suspects.size();
     const auto recipe = request_from_provenance(provenance_);
     const auto* target = find_target(recipe.target.empty() ? "onnxruntime" : recipe.target);
@@ -355,7 +355,7 @@ class Diagnoser {
     }
     constexpr double half_the_noise_db = 3;
     const double gained_db = outcome.distance.sqnr_db - trials.now().distance.sqnr_db;
-    if (cause.cause == "calibration_set") return few_classes_ || gained_db > half_the_noise_db;
+    if (cause.cause == "calibration_set") return thin_calibration_ || gained_db > half_the_noise_db;
     if (cause.advice.options.empty()) return true;
     cause.evidence.push_back(
         fmt::format("quantized anew with {} it is no better", shell_text(cause.advice.options)));
@@ -390,14 +390,18 @@ class Diagnoser {
     return {};
   }
 
-  /// Few classes to calibrate on are a risk, whatever these samples show.
-  void judge_classes(std::vector<Suspect>& suspects) {
+  /// Few samples or classes to calibrate on are a risk, whatever these samples show.
+  void judge_coverage(std::vector<Suspect>& suspects) {
     const auto classes = number_from_provenance(provenance_, "classes");
     const auto samples = number_from_provenance(provenance_, "samples");
     const auto here = classes_of(data_);
-    constexpr std::int64_t few = 2;  // times more could have been
-    few_classes_ = classes > 0 && few * classes < std::min(samples, here);
-    if (!few_classes_) return;
+    constexpr std::int64_t least_samples = 8;
+    constexpr std::int64_t few = 2;  // times more classes could have been
+    const bool few_samples =
+        samples > 0 && samples < std::min(least_samples, std::ssize(data_.selection));
+    const bool few_classes = classes > 0 && few * classes < std::min(samples, here);
+    thin_calibration_ = few_samples || few_classes;
+    if (!thin_calibration_) return;
     auto found = std::find_if(suspects.begin(), suspects.end(),
                               [](const auto& s) { return s.cause == "calibration_set"; });
     if (found == suspects.end()) {
@@ -405,9 +409,12 @@ class Diagnoser {
       found = std::prev(suspects.end());
     }
     found->certain = true;
-    found->text = "the calibration samples do not cover the classes of these data";
+    found->text = few_samples ? "the calibration samples are too few to cover any data"
+                              : "the calibration samples do not cover the classes of these data";
     found->evidence.push_back(
-        fmt::format("{} calibration samples of {} of at least {} classes", samples, classes, here));
+        few_samples ? fmt::format("{} calibration samples", samples)
+                    : fmt::format("{} calibration samples of {} of at least {} classes", samples,
+                                  classes, here));
   }
 
   /// A suspicion is a cause where the model has an error worth speaking of, and the remedy takes a
@@ -469,8 +476,8 @@ class Diagnoser {
   std::map<ValueId, ValueErrors> errors_;
   Statistics statistics_;
   std::optional<RecipeProbe> probe_;
-  std::string obstacle_;      ///< to trying advice, "": none
-  bool few_classes_ = false;  ///< were calibrated on
+  std::string obstacle_;           ///< to trying advice, "": none
+  bool thin_calibration_ = false;  ///< few samples or classes
   Diagnosis out_;
 };
 

@@ -111,6 +111,15 @@ TEST_F(Diagnose, OneWeightChannelOutOfScale) {
   expect_gain(found);
 }
 
+TEST_F(Diagnose, CalibratedOnFewSamples) {
+  quantize({"--samples", "2"});
+  const auto found = diagnosis();
+  expect_first(found, "calibration_set");
+  EXPECT_NE(found["causes"][0]["evidence"].dump().find("2 calibration samples"), std::string::npos);
+  quantize({"--samples", "8"});
+  EXPECT_EQ(diagnosis()["causes"].dump().find("too few"), std::string::npos);
+}
+
 TEST_F(Diagnose, CalibratedOnOneClass) {
   DatasetOptions options;
   options.recipe = *parse_recipe(read_text(recipe));
