@@ -143,6 +143,15 @@ class Octet:
         return np.concatenate(results)
 
 
+def cpu_flags():
+    """Names of instruction sets, as Linux spells them; none elsewhere."""
+    path = pathlib.Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+AVX512 = "avx512f" in cpu_flags()
+SATURATES = not {"avx512_vnni", "avx_vnni"} & cpu_flags()
 WEIGHTS = {"DequantizeLinear": (0, 2), "MatMulInteger": (1, 3), "ConvInteger": (1, 3)}  # inputs: weights, zero point
 
 
@@ -182,8 +191,8 @@ def with_own_weights(model):
 def ort_session(model, optimized=True, threads=0, exact=None):
     """ONNX Runtime session of a path or of serialized bytes. `threads` for sessions that are timed.
 
-    On CPUs without VNNI its fastest kernels saturate sums of two products. `exact` gives the results of CPUs that have
-    it; by default what is timed is what runs by default, and all else is exact.
+    On CPUs without VNNI its fastest kernels saturate sums of two products. There `exact` gives the results of other
+    CPUs; by default what is timed is what runs by default, and all else is exact.
     """
     import onnxruntime as ort
     ort.set_default_logger_severity(3)
@@ -191,7 +200,7 @@ def ort_session(model, optimized=True, threads=0, exact=None):
     options.intra_op_num_threads = threads
     if threads == 0:  # nobody measures: waiting threads leave the cores to others
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads == 0 if exact is None else exact:
+    if SATURATES and (threads == 0 if exact is None else exact):
         options.add_session_config_entry("session.x64quantprecision", "1")
         model = with_own_weights(model)
     levels = ort.GraphOptimizationLevel

@@ -90,10 +90,10 @@ void report(benchmark::State& state, double macs, const std::string& kernel) {
 }
 
 /// `peak` in multiply-accumulates per nanosecond.
-void run_layer(benchmark::State& state, const Layer& layer, Isa isa, double peak) {
+void run_layer(benchmark::State& state, const Layer& layer, const ConvKernel& kernel, double peak) {
   const ConvParams params = make_params(layer);
   const auto& g = params.geometry;
-  const auto conv = make_conv(params, isa);
+  const auto conv = kernel.make(params);
   const auto pixels = std::int64_t{g.out_height} * g.out_width;
   std::vector<std::uint8_t> input(
       static_cast<std::size_t>(g.in_height * g.in_width * g.in_channels) + 64, 77);
@@ -143,19 +143,30 @@ void loops_by_a_team(benchmark::State& state) {
 }
 BENCHMARK(loops_by_a_team);
 
+/// The kernel of an instruction set that a layer gets, and for dense 3x3 layers those behind it in
+/// the table.
+void register_layer(const Layer& layer, Isa isa, double peak) {
+  const ConvParams params = make_params(layer);
+  bool first = true;
+  for (const auto& kernel : conv_kernels()) {
+    if (kernel.isa != isa || !kernel.accepts(params)) continue;
+    const auto suffix = first ? std::string() : fmt::format("/{}", kernel.name);
+    benchmark::RegisterBenchmark(
+        fmt::format("{}/{}{}", name(isa), layer.name, suffix).c_str(),
+        [&layer, &kernel, peak](benchmark::State& state) { run_layer(state, layer, kernel, peak); })
+        ->Unit(benchmark::kMicrosecond);
+    if (layer.kernel == 1 || layer.groups > 1) return;
+    first = false;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   for (const auto isa : all_isas) {
     if (isa == Isa::reference || !isa_available(isa)) continue;
     const double peak = dot_peak(isa);
-    for (const auto& layer : layers) {
-      if (isa_of(make_conv(make_params(layer), isa)->name()) != isa) continue;
-      benchmark::RegisterBenchmark(
-          fmt::format("{}/{}", name(isa), layer.name).c_str(),
-          [&layer, isa, peak](benchmark::State& state) { run_layer(state, layer, isa, peak); })
-          ->Unit(benchmark::kMicrosecond);
-    }
+    for (const auto& layer : layers) register_layer(layer, isa, peak);
   }
   for (const auto& layer : layers) {
     benchmark::RegisterBenchmark(fmt::format("onednn/{}", layer.name).c_str(),

@@ -81,6 +81,12 @@ OCTET_AVX2 void run_any(const Row& row) {
   }
 }
 
+/// Nearly all blocks of nearly all layers: they need no tests for each pixel.
+bool is_whole(const Row& row) {
+  return row.requantize.output == ConvOutput::codes && row.requantize.saturating &&
+         row.channels == 8 && row.rows == 2;
+}
+
 /// Codes or numbers of 8 channels of one or two output rows.
 class Output8 {
  public:
@@ -90,30 +96,24 @@ class Output8 {
         codes_(row.requantize.output == ConvOutput::codes),
         numbers_(codes_ ? avx2::Numbers{} : avx2::make_numbers<1>(row)) {}
 
-  /// A register in plain order for each row, to elements `at` and on of the row.
+  /// A register in plain order for each row, to elements `at` and on of the row. `whole`: 8
+  /// saturating codes of two rows, as is_whole says.
+  template <bool whole>
   OCTET_AVX2 void store(__m256i first, __m256i second, std::int64_t at) const {
-    if (!codes_) return store_numbers(first, second, at);
-    const __m128i codes = row_.requantize.saturating
+    if (!whole && !codes_) return store_numbers(first, second, at);
+    const __m128i codes = whole || row_.requantize.saturating
                               ? avx2::requantize8x2<true>(first, second, row_.multiplier, tail_)
                               : avx2::requantize8x2<false>(first, second, row_.multiplier, tail_);
     auto* output = static_cast<std::uint8_t*>(row_.output) + at;
     auto* below = output + row_.output_row_stride;
-    if (row_.channels == 8) {
+    const bool two_rows = whole || row_.rows == 2;
+    if (whole || row_.channels == 8) {
       _mm_storel_epi64(reinterpret_cast<__m128i*>(output), codes);
-      if (row_.rows == 2) _mm_storeh_pi(reinterpret_cast<__m64*>(below), _mm_castsi128_ps(codes));
+      if (two_rows) _mm_storeh_pi(reinterpret_cast<__m64*>(below), _mm_castsi128_ps(codes));
       return;
     }
     avx2::store(output, codes, row_.channels);
-    if (row_.rows == 2) avx2::store(below, _mm_unpackhi_epi64(codes, codes), row_.channels);
-  }
-
-  /// The same for 8 saturating codes of two rows.
-  OCTET_AVX2 void store_whole(__m256i first, __m256i second, std::int64_t at) const {
-    const __m128i codes = avx2::requantize8x2<true>(first, second, row_.multiplier, tail_);
-    auto* output = static_cast<std::uint8_t*>(row_.output) + at;
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(output), codes);
-    _mm_storeh_pi(reinterpret_cast<__m64*>(output + row_.output_row_stride),
-                  _mm_castsi128_ps(codes));
+    if (two_rows) avx2::store(below, _mm_unpackhi_epi64(codes, codes), row_.channels);
   }
 
  private:
@@ -213,11 +213,7 @@ OCTET_AVX2 void run_3x3(const Row& shared) {
     accumulate<strided>(first, second, left, row.weights);
     accumulate<strided>(first, second, middle, row.weights + 32);
     accumulate<strided>(first, second, right, row.weights + 64);
-    if constexpr (whole) {
-      output.store_whole(first, second, x * row.output_stride);
-    } else {
-      output.store(first, second, x * row.output_stride);
-    }
+    output.template store<whole>(first, second, x * row.output_stride);
     from += row.stride * row.pixel_stride;
   }
 }
@@ -230,11 +226,7 @@ struct Backend3x3 {
   static std::vector<int> taps(const ConvGeometry& /*geometry*/) { return column_taps(); }
   static int rows(const ConvGeometry& geometry) { return rows_together(geometry, 2); }
   static int repeat(const ConvGeometry& geometry) { return pixels_as_one(geometry, 8); }
-  static void run_row(const Row& row) {
-    const bool whole = row.requantize.output == ConvOutput::codes && row.requantize.saturating &&
-                       row.channels == 8 && row.rows == 2;
-    whole ? run<true>(row) : run<false>(row);
-  }
+  static void run_row(const Row& row) { is_whole(row) ? run<true>(row) : run<false>(row); }
 
  private:
   template <bool whole>

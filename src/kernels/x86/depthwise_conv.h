@@ -81,7 +81,7 @@ class DepthwiseConv final : public Conv {
                                        Backend::vectors, Backend::slots(params.geometry))) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
-    std::byte* scratch = call.scratch + bias_bytes();
+    std::byte* scratch = call.scratch + packed_.lanes.moved_bytes;
     auto** taps = reinterpret_cast<const std::uint8_t**>(scratch);
     scratch += tap_bytes();
     auto** input_rows = reinterpret_cast<const std::uint8_t**>(scratch);
@@ -89,12 +89,7 @@ class DepthwiseConv final : public Conv {
     const InputParams input =
         call.input_params.value_or(InputParams{input_zero_point_, input_scale_});
     RowWindow<std::uint8_t> window(geometry, call.input, input.zero_point, scratch, rows_);
-    const std::int32_t* bias = packed_.lanes.bias.data();
-    if (call.input_params) {
-      auto* moved = reinterpret_cast<std::int32_t*>(call.scratch);
-      move_zero_point(packed_.lanes, input_zero_point_, input.zero_point, moved);
-      bias = moved;
-    }
+    const std::int32_t* bias = biases_of(packed_.lanes, input_zero_point_, call);
     DepthwiseRow<Weight> row;
     row.taps = taps;
     row.tap_groups = static_cast<int>(taps_.size()) / Backend::order.depth;
@@ -137,7 +132,7 @@ class DepthwiseConv final : public Conv {
   }
 
   [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
-    return bias_bytes() + tap_bytes() + input_row_bytes(geometry) +
+    return packed_.lanes.moved_bytes + tap_bytes() + input_row_bytes(geometry) +
            RowWindow<std::uint8_t>::scratch_bytes(geometry, rows_);
   }
 
@@ -151,12 +146,6 @@ class DepthwiseConv final : public Conv {
   [[nodiscard]] std::size_t input_row_bytes(const ConvGeometry& geometry) const {
     return whole_lines(static_cast<std::size_t>(geometry.kernel_height + more_rows) *
                        sizeof(std::uint8_t*));
-  }
-
-  /// Scratch for the biases of an input quantized at run time.
-  [[nodiscard]] std::size_t bias_bytes() const {
-    if (requantize_.output == ConvOutput::codes) return 0;
-    return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
   }
 
   /// Input rows that only the second of two output rows needs.

@@ -68,48 +68,62 @@ OCTET_AVX2 inline __m256i excess_places(const ExcessWindow& window) {
   return _mm256_or_si256(_mm256_cvtepu8_epi16(load16(window.offsets)), clear_high_byte);
 }
 
+/// Adds `steps` steps to the sums: codes of pixels `pixel_stride` apart by weights as packed.
+template <class Dot, int pixels, int vectors>
+OCTET_AVX2 __attribute__((always_inline)) inline void multiply_steps(
+    __m256i (&sum)[pixels][vectors], const typename Dot::Element* codes, std::int64_t pixel_stride,
+    const typename Dot::Weight* weights, int steps) {
+  constexpr int vector_weights = 8 * Dot::depth;
+  for (int step = 0; step < steps; ++step) {
+    __m256i w[vectors];
+    OCTET_UNROLL
+    for (int v = 0; v < vectors; ++v) w[v] = load(weights + vector_weights * v);
+    OCTET_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+      const __m256i x = Dot::broadcast(codes + p * pixel_stride);
+      OCTET_UNROLL
+      for (int v = 0; v < vectors; ++v) Dot::add(sum[p][v], x, w[v]);
+    }
+    weights += vector_weights * vectors;
+    codes += Dot::depth;
+  }
+}
+
+/// Adds what split weights leave out.
+template <class Tile, int pixels, int vectors>
+OCTET_AVX2 __attribute__((always_inline)) inline void add_excess(const Tile& tile,
+                                                                 __m256i (&sum)[pixels][vectors]) {
+  const ExcessWindow* window = tile.excess;
+  OCTET_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const ExcessWindow* end = window + tile.excess_windows[static_cast<std::size_t>(v)];
+    for (; window != end; ++window) {
+      const __m256i places = excess_places(*window);
+      const __m256i excess = _mm256_cvtepi8_epi16(load16(window->excess));
+      const auto* codes = tile.segments[window->segment] + tile.offset + window->input;
+      OCTET_UNROLL
+      for (int p = 0; p < pixels; ++p) {
+        const __m256i x = _mm256_broadcastsi128_si256(load16(codes + p * tile.pixel_stride));
+        dot2(sum[p][v], _mm256_shuffle_epi8(x, places), excess);
+      }
+    }
+  }
+}
+
 template <class Dot, int pixels, int vectors>
 OCTET_AVX2 void run_tile(const MatrixTile<typename Dot::Element, typename Dot::Weight>& tile) {
-  constexpr int vector_weights = 8 * Dot::depth;
   __m256i sum[pixels][vectors];
   OCTET_UNROLL
   for (int p = 0; p < pixels; ++p) {
     OCTET_UNROLL
     for (int v = 0; v < vectors; ++v) sum[p][v] = load(tile.bias + 8 * v);
   }
-  if constexpr (Dot::split) {
-    const ExcessWindow* window = tile.excess;
-    OCTET_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      const ExcessWindow* end = window + tile.excess_windows[static_cast<std::size_t>(v)];
-      for (; window != end; ++window) {
-        const __m256i places = excess_places(*window);
-        const __m256i excess = _mm256_cvtepi8_epi16(load16(window->excess));
-        const auto* codes = tile.segments[window->segment] + tile.offset + window->input;
-        OCTET_UNROLL
-        for (int p = 0; p < pixels; ++p) {
-          const __m256i x = _mm256_broadcastsi128_si256(load16(codes + p * tile.pixel_stride));
-          dot2(sum[p][v], _mm256_shuffle_epi8(x, places), excess);
-        }
-      }
-    }
-  }
+  if constexpr (Dot::split) add_excess(tile, sum);
   const typename Dot::Weight* weights = tile.weights;
   for (int s = 0; s < tile.segment_count; ++s) {
-    const typename Dot::Element* codes = tile.segments[s] + tile.offset;
-    for (int step = 0; step < tile.steps; ++step) {
-      __m256i w[vectors];
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) w[v] = load(weights + vector_weights * v);
-      OCTET_UNROLL
-      for (int p = 0; p < pixels; ++p) {
-        const __m256i x = Dot::broadcast(codes + p * tile.pixel_stride);
-        OCTET_UNROLL
-        for (int v = 0; v < vectors; ++v) Dot::add(sum[p][v], x, w[v]);
-      }
-      weights += vector_weights * vectors;
-      codes += Dot::depth;
-    }
+    multiply_steps<Dot>(sum, tile.segments[s] + tile.offset, tile.pixel_stride, weights,
+                        tile.steps);
+    weights += tile.steps * 8 * Dot::depth * vectors;
   }
   store_tile(tile, sum);
 }

@@ -98,15 +98,16 @@ class MatrixConv final : public Conv {
         channel_step_(params.geometry.groups == 1 ? packed_.blocks.front().channels : 0) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
-    Call state{call, {}, input_zero_point_};
-    state.tile.input_scale = input_scale_;
-    state.tile.bias = packed_.lanes.bias.data();
+    const InputParams input =
+        call.input_params.value_or(InputParams{input_zero_point_, input_scale_});
+    Call state{call, {}, input.zero_point};
+    state.tile.input_scale = input.scale;
+    state.tile.bias = biases_of(packed_.lanes, input_zero_point_, call);
     state.tile.pixel_stride = std::int64_t{geometry.stride_width} * geometry.in_channels;
     state.tile.output_stride = geometry.out_channels;
     state.tile.requantize = requantize_;
     state.tile.segment_count = packed_.segments.count;
     state.tile.steps = packed_.steps;
-    if (call.input_params) take_input_params(*call.input_params, state);
     if (is_pointwise(geometry) && geometry.groups == 1) {
       run_pointwise(geometry, state);
     } else {
@@ -116,14 +117,15 @@ class MatrixConv final : public Conv {
 
   [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
     if (is_pointwise(geometry) && geometry.groups == 1) {
-      return bias_bytes() +
+      return packed_.lanes.moved_bytes +
              (widens ? static_cast<std::size_t>(chunk_pixels(geometry) * geometry.in_channels) *
                                sizeof(Element) +
                            64
                      : 0);
     }
     const int rows = chunk_rows(geometry);
-    return bias_bytes() + segment_bytes(rows) + RowWindow<Element>::scratch_bytes(geometry, rows);
+    return packed_.lanes.moved_bytes + segment_bytes(rows) +
+           RowWindow<Element>::scratch_bytes(geometry, rows);
   }
 
   [[nodiscard]] int channel_step() const override { return channel_step_; }
@@ -145,20 +147,6 @@ class MatrixConv final : public Conv {
   [[nodiscard]] std::size_t segment_bytes(int rows) const {
     return whole_lines(static_cast<std::size_t>(rows * packed_.segments.count) * sizeof(Element*));
   }
-  /// Scratch for the biases of an input quantized at run time.
-  [[nodiscard]] std::size_t bias_bytes() const {
-    if (requantize_.output == ConvOutput::codes) return 0;
-    return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
-  }
-
-  void take_input_params(const InputParams& params, Call& state) const {
-    auto* bias = reinterpret_cast<std::int32_t*>(state.call.scratch);
-    move_zero_point(packed_.lanes, input_zero_point_, params.zero_point, bias);
-    state.tile.bias = bias;
-    state.tile.input_scale = params.scale;
-    state.input_zero_point = params.zero_point;
-  }
-
   /// Input that stays in the second-level cache while all weights pass by.
   static constexpr std::int64_t chunk_bytes = 128 * 1024;
 
@@ -188,7 +176,7 @@ class MatrixConv final : public Conv {
       const std::int64_t pixels = std::min(chunk, last - pixel);
       const std::uint8_t* from = state.call.input + pixel * channels;
       if constexpr (widens) {
-        auto* to = reinterpret_cast<Element*>(state.call.scratch + bias_bytes());
+        auto* to = reinterpret_cast<Element*>(state.call.scratch + packed_.lanes.moved_bytes);
         std::copy_n(from, pixels * channels, to);
         segment = to;
       } else {
@@ -201,7 +189,7 @@ class MatrixConv final : public Conv {
   }
 
   void run_rows(const ConvGeometry& geometry, const Call& state) const {
-    std::byte* scratch = state.call.scratch + bias_bytes();
+    std::byte* scratch = state.call.scratch + packed_.lanes.moved_bytes;
     auto** segments = reinterpret_cast<const Element**>(scratch);
     const int most = chunk_rows(geometry);
     RowWindow<Element> window(geometry, state.call.input, state.input_zero_point,

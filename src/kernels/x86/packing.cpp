@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "arithmetic/dynamic.h"
+#include "core/cache_line.h"
 
 namespace octet::kernels {
 namespace {
@@ -43,7 +44,7 @@ void pack_segment(const ConvParams& params, const LaneOrder& order, const Output
 }
 
 /// Takes the excess of all blocks off their weights.
-void split_blocks(PackedMatrix<std::int8_t>& packed) {
+void split_block_weights(PackedMatrix<std::int8_t>& packed) {
   const std::size_t vector_weights = size_of(packed.segments.count) * size_of(packed.steps) * 32;
   for (auto& block : packed.blocks) {
     block.excess = packed.excess.size();
@@ -84,7 +85,8 @@ PackedLanes::PackedLanes(ConvOutput output, std::size_t lanes)
       weight_sum(output == ConvOutput::codes ? 0 : lanes),
       multiplier(lanes),
       output_bias(output == ConvOutput::codes ? 0 : lanes),
-      count(lanes) {}
+      count(lanes),
+      moved_bytes(output == ConvOutput::codes ? 0 : whole_lines(lanes * sizeof(std::int32_t))) {}
 
 PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
                        const std::vector<OutputBlock>& blocks, std::size_t count) {
@@ -109,14 +111,18 @@ PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
   return packed;
 }
 
-void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
-                     std::uint8_t zero_point, std::int32_t* bias) {
-  const auto difference = static_cast<std::uint32_t>(int{packed_zero_point} - int{zero_point});
+const std::int32_t* biases_of(const PackedLanes& lanes, std::uint8_t packed_zero_point,
+                              const ConvCall& call) {
+  if (!call.input_params) return lanes.bias.data();
+  auto* bias = reinterpret_cast<std::int32_t*>(call.scratch);
+  const auto difference =
+      static_cast<std::uint32_t>(int{packed_zero_point} - int{call.input_params->zero_point});
   for (std::size_t i = 0; i < lanes.count; ++i) {
     bias[i] =
         static_cast<std::int32_t>(static_cast<std::uint32_t>(lanes.bias[i]) +
                                   difference * static_cast<std::uint32_t>(lanes.weight_sum[i]));
   }
+  return bias;
 }
 
 std::vector<std::int32_t> compensated_bias(const ConvParams& params) {
@@ -179,7 +185,7 @@ PackedMatrix<Weight> pack_matrix(const ConvParams& params, const LaneOrder& orde
     }
   }
   if constexpr (std::is_same_v<Weight, std::int8_t>) {
-    if (order.split) split_blocks(packed);
+    if (order.split) split_block_weights(packed);
   }
   return packed;
 }

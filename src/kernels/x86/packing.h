@@ -81,6 +81,7 @@ struct PackedLanes {
   AlignedArray<float> multiplier;
   AlignedArray<float> output_bias;  ///< not for codes; no_bias where there is none
   std::size_t count = 0;
+  std::size_t moved_bytes = 0;  ///< scratch that biases_of needs
 
   PackedLanes() = default;
   PackedLanes(ConvOutput output, std::size_t lanes);
@@ -95,9 +96,10 @@ struct PackedLanes {
 [[nodiscard]] PackedLanes pack_lanes(const ConvParams& params, const LaneOrder& order,
                                      const std::vector<OutputBlock>& blocks, std::size_t count);
 
-/// The biases for an input whose zero point is `zero_point` rather than `packed_zero_point`.
-void move_zero_point(const PackedLanes& lanes, std::uint8_t packed_zero_point,
-                     std::uint8_t zero_point, std::int32_t* bias);
+/// The biases for the input of a call; where its zero point is not the packed one, in the first
+/// moved_bytes of the call's scratch memory.
+[[nodiscard]] const std::int32_t* biases_of(const PackedLanes& lanes,
+                                            std::uint8_t packed_zero_point, const ConvCall& call);
 
 /// Registers side by side hold 128-bit parts of 4 channels each, so that in-lane packs of
 /// 32 -> 16 -> 8 bits put the channels in order: part l of register v holds 4 * registers * l +

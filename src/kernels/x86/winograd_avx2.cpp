@@ -13,6 +13,7 @@
 
 #include "kernels/x86/avx2.h"
 #include "kernels/x86/kernel_rows.h"
+#include "kernels/x86/matrix_avx2.h"
 #include "kernels/x86/row_window.h"
 #include "kernels/x86/winograd_packing.h"
 
@@ -149,21 +150,9 @@ OCTET_AVX2 __attribute__((noinline)) void run_position(const Group& group, int p
       sums[t][v] = from != nullptr ? (*from)[t][v] : _mm256_setzero_si256();
     }
   }
-  const std::int16_t* codes = group.codes + position * group.position_stride;
-  const std::int16_t* weights = group.weights + std::int64_t{position} * group.steps * step_weights;
-  for (int step = 0; step < group.steps; ++step) {
-    __m256i w[vectors];
-    OCTET_UNROLL
-    for (int v = 0; v < vectors; ++v) w[v] = load(weights + code_lanes * v);
-    OCTET_UNROLL
-    for (int t = 0; t < tiles; ++t) {
-      const __m256i x = broadcast2(codes + t * group.tile_stride);
-      OCTET_UNROLL
-      for (int v = 0; v < vectors; ++v) dot2(sums[t][v], x, w[v]);
-    }
-    weights += step_weights;
-    codes += 2;
-  }
+  multiply_steps<Dot2>(sums, group.codes + position * group.position_stride, group.tile_stride,
+                       group.weights + std::int64_t{position} * group.steps * step_weights,
+                       group.steps);
   OCTET_UNROLL
   for (int t = 0; t < tiles; ++t) {
     OCTET_UNROLL
@@ -289,24 +278,19 @@ class WinogradConv final : public Conv {
             vectors)) {}
 
   void run(const ConvGeometry& geometry, const ConvCall& call) const override {
+    const InputParams input =
+        call.input_params.value_or(InputParams{input_zero_point_, input_scale_});
     Group group;
     group.steps = packed_.steps;
-    group.bias = packed_.lanes.bias.data();
-    group.input_scale = input_scale_;
+    group.bias = biases_of(packed_.lanes, input_zero_point_, call);
+    group.input_scale = input.scale;
     group.column_stride = geometry.out_channels;
     group.row_stride = std::int64_t{geometry.out_width} * geometry.out_channels;
     group.requantize = requantize_;
-    std::uint8_t zero_point = input_zero_point_;
-    if (call.input_params) {
-      auto* bias = reinterpret_cast<std::int32_t*>(call.scratch);
-      move_zero_point(packed_.lanes, input_zero_point_, call.input_params->zero_point, bias);
-      group.bias = bias;
-      group.input_scale = call.input_params->scale;
-      zero_point = call.input_params->zero_point;
-    }
-    auto* codes = reinterpret_cast<std::int16_t*>(call.scratch + bias_bytes());
-    RowWindow<std::uint8_t> window(geometry, call.input, zero_point,
-                                   call.scratch + bias_bytes() + code_bytes(geometry), 2);
+    std::byte* scratch = call.scratch + packed_.lanes.moved_bytes;
+    auto* codes = reinterpret_cast<std::int16_t*>(scratch);
+    RowWindow<std::uint8_t> window(geometry, call.input, input.zero_point,
+                                   scratch + code_bytes(geometry), 2);
     for (std::int64_t row = call.first_row; row < call.last_row;) {
       const std::int64_t image_end = (row / geometry.out_height + 1) * geometry.out_height;
       const Part part{row, std::min(call.last_row, image_end) - row,
@@ -317,7 +301,7 @@ class WinogradConv final : public Conv {
   }
 
   [[nodiscard]] std::size_t scratch_bytes(const ConvGeometry& geometry) const override {
-    return bias_bytes() + code_bytes(geometry) +
+    return packed_.lanes.moved_bytes + code_bytes(geometry) +
            RowWindow<std::uint8_t>::scratch_bytes(geometry, 2);
   }
 
@@ -346,12 +330,6 @@ class WinogradConv final : public Conv {
   [[nodiscard]] static std::size_t code_bytes(const ConvGeometry& geometry) {
     return whole_lines(static_cast<std::size_t>(chunk_tiles(geometry) * tile_bytes(geometry)));
   }
-  /// Scratch for the biases of an input quantized at run time.
-  [[nodiscard]] std::size_t bias_bytes() const {
-    if (requantize_.output == ConvOutput::codes) return 0;
-    return whole_lines(packed_.lanes.count * sizeof(std::int32_t));
-  }
-
   /// In chunks of nearly the same size.
   void run_part(const ConvGeometry& geometry, const ConvCall& call, const Part& part,
                 RowWindow<std::uint8_t>& window, std::int16_t* codes, const Group& group) const {
